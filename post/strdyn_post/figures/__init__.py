@@ -1,0 +1,18 @@
+"""Figures: ``plot_*(..., ax=None) -> Axes``, all in one palette, each usable on its own."""
+
+from .lens import plot_lens_series
+from .maps import plot_pca, plot_variance
+from .snapshot import VIEWS, plot_snapshot
+from .transitions import plot_alluvial, plot_chord, plot_dendrogram, plot_transition_matrix
+
+__all__ = [
+    "VIEWS",
+    "plot_alluvial",
+    "plot_chord",
+    "plot_dendrogram",
+    "plot_lens_series",
+    "plot_pca",
+    "plot_snapshot",
+    "plot_transition_matrix",
+    "plot_variance",
+]

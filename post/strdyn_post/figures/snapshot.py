@@ -1,0 +1,188 @@
+"""Atoms as shaded spheres, coloured by environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.palette import Palette
+
+from .style import TITLES, dress, new_axes, time_axis
+
+if TYPE_CHECKING:
+    from strdyn_live.buffer import Buffer
+    from strdyn_post.results import Route
+
+__all__ = ["VIEWS", "plot_snapshot"]
+
+# elevation above the xy plane and azimuth, in degrees: where the viewer stands
+VIEWS = {"above": (90.0, -90.0), "oblique": (32.0, -62.0), "side": (0.0, -90.0)}
+_LIGHT = np.array([-0.35, 0.50, 0.79])
+
+
+def plot_snapshot(
+    route: Route,
+    buffer: Buffer,
+    palette: Palette | None = None,
+    *,
+    frame: int = -1,
+    view: str = "oblique",
+    ax: Any = None,
+) -> Any:
+    """Draw the analysed atoms of one frame as spheres in the colours of their environments.
+
+    Parameters
+    ----------
+    route : route of a result
+    buffer : Buffer
+        Where the positions are; the frame is found by its step, the atoms by their IDs.
+    palette : Palette, optional
+    frame : int
+        Index into ``route.steps``.
+    view : {"above", "oblique", "side"}
+        Where the viewer stands; z points up, except seen from above.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    if view not in VIEWS:
+        raise ValueError(f"view = {view!r}: expected one of {', '.join(VIEWS)}.")
+    ax = new_axes(ax)
+    palette = palette or Palette.of(route)
+    step = int(route.steps[frame])
+    found = np.flatnonzero(buffer.steps == step)
+    if len(found) == 0:
+        raise ValueError(
+            f"step {step} of the result is not in the buffer (steps {buffer.steps[0]} to "
+            f"{buffer.steps[-1]}): give the buffer that was analysed."
+        )
+    k = int(found[0])
+    rows = np.searchsorted(buffer.atom_ids, route.atom_ids)
+    positions = wrap(
+        np.asarray(buffer.positions(k), dtype=np.float64)[rows], *buffer.box(k), buffer.periodic
+    )
+    image, extent = render_spheres(
+        positions @ view_axes(*VIEWS[view]).T,
+        sphere_radius(positions),
+        palette.rgb(route.final.labels[frame]),
+    )
+    ax.imshow(image, extent=extent, interpolation="antialiased")
+    times, symbol = time_axis(route.times, buffer.units)
+    ax.set_title(f"{TITLES.get(route.name, route.name)}, {times[frame]:.4g} {symbol}")
+    dress(ax, frame=False)
+    return ax
+
+
+def wrap(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    periodic: Sequence[bool],
+) -> NDArray[np.float64]:
+    """Return positions with all atoms inside the box in its periodic directions, (n_atoms, 3)."""
+    inside = np.linalg.solve(cell.T, (positions - origin).T).T
+    inside -= np.floor(inside) * np.asarray(periodic, dtype=np.float64)
+    return np.asarray(inside @ cell + origin)
+
+
+def view_axes(elevation: float, azimuth: float) -> NDArray[np.float64]:
+    """Return the right, up and towards-the-viewer directions as rows, (3, 3)."""
+    theta, phi = np.radians(elevation), np.radians(azimuth)
+    toward = np.array([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), np.sin(theta)])
+    right = np.array([-np.sin(phi), np.cos(phi), 0.0])
+    return np.array([right, np.cross(toward, right), toward])
+
+
+def sphere_radius(positions: NDArray[np.float64]) -> float:
+    """Return the radius at which nearest neighbors nearly touch [length]."""
+    from scipy.spatial import cKDTree
+
+    if len(positions) < 2:
+        return 1.0
+    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    return float(0.54 * np.median(nearest)) or 1.0
+
+
+def render_spheres(
+    seen: NDArray[np.float64], radius: float, colors: NDArray[np.float64], n_pixels: int = 620
+) -> tuple[NDArray[np.float64], tuple[float, float, float, float]]:
+    """Ray-cast equal spheres seen along −z, with shading, contact shadow and depth.
+
+    Parameters
+    ----------
+    seen : (n_atoms, 3) float64 ndarray
+        Right, up and towards the viewer [length].
+    radius : float
+        Of every sphere [length].
+    colors : (n_atoms, 3) float64 ndarray
+        In [0, 1].
+    n_pixels : int
+        Width or height of the image, whichever is larger.
+
+    Returns
+    -------
+    image : (height, width, 4) float64 ndarray
+        RGBA, transparent where there is no atom; first row on top.
+    extent : tuple of float
+        Left, right, bottom, top [length].
+    """
+    from scipy.ndimage import gaussian_filter
+
+    low = seen[:, :2].min(axis=0) - 1.3 * radius
+    high = seen[:, :2].max(axis=0) + 1.3 * radius
+    scale = 2 * n_pixels / float((high - low).max())  # drawn at twice the size, then averaged
+    width, height = (2 * np.ceil((high - low) * scale / 2)).astype(int)
+    depth = np.full((height, width), -np.inf)
+    owner = np.full((height, width), -1)
+
+    reach = int(np.ceil(radius * scale)) + 1
+    grid = np.arange(-reach, reach + 1)
+    for atom, (x, y) in enumerate((seen[:, :2] - low) * scale):
+        column, row = int(x), int(y)
+        dx, dy = (grid + column + 0.5 - x) / scale, (grid + row + 0.5 - y) / scale
+        cap = radius**2 - dx[None, :] ** 2 - dy[:, None] ** 2
+        rows = slice(max(row - reach, 0), row + reach + 1)
+        columns = slice(max(column - reach, 0), column + reach + 1)
+        cap = cap[rows.start - row + reach :, columns.start - column + reach :]
+        cap = cap[: height - rows.start, : width - columns.start]
+        surface = np.where(cap > 0, seen[atom, 2] + np.sqrt(np.maximum(cap, 0)), -np.inf)
+        front = surface > depth[rows, columns]
+        depth[rows, columns][front] = surface[front]
+        owner[rows, columns][front] = atom
+
+    hit = owner >= 0
+    atoms = owner[hit]
+    y_pixel, x_pixel = np.nonzero(hit)
+    normal = np.stack(
+        [
+            (x_pixel + 0.5) / scale + low[0] - seen[atoms, 0],
+            (y_pixel + 0.5) / scale + low[1] - seen[atoms, 1],
+            depth[hit] - seen[atoms, 2],
+        ],
+        axis=1,
+    )
+    normal /= radius
+    lit = np.clip(normal @ (_LIGHT / np.linalg.norm(_LIGHT)), 0, 1)
+    shade = (0.50 + 0.55 * lit) * np.clip(0.55 + 1.1 * normal[:, 2], 0, 1)
+
+    # what lies lower than its surroundings is darker, and so is what lies far back
+    floor = depth[hit].min()
+    filled = np.where(hit, depth, floor)
+    sunken = (gaussian_filter(filled, radius * scale) - filled)[hit] / radius
+    shade *= 1 - 0.30 * np.clip(sunken, 0, 1)
+    back = np.clip((depth[hit].max() - depth[hit]) / max(float(np.ptp(seen[:, 2])), radius), 0, 1)
+    shade *= 1 - 0.18 * back
+
+    image = np.zeros((height, width, 4))
+    gloss = 0.22 * lit[:, None] ** 24
+    image[hit, :3] = np.clip(colors[atoms] * shade[:, None] + gloss, 0, 1)
+    image[hit, 3] = 1
+    image[..., :3] *= image[..., 3:]
+    image = image.reshape(height // 2, 2, width // 2, 2, 4).mean(axis=(1, 3))[::-1]
+    image[..., :3] /= np.maximum(image[..., 3:], 1e-6)
+    return image, (float(low[0]), float(high[0]), float(low[1]), float(high[1]))

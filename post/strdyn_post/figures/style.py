@@ -1,0 +1,154 @@
+"""What all figures share: the colours of the page, the look of axes, units of time, file output."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["GRID", "INK", "MUTED", "PAPER", "TITLES", "dress", "save_figure", "time_axis"]
+
+# In the report these four are replaced by CSS variables, so that figures follow light and dark.
+INK, MUTED, GRID, PAPER = "#1C2127", "#66707B", "#D9DEE4", "#FEFEFE"
+
+TITLES = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}
+
+_TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
+_LARGER = {"fs": "ps", "ps": "ns", "ns": "µs", "µs": "ms"}
+
+
+def new_axes(ax: Any, size: tuple[float, float] = (4.2, 3.6)) -> Any:
+    """Return the caller's axes, or new ones of a figure of their own."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
+    """Give axes the look of all figures: two thin spines, quiet ticks, transparent ground."""
+    ax.set_facecolor("none")
+    for side, spine in ax.spines.items():
+        spine.set_visible(frame and side in ("left", "bottom"))
+        spine.set_color(MUTED)
+        spine.set_linewidth(0.8)
+    ax.tick_params(colors=MUTED, labelcolor=INK, width=0.8, length=3, labelsize=8.5)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set(color=INK, size=9.5)
+        axis.get_offset_text().set(color=MUTED, size=8.5)
+    ax.title.set(color=INK, size=10.5, weight="bold")
+    if grid:
+        ax.grid(color=GRID, linewidth=0.6)
+        ax.set_axisbelow(True)
+    if not frame:
+        ax.set(xticks=[], yticks=[])
+
+
+def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np.float64], str]:
+    """Return times in a unit that keeps numbers short, and its symbol.
+
+    Parameters
+    ----------
+    times : (n_frames,) float64 ndarray
+        In the time unit of the run.
+    units : str or None
+        Style of LAMMPS `units`; without it, or for one without a clock (lj), "time units".
+    """
+    symbol = _TIME_UNITS.get(units or "", "")
+    if not symbol:
+        return np.asarray(times, dtype=np.float64), "s" if units in ("si", "cgs") else "time units"
+    scaled = np.asarray(times, dtype=np.float64)
+    while symbol in _LARGER and np.abs(scaled).max(initial=0.0) >= 1000:
+        scaled, symbol = scaled / 1000, _LARGER[symbol]
+    return scaled, symbol
+
+
+def readable_on(color: str) -> str:
+    """Return black or white, whichever reads better on a colour ``#RRGGBB``."""
+    red, green, blue = ((int(color[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5))
+    return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.22 else "#FFFFFF"
+
+
+def draw_mark(ax: Any, x: float, y: float, mark: str, color: str, *, size: float = 8) -> None:
+    """Draw the mark of an environment: its number on a disk of its colour."""
+    ax.annotate(
+        mark,
+        (x, y),
+        ha="center",
+        va="center",
+        color=readable_on(color),
+        fontsize=size,
+        fontweight="bold",
+        annotation_clip=False,
+        zorder=10,
+        bbox={
+            "boxstyle": "circle,pad=0.28" if len(mark) < 2 else "round,pad=0.28,rounding_size=0.8",
+            "facecolor": color,
+            "edgecolor": PAPER,
+            "linewidth": 1.2,
+        },
+    )
+
+
+def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool = False) -> str:
+    """Write ``NAME.svg`` and ``NAME.png`` on white ground; return the SVG for an HTML page.
+
+    There text stays text in the font of the page, and ink follows its light or dark theme.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    folder : Path
+    name : str
+        Also makes the element IDs of the SVG different from those of other figures on the page.
+    title : str
+        What a screen reader says.
+    tight : bool
+        Cut the empty margins off.
+
+    Returns
+    -------
+    str
+    """
+    import matplotlib as mpl
+
+    box = "tight" if tight else None
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(
+            out, format="svg", transparent=True, dpi=180, bbox_inches=box, metadata={"Date": None}
+        )
+    svg = out.getvalue()
+    figure.savefig(folder / f"{name}.png", facecolor="white", dpi=180, bbox_inches=box)
+    (folder / f"{name}.svg").write_text(
+        svg.replace("<svg ", '<svg style="background: #fff" ', 1), encoding="utf-8"
+    )
+
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r"font: ([^'\"]*)'[^;\"]*", r"font: \1var(--font)", svg)
+    # ids such as figure_1 and text_3 repeat in every figure and nothing refers to them
+    svg = re.sub(r' id="[a-zA-Z0-9]+_\d+"', "", svg)
+    for color, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid"), (PAPER, "paper")):
+        svg = re.sub(color, f"var(--{variable})", svg, flags=re.IGNORECASE)
+    svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _smaller_image, svg)
+    area = re.search(r'viewBox="([^"]+)"', svg)
+    view = area.group(1) if area else ""
+    head = f'<svg viewBox="{view}" role="img" aria-label="{escape(title)}">'
+    return head + svg[svg.index(">") + 1 :]
+
+
+def _smaller_image(png: re.Match[str]) -> str:
+    """Return the image as WebP: a tenth of the size, and the eye sees no difference."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    image = Image.open(io.BytesIO(base64.b64decode(png.group(1))))
+    image.save(out, "WEBP", quality=92, method=4)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,71 @@
+"""LENS along the trajectory: δ of every atom from each frame to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_live.lens import lens
+
+from .series import AnalysisError, Series, find_stretches
+
+__all__ = ["lens_series"]
+
+_INTERVALS_PER_CHUNK = 32
+
+
+def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> Series:
+    """Return δ between successive frames of a buffer.
+
+    Parameters
+    ----------
+    buffer : Buffer
+        Of `strdyn_live.buffer`: `steps`, `times`, `atom_ids` and `neighbors(k)`.
+    map_chunks : callable
+        ``map`` or one of its kind, such as the `map` of an executor (see `analyse`).
+
+    Returns
+    -------
+    Series
+        ``values[k]`` in [0, 1] is the change from frame k to the next one and carries the step of
+        frame k: it pairs with the spectrum of frame k. A frame before a gap, or before an unequal
+        distance, has none.
+
+    Raises
+    ------
+    AnalysisError
+        If no two frames follow each other at the usual distance.
+    """
+    steps = np.asarray(buffer.steps, dtype=np.int64)
+    times = np.asarray(buffer.times, dtype=np.float64)
+    if len(steps) < 2:
+        raise AnalysisError(
+            f"the buffer holds {len(steps)} frame{'s'[: len(steps) != 1]}; LENS compares each "
+            "frame with the next one, so at least 2 are needed: let the run go on."
+        )
+    stretches, _ = find_stretches(steps, times)
+    before = np.flatnonzero(np.diff(stretches) == 0)
+    chunks = np.split(before, range(_INTERVALS_PER_CHUNK, len(before), _INTERVALS_PER_CHUNK))
+    values = np.concatenate(list(map_chunks(partial(_deltas, buffer), chunks)))
+    return Series(
+        values,
+        steps[before],
+        times[before],
+        np.asarray(buffer.atom_ids, dtype=np.int64),
+        stretches[before],
+    )
+
+
+def _deltas(buffer: Any, before: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return δ of frames `before`, (len(before), n_atoms); each list is read once."""
+    values = []
+    last, lists = -1, None
+    for k in before:
+        first = lists if k == last else buffer.neighbors(int(k))
+        last, lists = k + 1, buffer.neighbors(int(k) + 1)
+        values.append(lens(first, lists))
+    return np.array(values)

@@ -1,0 +1,233 @@
+"""One palette for all figures and routes: what corresponds has the same colour and number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from .results import Route
+
+__all__ = ["HIGHLIGHT", "NOISE", "Palette", "make_palettes", "match_environments"]
+
+# Found by a search: any two of them, HIGHLIGHT and NOISE included, differ by 20 or more in CIELAB
+# for normal vision, protanopia, deuteranopia and tritanopia, and none is lost on black or white.
+_BASE = ("#3266D4", "#ED9B28", "#76B188", "#C42900", "#7AD1FA", "#8777BB", "#F8D691", "#8C5741")
+HIGHLIGHT = "#C81C7C"
+NOISE = "#C9D4D8"
+# levels of LENS are no environments: greys, the faster the darker
+_SLOW, _FASTER = "#C9D4DE", "#54697D"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colour, name and short mark of every environment of one route.
+
+    Attributes
+    ----------
+    colors : tuple of str
+        ``#RRGGBB`` of each environment.
+    names : tuple of str
+        For legends: "environment 3", "fast environment".
+    marks : tuple of str
+        For places without room: "3", "F".
+    """
+
+    colors: tuple[str, ...]
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
+
+    @property
+    def order(self) -> list[int]:
+        """Labels as figures list them: by number, then what is fast; the same in every route."""
+        return sorted(range(len(self.marks)), key=lambda label: _mark_key(self.marks[label]))
+
+    @property
+    def highlighted(self) -> list[int]:
+        """Labels of what SOAP alone does not find."""
+        return [k for k, color in enumerate(self.colors) if color in _HIGHLIGHTS]
+
+    def rgb(self, labels: ArrayLike) -> NDArray[np.float64]:
+        """Return the colours of labels of any shape, (..., 3) in [0, 1]; -1 is grey."""
+        table = np.array([_to_rgb(color) for color in (*self.colors, NOISE)])
+        return np.asarray(table[np.asarray(labels)])
+
+    @classmethod
+    def of(cls, route: Route) -> Palette:
+        """Return the palette of a route that stands alone."""
+        return make_palettes({route.name: route})[route.name]
+
+
+def make_palettes(routes: Mapping[str, Route]) -> dict[str, Palette]:
+    """Give every environment of every route its colour, name and mark.
+
+    SOAP alone sets colours and numbers. An environment of SOAP&LENS that corresponds to one of
+    SOAP takes them over; one that does not is what LENS adds, and is highlighted. Levels of LENS
+    alone are grey, except where one is what LENS adds, or nearly all of some environment.
+
+    Parameters
+    ----------
+    routes : mapping of str to route
+        Any of ``soap``, ``lens``, ``soap_lens``.
+
+    Returns
+    -------
+    dict of str to Palette
+    """
+    palettes: dict[str, Palette] = {}
+    n_numbered = 0
+    if "soap" in routes:
+        n_numbered = routes["soap"].final.n_clusters
+        palettes["soap"] = _numbered(range(n_numbered))
+    if "soap_lens" in routes:
+        palettes["soap_lens"] = _combined(routes, n_numbered)
+    if "lens" in routes:
+        palettes["lens"] = _levels(routes, palettes.get("soap_lens"))
+    for name in routes.keys() - palettes.keys():
+        palettes[name] = _numbered(range(routes[name].final.n_clusters))
+    return palettes
+
+
+def match_environments(route: Route, reference: Route, least: float = 0.5) -> dict[int, int]:
+    """Find which environments of two routes are the same atoms at the same steps.
+
+    The assignment maximises the summed overlap 2|A ∩ B| / (|A| + |B|); pairs below `least`
+    are no match. Rows are joined by (step, atom ID).
+
+    Parameters
+    ----------
+    route, reference : route
+        Two routes of one analysis.
+    least : float
+        Smallest overlap of a match, in [0, 1].
+
+    Returns
+    -------
+    dict of int to int
+        Final label of `route` → final label of `reference`.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    ours, theirs = route.final, reference.final
+    labels, other = shared_rows(route, reference)
+    both = (labels >= 0) & (other >= 0)
+    table = np.zeros((ours.n_clusters, theirs.n_clusters))
+    np.add.at(table, (labels[both], other[both]), 1)
+    sizes = np.bincount(labels[labels >= 0], minlength=ours.n_clusters)[:, None]
+    other_sizes = np.bincount(other[other >= 0], minlength=theirs.n_clusters)
+    overlap = 2 * table / np.maximum(sizes + other_sizes, 1)
+    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
+    return {int(a): int(b) for a, b in pairs if overlap[a, b] >= least}
+
+
+def shared_rows(route: Route, reference: Route) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the final labels of two routes at the steps and atoms that both hold."""
+    _, steps, other_steps = np.intersect1d(route.steps, reference.steps, return_indices=True)
+    _, atoms, other_atoms = np.intersect1d(route.atom_ids, reference.atom_ids, return_indices=True)
+    return (
+        route.final.labels[np.ix_(steps, atoms)],
+        reference.final.labels[np.ix_(other_steps, other_atoms)],
+    )
+
+
+def is_fast(route: Route, lens: Route) -> NDArray[np.bool_]:
+    """Say which environments are fast, by their LENS signal of the same frames and nothing else.
+
+    Fast: three quarters of its atoms change neighbors faster than 95 % of all other atoms do.
+
+    Returns
+    -------
+    (n_clusters,) bool ndarray
+    """
+    labels, delta = route.final.labels, lens.scores[..., 0]
+    fast = np.zeros(route.final.n_clusters, dtype=bool)
+    for label in range(len(fast)):
+        inside = labels == label
+        if inside.any() and not inside.all():
+            fast[label] = np.quantile(delta[inside], 0.25) > np.quantile(delta[~inside], 0.95)
+    return fast
+
+
+def _combined(routes: Mapping[str, Route], n_numbered: int) -> Palette:
+    """SOAP&LENS: colours of SOAP where environments correspond; what is new, highlighted."""
+    route = routes["soap_lens"]
+    n_clusters = route.final.n_clusters
+    match = match_environments(route, routes["soap"]) if "soap" in routes else {}
+    fast = is_fast(route, routes["lens"]) if "lens" in routes else np.zeros(n_clusters, dtype=bool)
+    fresh = [label for label in range(n_clusters) if label not in match]
+    # without SOAP to compare with nothing is new: only what is fast is highlighted
+    special = [label for label in fresh if fast[label]] or (fresh[:1] if match else [])
+    numbers = dict(match)
+    for label in fresh:
+        numbers[label] = n_numbered
+        n_numbered += 1
+    plain = _numbered(numbers[label] for label in range(n_clusters))
+    colors, names, marks = list(plain.colors), list(plain.names), list(plain.marks)
+    n_fast = sum(bool(fast[label]) for label in special)
+    for rank, label in enumerate(special):
+        colors[label] = _shade(HIGHLIGHT, rank)
+        if fast[label]:
+            number = "" if n_fast == 1 else f" {rank + 1}"
+            names[label], marks[label] = f"fast environment{number}", f"F{number.strip()}"
+    return Palette(tuple(colors), tuple(names), tuple(marks))
+
+
+def _levels(routes: Mapping[str, Route], combined: Palette | None) -> Palette:
+    """LENS alone: levels of the signal from slow to fast, L1 ... Ln in the order of δ."""
+    lens = routes["lens"]
+    shown = lens.final
+    delta = lens.scores[..., 0]
+    means = [delta[shown.labels == label].mean() for label in range(shown.n_clusters)]
+    rank = np.argsort(np.argsort(means))
+    known: dict[int, str] = {}
+    if combined:
+        close = match_environments(lens, routes["soap_lens"], least=0.75)
+        loose = match_environments(lens, routes["soap_lens"])
+        pairs = close | {a: b for a, b in loose.items() if b in combined.highlighted}
+        known = {a: combined.colors[b] for a, b in pairs.items()}
+    slow, faster = np.array(_to_rgb(_SLOW)), np.array(_to_rgb(_FASTER))
+    colors, names, marks = [], [], []
+    for label in range(shown.n_clusters):
+        level = int(rank[label]) + 1
+        grey = slow + (faster - slow) * rank[label] / max(shown.n_clusters - 1, 1)
+        colors.append(known.get(label) or _to_hex(grey))
+        names.append(f"LENS level {level}")
+        marks.append(f"L{level}")
+    return Palette(tuple(colors), tuple(names), tuple(marks))
+
+
+def _numbered(numbers: Any) -> Palette:
+    numbers = list(numbers)
+    return Palette(
+        tuple(_shade(_BASE[number % len(_BASE)], number // len(_BASE)) for number in numbers),
+        tuple(f"environment {number + 1}" for number in numbers),
+        tuple(str(number + 1) for number in numbers),
+    )
+
+
+def _shade(color: str, turn: int) -> str:
+    """Return the colour itself, then lighter and darker forms of it for each further turn."""
+    rgb = np.array(_to_rgb(color))
+    for k in range(turn):
+        rgb = rgb + (1 - rgb) * 0.5 if k % 2 == 0 else rgb * 0.4
+    return _to_hex(rgb)
+
+
+def _mark_key(mark: str) -> tuple[bool, str, int]:
+    letters, digits = mark.rstrip("0123456789"), mark.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return bool(letters), letters, int(digits or 0)
+
+
+def _to_hex(rgb: Any) -> str:
+    return "#" + "".join(f"{round(255 * float(value)):02X}" for value in rgb)
+
+
+def _to_rgb(color: str) -> tuple[float, ...]:
+    return tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+
+
+_HIGHLIGHTS = [_shade(HIGHLIGHT, turn) for turn in range(6)]

@@ -1,0 +1,40 @@
+"""The buffer on disk: what a run has recorded, durable frame by frame.
+
+What is promised
+----------------
+A frame is *committed* when ``BufferWriter.append`` has returned. From then on it reads back bit by
+bit as it was given, or it is named as damaged; it is never replaced by other numbers, never
+repeated, and no frame before it is missing without being named. This holds
+
+- when the process, or all processes, are killed at any moment, also during recovery;
+- when the disk is full, the quota used up, the file system read-only, the folder gone, or a write,
+  fsync or rename fails, once or from then on: that frame is refused with an error that names file,
+  step and remedy, and all frames before it stay;
+- when the machine loses power: everything committed had been fsynced;
+- when bits flip in a file: every part of every frame has a checksum, tested whenever it is read;
+- while the buffer is read: readers take no lock, never disturb the writer, see whole frames only.
+
+After a crash the next start of a writer, or simply a reader, finds all of it; nothing has to be
+repaired by hand. A run that goes on from its restart file at step R makes stored frames after R
+give way to the new ones; they are deleted by `prune` only.
+
+What is not promised
+--------------------
+File systems that confirm an fsync and have not written, or that show files to other machines in an
+order of their own; disks that lose what they had confirmed (that is named, not repaired); frames
+not yet committed. A frame whose fsync failed may still be there afterwards: it is then whole.
+"""
+
+from .errors import BufferError, BufferWarning
+from .reader import Buffer, open_buffer
+from .writer import BufferWriter, forecast, writer_rows
+
+__all__ = [
+    "Buffer",
+    "BufferError",
+    "BufferWarning",
+    "BufferWriter",
+    "forecast",
+    "open_buffer",
+    "writer_rows",
+]

@@ -1,0 +1,243 @@
+"""What all frames of a buffer share (config.json), and where a file's frames come from."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+import zlib
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from strdyn_live.config import ConfigError, LiveConfig
+from strdyn_live.soap import Soap
+
+from .errors import BufferError, DamageError
+
+__all__ = ["FORMAT_VERSION", "Document", "Origin", "checked_json", "read_json"]
+
+FORMAT_VERSION = 1
+
+# These may differ between a run and its continuation: they do not change what a frame means.
+_FREE_SETTINGS = {"file", "append", "on_error", "backend", "writers"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which start of which writer wrote the frames of a file.
+
+    Attributes
+    ----------
+    uuid : str
+        Of the buffer.
+    generation : int
+        Starts of a writer, counted from 0.
+    branch_step : int or None
+        Step the generation goes on from: older frames after it are superseded.
+    writer, n_writers : int
+        This writer, of how many.
+    rows : (int, int)
+        Its rows of the sorted atoms: start and stop.
+    previous_step : int or None
+        Live step before the first frame: a missing file leaves a gap that can be named.
+    """
+
+    uuid: str
+    generation: int = 0
+    branch_step: int | None = None
+    writer: int = 0
+    n_writers: int = 1
+    rows: tuple[int, int] = (0, 0)
+    previous_step: int | None = None
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Origin:
+        """Read back what ``asdict`` wrote to JSON."""
+        known = {item.name for item in fields(cls)}
+        content = {name: value for name, value in content.items() if name in known}
+        return cls(**{**content, "rows": tuple(content["rows"])})
+
+
+@dataclass(frozen=True)
+class Document:
+    """What all frames of a buffer share; stored in config.json and again in every data file.
+
+    Attributes
+    ----------
+    config : LiveConfig
+        Settings of the recording.
+    atom_ids : (n_atoms,) int64 ndarray
+        Sorted IDs of the described atoms.
+    species : (n_atoms,) int32 ndarray
+        Index into ``config.species``.
+    units : str
+        LAMMPS unit style.
+    periodic : (bool, bool, bool)
+        Periodic directions of the box.
+    uuid : str
+        Identity of the buffer.
+    """
+
+    config: LiveConfig
+    atom_ids: NDArray[np.int64]
+    species: NDArray[np.int32]
+    units: str
+    periodic: tuple[bool, bool, bool]
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @classmethod
+    def create(
+        cls,
+        config: LiveConfig,
+        atom_ids: ArrayLike,
+        species: ArrayLike,
+        units: str,
+        periodic: tuple[bool, bool, bool],
+    ) -> Document:
+        """Check and copy what a writer was given."""
+        ids = np.array(atom_ids, dtype=np.int64)
+        kinds = np.array(species, dtype=np.int32)
+        if ids.ndim != 1 or len(ids) == 0 or kinds.shape != ids.shape:
+            raise BufferError(
+                f"{ids.shape} atom IDs and {kinds.shape} species: expected two equally long, "
+                f"non-empty lists. Is the group {config.centers!r} empty?"
+            )
+        if (repeated := np.flatnonzero(np.diff(ids) <= 0)).size:
+            first = repeated[0]
+            raise BufferError(
+                f"atom IDs {ids[first]}, {ids[first + 1]}: expected sorted IDs, each once. "
+                "Duplicate IDs are mended by `reset_atoms id`, IDs switched off by `atom_modify`."
+            )
+        if kinds.min() < 0 or kinds.max() >= len(config.species):
+            raise BufferError(
+                f"species from {kinds.min()} to {kinds.max()}: expected an index into "
+                f"{' '.join(config.species)}. Give one element per LAMMPS type."
+            )
+        x, y, z = (bool(axis) for axis in periodic)
+        return cls(config, ids, kinds, str(units), (x, y, z))
+
+    @cached_property
+    def n_features(self) -> int:
+        """Length of a spectrum with these settings."""
+        config = self.config
+        return Soap(
+            config.species, config.r_cut, config.n_max, config.l_max, config.sigma
+        ).n_features
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return {
+            "format": "strdyn-live buffer",
+            "format_version": FORMAT_VERSION,
+            "uuid": self.uuid,
+            "units": self.units,
+            "periodic": list(self.periodic),
+            "species": list(self.config.species),
+            "n_atoms": len(self.atom_ids),
+            # zlib of little-endian differences: some hundred bytes for a contiguous group
+            "atom_ids": _pack(np.diff(self.atom_ids, prepend=0), "<i8"),
+            "atom_species": _pack(self.species, "<i4"),
+            "config": self.config.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], name: str) -> Document:
+        """Read back `to_dict`; `name` is the file it came from, for the errors."""
+        version = content.get("format_version")
+        if not isinstance(version, int):
+            raise BufferError(f"{name} does not belong to a strdyn-live buffer.")
+        if version > FORMAT_VERSION:
+            raise BufferError(
+                f"{name} has format {version}, this strdyn-live reads up to {FORMAT_VERSION}: "
+                "upgrade it (pip install -U strdyn-live)."
+            )
+        known = {item.name for item in fields(LiveConfig)}
+        settings = {key: value for key, value in content["config"].items() if key in known}
+        try:
+            config = LiveConfig.from_mapping(settings)
+        except ConfigError as error:
+            raise BufferError(f"{name} holds settings that make no sense: {error}") from error
+        x, y, z = content["periodic"]
+        return cls(
+            config,
+            np.cumsum(_unpack(content["atom_ids"], "<i8")).astype(np.int64),
+            _unpack(content["atom_species"], "<i4").astype(np.int32),
+            content["units"],
+            (x, y, z),
+            content["uuid"],
+        )
+
+    def require_same(self, other: Document, name: str) -> None:
+        """Raise BufferError, with both values, if `other` cannot continue this buffer."""
+        stored, given = self.config.as_dict(), other.config.as_dict()
+        pairs = [(key, stored[key], given[key]) for key in stored if key not in _FREE_SETTINGS] + [
+            ("units", self.units, other.units),
+            ("periodic directions", self.periodic, other.periodic),
+            ("number of atoms", len(self.atom_ids), len(other.atom_ids)),
+        ]
+        differ = [
+            f"{key} is {old!r} there and {new!r} now" for key, old, new in pairs if old != new
+        ]
+        if not differ:
+            for what, old, new in (
+                ("atom ID", self.atom_ids, other.atom_ids),
+                ("species", self.species, other.species),
+            ):
+                if (rows := np.flatnonzero(old != new)).size:
+                    row = int(rows[0])
+                    differ.append(
+                        f"{what} of row {row} is {old[row]} there and {new[row]} now "
+                        f"({rows.size} differ)"
+                    )
+        if differ:
+            raise BufferError(
+                f"{name} cannot be continued: {'; '.join(differ)}. Go back to the stored values "
+                "or record to another file."
+            )
+
+
+def checked_json(content: dict[str, Any]) -> bytes:
+    """Return JSON text that holds its own CRC32."""
+    text = json.dumps({**content, "crc32": _json_crc(content)}, indent=1, sort_keys=True)
+    return text.encode() + b"\n"
+
+
+def read_json(text: bytes, name: str) -> dict[str, Any]:
+    """Read `checked_json`; raise BufferError if anything in it changed."""
+    try:
+        content = json.loads(text)
+        stored = content.pop("crc32")
+        intact = stored == _json_crc(content)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise DamageError(f"{name} is damaged (its checksum does not fit).")
+    assert isinstance(content, dict)
+    return content
+
+
+def header_json(origin: Origin, document: Document) -> bytes:
+    """Return the text every data file carries: its origin and a copy of config.json."""
+    return checked_json({"origin": asdict(origin), "document": document.to_dict()})
+
+
+def read_header(text: bytes, name: str) -> tuple[Origin, Document]:
+    """Read `header_json`."""
+    content = read_json(text, name)
+    return Origin.from_dict(content["origin"]), Document.from_dict(content["document"], name)
+
+
+def _json_crc(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _pack(array: NDArray[Any], dtype: str) -> str:
+    return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 6)).decode()
+
+
+def _unpack(text: str, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)

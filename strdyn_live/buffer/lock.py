@@ -1,0 +1,98 @@
+"""One job writes a buffer at a time; a second one is told who holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+from .errors import BufferError, explain
+from .storage import write_all
+
+__all__ = ["NAME", "Lock"]
+
+NAME = "lock"
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+class Lock:
+    """The right to write a buffer, held until `release` or the death of the process.
+
+    The kernel keeps the lock, so it cannot outlive its holder. Where the file system has no locks
+    (some parallel ones), the name left in the file decides: a process of this host that no longer
+    runs is dead; one of another host has to be trusted.
+
+    Raises
+    ------
+    BufferError
+        If another process holds it, with its host and number.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise explain(f"cannot write to {folder}", error) from error
+        try:
+            host, pid = _read_holder(self._descriptor)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                taken = False
+            except OSError as error:
+                if error.errno not in {*_NO_LOCKS, errno.EWOULDBLOCK}:
+                    raise
+                taken = error.errno == errno.EWOULDBLOCK or _seems_alive(host, pid)
+            if taken:
+                holder = f"process {pid} on host {host}" if host else "another process"
+                raise BufferError(
+                    f"{folder} is being written by {holder}: end that job first, or record to "
+                    f"another file. If that host has crashed, delete {path}."
+                )
+            self._write(f'{{"host": "{socket.gethostname()}", "pid": {os.getpid()}}}\n')
+        except OSError as error:
+            os.close(self._descriptor)
+            if isinstance(error, BufferError):
+                raise
+            raise explain(f"cannot write {path}", error) from error
+
+    def release(self) -> None:
+        """Let others write."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                self._write("")
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write(self, text: str) -> None:
+        # never deleted: two processes could then hold locks on two files of this name
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        write_all(self._descriptor, [text.encode()])
+
+
+def _read_holder(descriptor: int) -> tuple[str, int]:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return str(holder["host"]), int(holder["pid"])
+    except (ValueError, KeyError, TypeError):
+        return "", 0
+
+
+def _seems_alive(host: str, pid: int) -> bool:
+    if not host:
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

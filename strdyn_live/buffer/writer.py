@@ -1,0 +1,432 @@
+"""BufferWriter: frames become durable one by one, and sealed segments in time."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import os
+import shutil
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from strdyn_live.config import LiveConfig
+from strdyn_live.frame import Frame
+
+from .document import Document, Origin, checked_json, header_json
+from .errors import BufferError, BufferWarning, DamageError, explain
+from .folder import (
+    CONFIG_NAME,
+    Generation,
+    generation_of,
+    is_foreign,
+    list_files,
+    parts,
+    tail_name,
+)
+from .lock import Lock
+from .reader import Buffer
+from .record import check_frame, encode
+from .sealing import SEAL_BYTES, SEAL_SECONDS, recover, seal_tail, write_segment
+from .storage import sync_folder, write_file
+from .tail import TailWriter
+
+__all__ = ["BufferWriter", "forecast", "writer_rows"]
+
+# A frame at the step of a restart: the same positions come back, spectra may be summed in another
+# order on another number of ranks.
+_SAME_POSITION = 1e-6  # of the longest box vector
+_SAME_SOAP = 1e-4
+
+
+def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
+    """Return the rows of the sorted atoms that each writer keeps: start and stop."""
+    edges = [n_atoms * writer // n_writers for writer in range(n_writers + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def forecast(path: str | os.PathLike[str], frame_bytes: int) -> int:
+    """Return how many more frames of a size fit on the file system of a buffer.
+
+    A frame needs its space twice until its segment is sealed; that is negligible in the long run.
+    """
+    folder = Path(path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free // max(1, frame_bytes)
+
+
+class BufferWriter:
+    """Writes the frames of one run into a buffer folder.
+
+    Parameters
+    ----------
+    config : LiveConfig
+        Settings; ``config.file`` is the folder, ``config.append`` allows to go on with one.
+    atom_ids : (n_atoms,) array_like of int
+        Sorted IDs of all described atoms.
+    species : (n_atoms,) array_like of int
+        Index into ``config.species``.
+    units : str
+        LAMMPS unit style.
+    periodic : (bool, bool, bool)
+        Periodic directions of the box.
+    branch_step : int, optional
+        When a run goes on: step of its restart file. Stored frames after it are superseded by the
+        first new one. By default the step of the first frame.
+    provenance : mapping, optional
+        JSON types to remember about this start (versions, number of ranks, interval).
+    writer : int
+        Which of the ``config.writers`` this is; frames then hold only `rows`.
+    agree : callable, optional
+        With several writers: takes whether this one has succeeded, returns whether all have.
+    seal_bytes, seal_seconds : int, float
+        Size and age at which the tail log becomes a segment.
+
+    Attributes
+    ----------
+    rows : slice
+        Rows of the sorted atoms that `append` expects.
+    notes : list of str
+        What recovery found: dropped, damaged, restored.
+    n_frames : int
+        Live frames in the buffer.
+    bytes_written : int
+        Size of the frames appended by this writer.
+    last_step : int or None
+        Step of the newest live frame.
+
+    Raises
+    ------
+    BufferError
+        If the buffer exists, belongs to another run or another job, or cannot be written; the
+        message says how to mend it.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        *,
+        atom_ids: ArrayLike,
+        species: ArrayLike,
+        units: str,
+        periodic: tuple[bool, bool, bool] = (True, True, True),
+        branch_step: int | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        writer: int = 0,
+        agree: Callable[[bool], bool] | None = None,
+        seal_bytes: int = SEAL_BYTES,
+        seal_seconds: float = SEAL_SECONDS,
+    ) -> None:
+        self.path = Path(config.file)
+        self.notes: list[str] = []
+        self.bytes_written = 0
+        self.n_frames = 0
+        self.last_step: int | None = None
+        self._agree = agree or bool
+        self._writer = writer
+        self._n_writers = config.writers
+        self._branch_step = branch_step
+        self._provenance = dict(provenance or {})
+        self._seal_bytes, self._seal_seconds = seal_bytes, seal_seconds
+        self._sealed_at = time.monotonic()
+        self._unsealed: list[Path] = []
+        self._unsealed_bytes = 0
+        self._n_tails = 0
+        self._tail: TailWriter | None = None
+        self._origin: Origin | None = None
+        self._lock: Lock | None = None
+        self._closed = False
+        document = Document.create(config, atom_ids, species, units, periodic)
+        start, stop = writer_rows(len(document.atom_ids), self._n_writers)[writer]
+        self.rows = slice(start, stop)
+        try:
+            with self._together():
+                if writer == 0:  # the others wait until the folder is in order
+                    self._prepare(document, config.append)
+            with self._together():
+                self._stored = _read_quietly(self.path)
+                self._document = self._stored.document
+        except BaseException:
+            self._release()
+            raise
+        self.n_frames = self._stored.n_frames
+        self.last_step = int(self._stored.steps[-1]) if self.n_frames else None
+
+    def append(self, frame: Frame) -> None:
+        """Commit a frame: it is durable, with all writers, when this returns.
+
+        A frame at the step a run goes on from is compared with the stored one, not written twice.
+        After an error the frame is not in the buffer, everything before it is, and the next frame
+        may be tried.
+
+        Parameters
+        ----------
+        frame : Frame
+            The rows of this writer.
+
+        Raises
+        ------
+        BufferError
+            If it is not written; the message names file, step and remedy.
+        """
+        if self._closed:
+            raise BufferError(f"step {frame.step} was not written: {self.path} is closed.")
+        with self._together():
+            check_frame(
+                frame, self._document.atom_ids[self.rows], self._document.n_features, str(self.path)
+            )
+            if self._origin is None:
+                origin, is_stored = self._branch(frame)
+            else:
+                origin, is_stored = self._origin, self._is_repeated(frame)
+        if self._origin is None:
+            self._begin(origin)
+        if is_stored:
+            return
+        undo = None
+        try:
+            with self._together():
+                undo = self._commit(frame)
+        except BaseException:
+            if undo is not None:
+                undo()
+            raise
+        self.n_frames += 1
+        self.last_step = frame.step
+        age = time.monotonic() - self._sealed_at
+        if self._unsealed_bytes >= self._seal_bytes or age >= self._seal_seconds:
+            self._seal_in_passing()
+
+    def seal(self) -> None:
+        """Move all frames from the tail log into a segment.
+
+        Raises
+        ------
+        BufferError
+            If that fails; the frames stay in the log, and the next start of a writer seals them.
+        """
+        self._sealed_at = time.monotonic()
+        self._unsealed_bytes = 0
+        self._close_tail()
+        while self._unsealed:
+            self.notes += seal_tail(self._unsealed[0], self._seal_bytes)
+            self._unsealed.pop(0)
+
+    def close(self) -> None:
+        """Seal and let others write; with several writers all have to call it."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._together():
+                self.seal()
+        finally:
+            self._release()
+
+    def __enter__(self) -> BufferWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _prepare(self, document: Document, append: bool) -> None:
+        """Make or take over the folder; only writer 0 does."""
+        folder = self.path
+        try:
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                sync_folder(folder.parent)
+            elif not folder.is_dir():
+                raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
+            if foreign := is_foreign(folder):
+                raise BufferError(
+                    f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere."
+                )
+            self._lock = Lock(folder)
+            kinds = ("gen", "tail", "seg")
+            if not any(list_files(folder, kind) for kind in kinds):
+                # a start that never came to its first frame leaves nothing worth keeping
+                for path in parts(folder):
+                    path.unlink()
+                write_file(folder / CONFIG_NAME, [checked_json(document.to_dict())])
+                return
+            if not append:
+                stored = _read_quietly(folder)
+                last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
+                raise BufferError(
+                    f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
+                    "append=yes goes on with it; or record to another file, or delete it."
+                )
+            stored, self.notes = recover(folder, self._seal_bytes)
+            stored.document.require_same(document, str(folder))
+        except OSError as error:
+            if isinstance(error, BufferError):
+                raise
+            raise explain(f"cannot open {folder} for writing", error) from error
+
+    def _branch(self, frame: Frame) -> tuple[Origin, bool]:
+        """Return where this run goes on, and whether its first frame is stored already."""
+        stored = self._stored
+        origin = Origin(
+            self._document.uuid,
+            writer=self._writer,
+            n_writers=self._n_writers,
+            rows=(self.rows.start, self.rows.stop),
+        )
+        files = [path for kind in ("gen", "tail", "seg") for path in list_files(self.path, kind)]
+        if not files:
+            return origin, False
+        branch = frame.step if self._branch_step is None else self._branch_step
+        if frame.step < branch:
+            raise BufferError(
+                f"step {frame.step} was not written to {self.path}: the run goes on from step "
+                f"{branch}. Was the step number reset after reading the restart file?"
+            )
+        is_stored = False
+        if frame.step == branch and branch in stored.steps:
+            try:
+                self._compare(stored, frame)
+                is_stored = True
+            except DamageError as damaged:
+                self.notes.append(f"step {branch} is written again: {damaged}")
+                branch -= 1
+        kept = stored.steps[stored.steps <= branch]
+        generation = 1 + max(generation_of(path) for path in files)
+        previous = int(kept[-1]) if len(kept) else None
+        origin = replace(origin, generation=generation, branch_step=branch, previous_step=previous)
+        return origin, is_stored
+
+    def _begin(self, origin: Origin) -> None:
+        """Open a new generation: from now on it is what counts after its branch step."""
+        with self._together():
+            if self._writer == 0:
+                generation = Generation(
+                    origin.generation,
+                    origin.branch_step,
+                    self._n_writers,
+                    socket.gethostname(),
+                    os.getpid(),
+                    datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                    self._provenance,
+                )
+                try:
+                    generation.write(self.path)
+                except FileExistsError as error:
+                    raise BufferError(
+                        f"another job has just started to write {self.path}: end one of the two."
+                    ) from error
+                except OSError as error:
+                    raise explain(f"cannot start to write {self.path}", error) from error
+        self._origin = origin
+        if origin.branch_step is not None:
+            self.n_frames = int((self._stored.steps <= origin.branch_step).sum())
+        self.last_step = origin.previous_step
+        self._stored.close()
+
+    def _is_repeated(self, frame: Frame) -> bool:
+        """Return whether this is the newest frame once more; raise if it is an older step."""
+        if self.last_step is None or frame.step > self.last_step:
+            return False
+        if frame.step == self.last_step:
+            self._compare(_read_quietly(self.path), frame)
+            return True
+        raise BufferError(
+            f"step {frame.step} was not written to {self.path}: it comes after step "
+            f"{self.last_step}. Was the step number reset? Record that run to another file."
+        )
+
+    def _compare(self, stored: Buffer, frame: Frame) -> None:
+        """Raise BufferError unless a frame is the stored one of its step, rounding apart."""
+        row = int(np.searchsorted(stored.steps, frame.step))
+        old = stored.frame(row)
+        length = float(np.abs(old.cell).max())
+        # the restart file may hold an atom on the other side of the box
+        fractions = (frame.positions - old.positions[self.rows]) @ np.linalg.inv(old.cell)
+        fractions -= np.round(fractions) * self._document.periodic
+        moved = np.linalg.norm(fractions @ old.cell, axis=1)
+        worst = int(moved.argmax())
+        changed = float(np.abs(frame.soap - old.soap[self.rows]).max())
+        resized = float(np.abs(frame.cell - old.cell).max())
+        if moved[worst] > _SAME_POSITION * length:
+            what = f"atom ID {self._document.atom_ids[self.rows][worst]} is {moved[worst]:g} away"
+        elif resized > _SAME_POSITION * length:
+            what = f"a box vector differs by {resized:g}"
+        elif changed > _SAME_SOAP:
+            what = f"a component of the spectra differs by {changed:g}"
+        else:
+            return
+        raise BufferError(
+            f"step {frame.step} differs from the one stored in {self.path}: {what}. Is this the "
+            "restart file of that run? Nothing was changed: use the right one, or record to "
+            "another file."
+        )
+
+    def _commit(self, frame: Frame) -> Callable[[], None]:
+        """Make a frame durable; return how to take it back."""
+        assert self._origin is not None
+        record, payload = encode(frame)
+        origin = replace(self._origin, previous_step=self.last_step)
+        if record.size >= self._seal_bytes:
+            path = write_segment(self.path, self._document, origin, [frame])
+            self.bytes_written += record.size
+            return partial(_unlink, path)
+        if self._tail is not None and self._tail.broken:
+            self._close_tail()
+        if self._tail is None:
+            name = tail_name(origin.generation, self._n_tails, self._writer, self._n_writers)
+            self._n_tails += 1
+            self._tail = TailWriter(self.path / name, header_json(origin, self._document))
+        size = self._tail.size
+        self._unsealed_bytes += self._tail.append([record.to_bytes(), *payload], frame.step)
+        self.bytes_written += record.size
+        return partial(self._tail.truncate, size)
+
+    def _seal_in_passing(self) -> None:
+        try:
+            self.seal()
+        except (BufferError, MemoryError) as error:
+            # the frames are committed: not an error of this step, and tried again later
+            warnings.warn(f"sealing is put off: {error}", BufferWarning, stacklevel=3)
+
+    def _close_tail(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+            self._unsealed.append(self._tail.path)
+            self._tail = None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Let all writers succeed, or fail, in what follows."""
+        try:
+            yield
+        except BaseException:
+            self._agree(False)
+            raise
+        if not self._agree(True):
+            raise BufferError(f"another writer of {self.path} failed: see its message.")
+
+
+def _read_quietly(folder: Path) -> Buffer:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BufferWarning)  # recovery has told
+        return Buffer(folder)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

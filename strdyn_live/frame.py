@@ -1,0 +1,131 @@
+"""One instant of a run: as a rank sees it, what it makes of it, and as it is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .neighbors import NeighborLists
+
+__all__ = ["Frame", "LocalFrame", "Rows"]
+
+
+@dataclass(frozen=True)
+class LocalFrame:
+    """What one MPI rank knows of a timestep: its own atoms first, then its ghosts.
+
+    Every array is a copy: nothing here moves when LAMMPS sorts or migrates its atoms.
+
+    Attributes
+    ----------
+    step : int
+        Absolute timestep.
+    time : float
+        Simulated time, in the time unit of the run.
+    cell : (3, 3) float64 ndarray
+        Box vectors as rows [length].
+    origin : (3,) float64 ndarray
+        Corner of the box [length].
+    periodic : (3,) bool ndarray
+        Periodic directions.
+    bounds : (2, 3) float64 ndarray
+        Sub-domain of this rank, lower and upper, in fractions of the box vectors.
+    n_owned : int
+        Number of atoms this rank owns: the first rows of the arrays below.
+    atom_ids : (n_local,) int64 ndarray
+        Atom IDs; a ghost has the ID of the atom it is an image of.
+    types : (n_local,) int32 ndarray
+        LAMMPS atom types, counted from 1.
+    positions : (n_local, 3) float64 ndarray
+        Owned and ghost atoms as they lie in and around the sub-domain, never wrapped [length].
+    centers : (n_centers,) int64 ndarray
+        Rows of the owned atoms that are described.
+    environment : (n_local,) bool ndarray
+        Atoms that count as neighbors for LENS.
+    """
+
+    step: int
+    time: float
+    cell: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    periodic: NDArray[np.bool_]
+    bounds: NDArray[np.float64]
+    n_owned: int
+    atom_ids: NDArray[np.int64]
+    types: NDArray[np.int32]
+    positions: NDArray[np.float64]
+    centers: NDArray[np.int64]
+    environment: NDArray[np.bool_]
+
+    @property
+    def n_environment(self) -> int:
+        """Number of owned atoms that count as neighbors."""
+        return int(np.count_nonzero(self.environment[: self.n_owned]))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Described atoms of one timestep, one row each.
+
+    Attributes
+    ----------
+    atom_ids : (n_rows,) int64 ndarray
+        Atom IDs.
+    species : (n_rows,) int32 ndarray
+        Index into the species of SOAP.
+    positions : (n_rows, 3) float64 ndarray
+        Positions [length].
+    soap : (n_rows, n_features) float32 ndarray
+        Compact power spectra of unit norm.
+    neighbors : NeighborLists
+        Neighbor IDs.
+    """
+
+    atom_ids: NDArray[np.int64]
+    species: NDArray[np.int32]
+    positions: NDArray[np.float64]
+    soap: NDArray[np.float32]
+    neighbors: NeighborLists
+
+    def take(self, rows: NDArray[np.intp]) -> Rows:
+        """Return some rows in the order given."""
+        return Rows(
+            self.atom_ids[rows],
+            self.species[rows],
+            self.positions[rows],
+            self.soap[rows],
+            self.neighbors.take(rows),
+        )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One committed instant: the rows of all centers, sorted by atom ID.
+
+    Attributes
+    ----------
+    step : int
+        Absolute timestep.
+    time : float
+        Simulated time, in the time unit of the run.
+    cell : (3, 3) float64 ndarray
+        Box vectors as rows [length].
+    origin : (3,) float64 ndarray
+        Corner of the box [length].
+    positions : (n_atoms, 3) float64 ndarray
+        Positions of the centers [length].
+    soap : (n_atoms, n_features) float32 ndarray
+        Compact power spectra of unit norm.
+    neighbors : NeighborLists
+        Neighbor IDs of the centers within ``lens_r_cut``.
+    """
+
+    step: int
+    time: float
+    cell: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    soap: NDArray[np.float32]
+    neighbors: NeighborLists

@@ -1,0 +1,71 @@
+// SOAP power spectra and neighbor lists of many centers.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "cells.h"
+#include "isa.h"
+
+namespace strdyn {
+
+// The widest instruction set of this processor, or the named one.
+const Isa& find_isa(const char* name);
+std::vector<const Isa*> available_isas();
+
+// Power spectrum in a Gaussian basis; owns the arrays of Basis.
+class PowerSpectrum {
+public:
+    // exponents (l_max + 1, n_max): a in exp(-a r^2); weights (l_max + 1, n_max [n], n_max [k]).
+    PowerSpectrum(int n_species, int n_max, int l_max, double reach, const double* exponents,
+                  const double* weights);
+
+    PowerSpectrum(const PowerSpectrum&) = delete;  // basis_ points into the vectors
+
+    const Basis& basis() const { return basis_; }
+    double reach() const { return reach_; }
+    std::int64_t n_features() const;
+
+private:
+    Basis basis_;
+    double reach_;
+    std::vector<double> exponents_, weights_, recurrence_, norms_;
+};
+
+struct Centers {
+    std::int64_t count;
+    const std::int64_t* rows;
+};
+
+// A growing array whose memory is given away to NumPy, so that no second copy ever exists.
+class IdBuffer {
+public:
+    std::int64_t* extend(std::int64_t n);  // room for n more
+    std::int64_t size() const { return size_; }
+    std::int64_t* release();  // to be freed with std::free
+
+private:
+    struct Free {
+        void operator()(std::int64_t* p) const { std::free(p); }
+    };
+    std::unique_ptr<std::int64_t, Free> data_;
+    std::int64_t size_ = 0, capacity_ = 0;
+};
+
+// What to write down as neighbors of a center, and where.
+struct NeighborLists {
+    double r_cut;
+    const std::int64_t* atom_ids;
+    const bool* environment;
+    std::int64_t* counts;  // (n_centers)
+    IdBuffer ids;
+};
+
+// One search around every center for its spectrum (or null) and its neighbor list (or null).
+// Throws std::invalid_argument if an atom lies exactly on a center.
+void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* power_spectrum,
+              double* spectra, NeighborLists* lists, int n_threads, const Isa& isa);
+
+}  // namespace strdyn

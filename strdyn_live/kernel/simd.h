@@ -1,0 +1,120 @@
+// Registers of doubles, and the little that the compiler's vector extensions lack.
+//
+// This header and center.h are compiled once for every instruction set (isa_*.cpp), each time in a
+// namespace of its own. They use nothing of the standard library: an inline function shared
+// between the copies could be linked from the widest one and stop an older processor.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace STRDYN_ISA {
+
+typedef double V2 __attribute__((vector_size(16)));
+typedef double V4 __attribute__((vector_size(32)));
+typedef double V8 __attribute__((vector_size(64)));
+
+template <class V> constexpr int lanes = sizeof(V) / sizeof(double);
+
+template <class V> inline V load(const double* p) {
+    V v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class V> inline void store(double* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
+
+template <class V> inline V broadcast(double x) { return x - V{}; }
+
+// a * b + c, in one rounding where the instruction set has it. The files are compiled with
+// -ffp-contract=off: distances must round as DScribe's do, sums need not.
+#if defined(__aarch64__)
+inline V2 fma(V2 a, V2 b, V2 c) { return (V2)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+#else
+inline V2 fma(V2 a, V2 b, V2 c) { return a * b + c; }
+#endif
+#if defined(__FMA__)
+inline V4 fma(V4 a, V4 b, V4 c) { return _mm256_fmadd_pd(a, b, c); }
+#endif
+#if defined(__AVX512F__)
+inline V8 fma(V8 a, V8 b, V8 c) { return _mm512_fmadd_pd(a, b, c); }
+#endif
+
+template <class V> struct Integers;
+template <> struct Integers<V2> { typedef long long type __attribute__((vector_size(16))); };
+template <> struct Integers<V4> { typedef long long type __attribute__((vector_size(32))); };
+template <> struct Integers<V8> { typedef long long type __attribute__((vector_size(64))); };
+
+// 2^f for |f| <= 1 / (2 steps), a polynomial through Chebyshev nodes, and what remains of 2^x.
+template <class V> struct Exp2 {
+    static constexpr int steps = 1, degree = 10;
+    static constexpr double polynomial[] = {  // to 3e-16
+        1.0, 0.69314718055994995, 0.24022650695910097, 0.055504108664447722, 0.0096181291076068882,
+        0.0013333558230164974, 0.0001540353044173605, 1.5252657260200837e-05, 1.3215442587921689e-06,
+        1.0208690299958306e-07, 7.0725859492692242e-09};
+    // p 2^n, with n in the low bits of t
+    static V scale(V p, V t, V) {
+        typedef typename Integers<V>::type L;
+        return (V)((L)p + ((L)t << 52));
+    }
+};
+
+#if defined(__AVX512F__)
+template <> struct Exp2<V8> {
+    static constexpr int steps = 16, degree = 5;
+    static constexpr double polynomial[] = {  // to 5e-15
+        1.0000000000000044, 0.69314718055994573, 0.24022650687646874, 0.055504108656639302,
+        0.0096183547474075377, 0.0013333781576784268};
+    // p 2^(n + j / 16), with j in the low bits of t: 2^(j / 16) from a table in two registers
+    static V8 scale(V8 p, V8 t, V8 n_and_j) {
+        const V8 low = {1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
+                        1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927};
+        const V8 high = {1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+                         1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
+        return _mm512_scalef_pd(p * (V8)_mm512_permutex2var_pd(low, (__m512i)t, high), n_and_j);
+    }
+};
+#endif
+
+// x[i] = 2^(a[i mod NA] x[i]) for products <= 0, to a few units of the last place; what lies below
+// 2^-1000 comes out about as small, not exact. N at a time, step by step: one alone would wait for
+// the result of every step. Additions, not multiply-adds, where there is a choice: processors that
+// add elsewhere than they multiply do both at once.
+template <class V, int NA, int N> inline void exp2_of_products(const V* a, V* x) {
+    using E = Exp2<V>;
+    const V magic = broadcast<V>(6755399441055744.0 / E::steps);  // adding 1.5 * 2^52 rounds to integers
+    V t[N], n[N], p[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+        x[i] = a[i % NA] * x[i];
+        if (E::steps == 1) x[i] = x[i] > broadcast<V>(-1000.0) ? x[i] : broadcast<V>(-1000.0);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) t[i] = x[i] + magic;
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) n[i] = t[i] - magic;
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) x[i] = x[i] - n[i];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) p[i] = broadcast<V>(E::polynomial[E::degree]);
+#pragma GCC unroll 16
+    for (int d = E::degree - 1; d >= 0; --d)
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i) p[i] = fma(p[i], x[i], broadcast<V>(E::polynomial[d]));
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) x[i] = E::scale(p[i], t[i], n[i]);
+}
+
+// Rows of this many doubles are the widest register of the file; `narrow` serves the last 4 of n_pad.
+#if defined(__AVX512F__)
+typedef V8 Wide;
+#elif defined(__AVX2__)
+typedef V4 Wide;
+#else
+typedef V2 Wide;
+#endif
+
+}  // namespace STRDYN_ISA

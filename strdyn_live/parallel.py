@@ -1,0 +1,154 @@
+"""The only module that knows MPI: agreement on errors, and rows gathered by atom ID."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frame import Rows
+from .neighbors import NeighborLists
+
+__all__ = ["RankError", "Ranks", "abort"]
+
+
+class RankError(RuntimeError):
+    """Some rank failed; raised on every rank with the same message."""
+
+
+class Ranks:
+    """The ranks of one LAMMPS world; rank 0 is the root, to which rows are gathered.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm, optional
+        A communicator of our own (a duplicate of LAMMPS's); None: one process without MPI.
+    """
+
+    def __init__(self, comm: Any = None) -> None:
+        self._comm = comm if comm is not None and comm.size > 1 else None
+        self.rank: int = self._comm.rank if self._comm else 0
+        self.size: int = self._comm.size if self._comm else 1
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Run a block that communicates nothing; if it fails on one rank, fail on all.
+
+        Raises
+        ------
+        RankError
+            On every rank, with the message of the lowest rank that failed.
+        """
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:  # an exit on one rank would hang the others as well
+            error = raised
+        failed = self.max(-1 if error is None else self.size - self.rank)
+        if failed < 0:
+            return
+        lowest = self.size - int(failed)
+        if error is not None and not isinstance(error, (ValueError, OSError, RankError)):
+            traceback.print_exception(error, file=sys.stderr)
+        message = self.broadcast(_describe(error), root=lowest)
+        where = f" (rank {lowest})" if self.size > 1 else ""
+        raise RankError(message + where) from error
+
+    def max(self, value: float) -> float:
+        """Return the largest value of all ranks (collective)."""
+        return float(self.maxima([value])[0])
+
+    def maxima(self, values: list[float]) -> NDArray[np.float64]:
+        """Return the largest of each value over all ranks (collective)."""
+        mine = np.array(values, dtype=np.float64)
+        if self._comm is None:
+            return mine
+        result = np.empty_like(mine)
+        self._comm.Allreduce(mine, result, op=_mpi().MAX)
+        return result
+
+    def sums(self, values: list[int]) -> NDArray[np.int64]:
+        """Return the sum of each value over all ranks (collective)."""
+        mine = np.array(values, dtype=np.int64)
+        if self._comm is None:
+            return mine
+        result = np.empty_like(mine)
+        self._comm.Allreduce(mine, result, op=_mpi().SUM)
+        return result
+
+    def broadcast(self, value: Any, root: int = 0) -> Any:
+        """Return one rank's Python object on all ranks (collective)."""
+        return value if self._comm is None else self._comm.bcast(value, root=root)
+
+    def all_rows(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of all ranks, in the order of ranks, on every rank (collective)."""
+        return rows if self._comm is None else np.concatenate(self._comm.allgather(rows))
+
+    def gather_by_id(self, rows: Rows) -> Rows:
+        """Return the rows of all ranks sorted by atom ID on the root, no rows elsewhere."""
+        gathered = Rows(
+            self._gather(rows.atom_ids),
+            self._gather(rows.species),
+            self._gather(rows.positions),
+            self._gather(rows.soap),
+            NeighborLists.from_counts(
+                self._gather(rows.neighbors.counts), self._gather(rows.neighbors.ids)
+            ),
+        )
+        return gathered.take(np.argsort(gathered.atom_ids, kind="stable"))
+
+    def abort(self) -> None:
+        """End all ranks at once, under MPI."""
+        if self._comm is not None:
+            self._comm.Abort(1)
+
+    def _gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of all ranks, in the order of ranks, on the root, no rows elsewhere."""
+        if self._comm is None:
+            return values
+        mpi = _mpi()
+        values = np.ascontiguousarray(values)
+        counts = self._comm.gather(len(values), root=0) or [0]
+        gathered = np.empty((sum(counts), *values.shape[1:]), values.dtype)
+        # one MPI element is a whole row, so that counts stay far below 2**31
+        row = mpi.BYTE.Create_contiguous(values.itemsize * math.prod(values.shape[1:])).Commit()
+        try:
+            into = [gathered, counts, row] if self.is_root else None
+            self._comm.Gatherv([values, len(values), row], into, root=0)
+        finally:
+            row.Free()
+        return gathered
+
+
+def abort(ranks: Ranks | None) -> None:
+    """End the whole job at once, with exit code 1; `ranks` may not be known yet."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if ranks is not None:
+        ranks.abort()
+    os._exit(1)  # mpirun ends the other ranks
+
+
+def _mpi() -> Any:
+    from mpi4py import MPI
+
+    return MPI
+
+
+def _describe(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    expected = isinstance(error, (ValueError, OSError, RankError)) and str(error)
+    return str(error) if expected else f"{type(error).__name__}: {error}"

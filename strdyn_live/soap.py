@@ -1,0 +1,212 @@
+"""SOAP power spectra: definition, sizes, reach, compact form, and the two ways to compute them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .elements import ATOMIC_NUMBERS
+from .frame import LocalFrame
+from .kernel import Kernel
+from .neighbors import NeighborLists, find_neighbors
+
+__all__ = ["Soap"]
+
+# DScribe's density counts an atom until its Gaussian has fallen to this share of its maximum.
+_DENSITY_THRESHOLD = 1e-3
+
+
+class Soap:
+    """The power spectrum of DScribe (rbf ``gto``, version 2.1), in compact isometric form.
+
+    Same-species blocks hold n ≤ n' once, with n < n' multiplied by √2: norms, inner products and
+    so PCA are those of the filled form with 44 % fewer numbers (one species). Components run over
+    pairs of species Z ≤ Z', then l, n, n'.
+    Source: Bartók, Kondor, Csányi, PRB 87, 184115 (2013); Himanen et al., Comput. Phys. Commun.
+    247, 106949 (2020).
+
+    Parameters
+    ----------
+    species : sequence of str
+        Distinct elements. ``species`` arrays index this sequence after sorting by atomic number
+        (`self.species`).
+    r_cut : float
+        Cutoff radius [length], above 1.
+    n_max, l_max : int
+        Number of radial functions, largest degree of the spherical harmonics.
+    sigma : float
+        Width of the Gaussians [length].
+    backend : {"native", "dscribe"}
+        What computes; the numbers are the same.
+
+    Attributes
+    ----------
+    reach : float
+        Every atom closer than this enters the spectrum [length]: r_cut + sigma √(−2 ln 10⁻³).
+    n_features : int
+        Length of a compact spectrum (324 for one species and n_max = l_max = 8).
+    """
+
+    def __init__(
+        self,
+        species: Sequence[str],
+        r_cut: float,
+        n_max: int = 8,
+        l_max: int = 8,
+        sigma: float = 1.0,
+        backend: str = "native",
+    ) -> None:
+        self.species = tuple(sorted(set(species), key=ATOMIC_NUMBERS.__getitem__))
+        self.r_cut = float(r_cut)
+        self.n_max = int(n_max)
+        self.l_max = int(l_max)
+        self.sigma = float(sigma)
+        self.backend = backend
+        if backend not in ("native", "dscribe"):
+            raise ValueError(f"backend = {backend!r}: expected native or dscribe.")
+        self.reach = self.r_cut + self.sigma * math.sqrt(-2.0 * math.log(_DENSITY_THRESHOLD))
+        self._isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
+        self.n_features = len(self._isometry)
+
+    def compute(
+        self, positions: ArrayLike, species: ArrayLike, centers: ArrayLike, *, threads: int = 1
+    ) -> NDArray[np.float64]:
+        """Describe the environments of some atoms of a finite set.
+
+        Parameters
+        ----------
+        positions : (n_local, 3) array_like of float
+            Every atom within `reach` of a center, images included; no box [length].
+        species : (n_local,) array_like of int
+            Index into `self.species`.
+        centers : (n_centers,) array_like of int
+            Rows of the atoms to describe.
+        threads : int
+            Threads of the native backend; the numbers do not depend on it.
+
+        Returns
+        -------
+        (n_centers, n_features) float64 ndarray
+            Compact spectra, not normalised.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a wrong dtype, shape or value; the message names row and value.
+        """
+        if self.backend == "native":
+            return self._kernel.soap(positions, species, centers, threads=threads)
+        positions = np.asarray(positions, dtype=np.float64)
+        species = np.asarray(species)
+        centers = np.asarray(centers)
+        if len(centers) == 0:
+            return np.empty((0, self.n_features))
+        from ase import Atoms
+
+        symbols = np.array(self.species)[species]
+        spectra = self._dscribe.create(
+            Atoms(symbols=symbols, positions=positions), centers=[int(row) for row in centers]
+        )
+        return np.asarray(spectra, dtype=np.float64).reshape(len(centers), -1) * self._isometry
+
+    def describe(
+        self, frame: LocalFrame, species: NDArray[np.int32], lens_r_cut: float, *, threads: int = 1
+    ) -> tuple[NDArray[np.float64], NeighborLists]:
+        """Describe the centers of a frame by spectra and neighbor lists, with one search.
+
+        Parameters
+        ----------
+        frame : LocalFrame
+            Owned and ghost atoms.
+        species : (n_local,) int32 ndarray
+            Index into `self.species`.
+        lens_r_cut : float
+            Cutoff of the neighbor lists [length].
+        threads : int
+            As for `compute`.
+
+        Returns
+        -------
+        spectra : (n_centers, n_features) float64 ndarray
+            Compact spectra, not normalised.
+        neighbors : NeighborLists
+            Of the same centers.
+        """
+        if self.backend == "dscribe":
+            spectra = self.compute(frame.positions, species, frame.centers)
+            return spectra, find_neighbors(
+                frame.positions, frame.atom_ids, frame.centers, frame.environment, lens_r_cut
+            )
+        spectra, counts, ids = self._kernel.describe(
+            frame.positions,
+            species,
+            frame.centers,
+            frame.atom_ids,
+            frame.environment,
+            lens_r_cut,
+            threads=threads,
+        )
+        return spectra, NeighborLists.from_counts(counts, ids)
+
+    def fill(self, compact: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Return the filled form: all (n, n') of same-species blocks (576 for one species).
+
+        Parameters
+        ----------
+        compact : (..., n_features) array_like of float
+            Compact spectra.
+
+        Returns
+        -------
+        (..., n_filled) ndarray
+            Same dtype; its inner products equal those of the compact form.
+        """
+        compact = np.asarray(compact)
+        plain: NDArray[np.floating[Any]] = compact / self._isometry.astype(compact.dtype)
+        return plain[..., self._filled]
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        return Kernel(len(self.species), self.r_cut, self.n_max, self.l_max, self.sigma)
+
+    @cached_property
+    def _dscribe(self) -> Any:
+        from dscribe.descriptors import SOAP
+
+        return SOAP(
+            species=self.species,
+            r_cut=self.r_cut,
+            n_max=self.n_max,
+            l_max=self.l_max,
+            sigma=self.sigma,
+            rbf="gto",
+            periodic=False,
+        )
+
+
+def _layout(
+    n_species: int, n_max: int, l_max: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the factor of every compact component, and which one each filled component copies."""
+    n, m = np.triu_indices(n_max)
+    triangle = np.empty((n_max, n_max), dtype=np.int64)
+    triangle[n, m] = triangle[m, n] = np.arange(len(n))
+    same = (np.where(n < m, math.sqrt(2.0), 1.0), triangle.ravel())
+    cross = (np.ones(n_max**2), np.arange(n_max**2))
+
+    isometry: list[NDArray[np.float64]] = []
+    filled: list[NDArray[np.int64]] = []
+    start = 0
+    for first in range(n_species):
+        for second in range(first, n_species):
+            factors, copies = same if first == second else cross
+            for _ in range(l_max + 1):
+                isometry.append(factors)
+                filled.append(start + copies)
+                start += len(factors)
+    return np.concatenate(isometry), np.concatenate(filled)

@@ -1,0 +1,74 @@
+"""LiveConfig: one grammar for keywords, input-script words and JSON; every bad value is named."""
+
+import json
+
+import pytest
+
+from strdyn_live.config import ConfigError, LiveConfig
+
+GOOD = {"r_cut": 6.0, "elements": "O H", "file": "run.sdl"}
+
+
+def test_defaults_are_those_of_the_paper():
+    config = LiveConfig(**GOOD)
+    assert (config.n_max, config.l_max, config.sigma) == (8, 8, 1.0)
+    assert config.lens_r_cut == 6.0
+    assert config.elements == ("O", "H")
+    assert config.species == ("H", "O")
+    assert not config.append
+
+
+def test_keywords_words_and_json_agree():
+    config = LiveConfig(**GOOD, centers="surface", append=True, lens_r_cut=4.5, n_max=6)
+    words = "r_cut 6.0 elements O H file run.sdl centers surface append yes lens_r_cut 4.5 n_max 6"
+    assert LiveConfig.from_words(words) == config
+    assert LiveConfig.from_mapping(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_a_value_may_look_like_a_name():
+    assert LiveConfig.from_words("r_cut 6 elements Cu file a.sdl centers file").centers == "file"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"r_cut": None}, "r_cut not given"),
+        ({"file": None, "elements": None}, "elements and file not given"),
+        ({"rcut": 6.0}, "unknown setting 'rcut'. Did you mean 'r_cut'?"),
+        ({"r_cut": "six"}, "r_cut = 'six' is not a number"),
+        ({"r_cut": float("nan")}, "r_cut = nan"),
+        ({"r_cut": 0.6}, "needs r_cut > 1"),
+        ({"sigma": -1.0}, "sigma = -1.0"),
+        ({"sigma": float("inf")}, "sigma = inf"),
+        ({"lens_r_cut": 0.0}, "lens_r_cut = 0.0"),
+        ({"n_max": 17}, "n_max = 17: expected a whole number from 1 to 16"),
+        ({"l_max": 2.5}, "l_max = 2.5"),
+        ({"l_max": True}, "l_max = True"),
+        ({"writers": 0}, "writers = 0"),
+        ({"append": "perhaps"}, "append = 'perhaps': expected yes or no"),
+        ({"on_error": "stopp"}, "Did you mean 'stop'?"),
+        ({"backend": "fast"}, "backend = 'fast': expected native or dscribe"),
+        ({"elements": ""}, "elements is empty"),
+        ({"elements": "cu"}, "'cu' is not the symbol of a chemical element. Did you mean 'Cu'?"),
+        ({"centers": "two words"}, "centers = 'two words'"),
+        ({"file": "run.h5"}, "ends in .sdl"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        LiveConfig.from_mapping({**GOOD, **changes})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("r_cut 6 elements Cu file a.sdl r_cut 5", "setting 'r_cut' is given twice"),
+        ("elements Cu file a.sdl r_cut", "setting 'r_cut' has no value"),
+        ("r_cut 6 elements Cu file a.sdl centres top", "Did you mean 'centers'?"),
+    ],
+)
+def test_bad_words_are_named(words, message):
+    with pytest.raises(ConfigError) as caught:
+        LiveConfig.from_words(words)
+    assert message in str(caught.value)

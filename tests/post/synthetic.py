@@ -1,0 +1,194 @@
+"""A made-up result with known truth: atoms that walk at random between Gaussian states.
+
+The states sit on a stepped slab. State 4 ("fast") is invisible to SOAP, where it looks like
+state 3 (the edges), and stands out in LENS: the situation of the paper's Cu(211) surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import pdist
+from strdyn_post.clustering import Centers
+from strdyn_post.config import AnalysisConfig
+from strdyn_post.reduction import Pca
+from strdyn_post.results import AnalysisResult, Merged, Route
+from strdyn_post.series import Series
+
+from strdyn_live import LiveConfig
+
+FAST = 4
+
+WALK = np.array(
+    [
+        [0.970, 0.030, 0.000, 0.000, 0.000],
+        [0.030, 0.920, 0.050, 0.000, 0.000],
+        [0.000, 0.050, 0.915, 0.035, 0.000],
+        [0.000, 0.000, 0.060, 0.937, 0.003],
+        [0.000, 0.000, 0.000, 0.064, 0.936],
+    ]
+)
+
+
+def count(labels: np.ndarray, n_clusters: int) -> np.ndarray:
+    counts = np.zeros((n_clusters, n_clusters), dtype=np.int64)
+    before, after = labels[:-1].ravel(), labels[1:].ravel()
+    both = (before >= 0) & (after >= 0)
+    np.add.at(counts, (before[both], after[both]), 1)
+    return counts
+
+
+def rows(counts: np.ndarray) -> np.ndarray:
+    total = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+
+
+def make_route(
+    name: str, labels: np.ndarray, scores: np.ndarray, ratios: list[float], first_step: int = 5000
+) -> Route:
+    """Make a route from its labels: counts and dendrogram follow."""
+    n_frames, n_atoms = labels.shape
+    n_clusters = int(labels.max()) + 1
+    counts = count(labels, n_clusters)
+    probabilities = rows(counts)
+    tree = (
+        linkage(pdist(probabilities, "correlation"), "average")
+        if n_clusters > 1
+        else np.empty((0, 4))
+    )
+    steps = first_step + 500 * np.arange(n_frames, dtype=np.int64)
+    n_components = scores.shape[2]
+    eye = np.eye(len(ratios))[:n_components]
+    pca = Pca(np.zeros(len(ratios)), np.ones(len(ratios)), eye, np.array(ratios))
+    return Route(
+        name=name,
+        steps=steps,
+        times=steps * 0.005,
+        stretches=np.zeros(n_frames, dtype=np.int64),
+        atom_ids=np.arange(1, n_atoms + 1, dtype=np.int64),
+        labels=labels.astype(np.int32),
+        scores=scores.astype(np.float32),
+        counts=counts,
+        linkage=tree,
+        merged=None,
+        pca=pca if ratios else None,
+        model=Centers(np.zeros((n_clusters, n_components))),
+        noise_share=float((labels < 0).mean()),
+    )
+
+
+def merge(route: Route, mapping: list[int]) -> Route:
+    """Put clusters of a route together as `mapping` says."""
+    mapped = np.array([*mapping, -1], dtype=np.int32)
+    labels = mapped[route.labels]
+    merged = Merged(labels=labels, counts=count(labels, max(mapping) + 1), mapping=mapped[:-1])
+    return replace(route, merged=merged)
+
+
+def make_states(n_frames: int, n_atoms: int, rng: np.random.Generator) -> np.ndarray:
+    """Return true states, (n_frames, n_atoms); the first atom is fast for the middle third."""
+    states = np.empty((n_frames, n_atoms), dtype=np.int64)
+    states[0] = rng.choice(5, n_atoms, p=[0.34, 0.30, 0.20, 0.15, 0.01])
+    cumulative = WALK.cumsum(axis=1)
+    for k in range(1, n_frames):
+        states[k] = (rng.random(n_atoms)[:, None] > cumulative[states[k - 1]]).sum(axis=1)
+    states[:, 0] = 3
+    states[n_frames // 3 : 2 * n_frames // 3, 0] = FAST
+    return states
+
+
+def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> AnalysisResult:
+    rng = np.random.default_rng(seed)
+    states = make_states(n_frames, n_atoms, rng)
+    fast = states == FAST
+
+    delta = rng.gamma(6.0, 0.010, states.shape) + 0.03 * states * (states < FAST)
+    delta = np.where(fast, rng.normal(0.75, 0.06, states.shape), delta).clip(0, 1)
+    centers = np.array(
+        [
+            [-0.16, 0.02, 0.0, 0.0],
+            [-0.02, -0.07, 0.02, 0.0],
+            [0.10, -0.01, -0.01, 0.0],
+            [0.22, 0.09, 0.0, 0.01],
+        ]
+    )
+    structure = np.where(fast, 3, states)
+    soap = centers[structure] + rng.normal(0, [0.022, 0.014, 0.008, 0.005], (*states.shape, 4))
+    chi = np.concatenate([soap[..., :2], delta[..., None], soap[..., 2:]], axis=2)
+    chi[..., 1] += 0.35 * delta
+
+    noisy = rng.random(states.shape) < 0.02
+    # SOAP has one cluster more than there are structures; the dendrogram puts the last two together
+    split = structure + ((structure == 3) & (soap[..., 0] > 0.235))
+    soap_route = make_route(
+        "soap", np.where(noisy, -1, split), soap, [0.800, 0.184, 0.0105, 0.0023, 0.0032]
+    )
+    bands = np.digitize(delta, [0.10, 0.45])
+    routes = {
+        "soap": merge(soap_route, [0, 1, 2, 3, 3]),
+        "lens": make_route("lens", bands, delta[..., None], []),
+        # the same environments under other numbers: colours must not follow the numbers
+        "soap_lens": make_route(
+            "soap_lens",
+            np.where(noisy, -1, np.array([2, 0, 4, 1, 3])[states]),
+            chi,
+            [0.757, 0.178, 0.050, 0.0099, 0.0022, 0.0029],
+        ),
+    }
+    steps = routes["lens"].steps
+    return AnalysisResult(
+        routes,
+        AnalysisConfig(soft="none"),
+        Series(delta, steps, steps * 0.005, routes["lens"].atom_ids, routes["lens"].stretches),
+        provenance={"versions": {"strdyn-live": "0.1.0", "numpy": np.__version__}},
+        warnings=["a warning of the analysis, with <brackets> & ampersand"],
+        timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
+    )
+
+
+class SyntheticBuffer:
+    """The readable side of a buffer: a stepped slab of three layers that vibrates."""
+
+    def __init__(self, result: AnalysisResult, seed: int = 0) -> None:
+        route = result["soap_lens"]
+        # the analysis drops ten frames at both ends
+        self.steps = np.arange(0, route.steps[-1] + 5001, 500)
+        self.times = self.steps * 0.005
+        self.atom_ids = route.atom_ids
+        self.species = np.zeros(len(self.atom_ids), dtype=np.int32)
+        self.units = "metal"
+        self.periodic = (True, True, False)
+        self.uuid = "3c2f7c1e-7f7b-4f0a-9d5e-0c6b8d6c6f10"
+        self.config = LiveConfig(r_cut=6.0, elements=("Cu",), file="cu211.sdl", centers="surface")
+        n = len(self.atom_ids)
+        side = int(np.ceil(np.sqrt(n / 3)))
+        row = np.arange(n)
+        column, line, layer = row % side, row // side % side, row // side**2
+        terrace = line % 4
+        self._sites = np.stack(
+            [
+                2.55 * column + 1.3 * (layer % 2),
+                2.3 * line,
+                0.62 * terrace + 2.1 * layer,
+            ],
+            axis=1,
+        )
+        self._cell = np.diag([2.55 * side, 2.3 * side, 40.0])
+        self._seed = seed
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.steps)
+
+    def positions(self, k: int) -> np.ndarray:
+        rng = np.random.default_rng((self._seed, k))
+        return self._sites + rng.normal(0, 0.1, self._sites.shape)
+
+    def box(self, _k: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._cell, np.zeros(3)
+
+
+def make_buffer(result: AnalysisResult) -> SyntheticBuffer:
+    return SyntheticBuffer(result)
