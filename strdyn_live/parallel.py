@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,7 +79,7 @@ class Ranks:
         self._comm.Allreduce(mine, result, op=_mpi().MAX)
         return result
 
-    def sums(self, values: list[int]) -> NDArray[np.int64]:
+    def sums(self, values: Sequence[int]) -> NDArray[np.int64]:
         """Return the sum of each value over all ranks (collective)."""
         mine = np.array(values, dtype=np.int64)
         if self._comm is None:
@@ -96,40 +96,69 @@ class Ranks:
         """Return the rows of all ranks, in the order of ranks, on every rank (collective)."""
         return rows if self._comm is None else np.concatenate(self._comm.allgather(rows))
 
-    def gather_by_id(self, rows: Rows) -> Rows:
-        """Return the rows of all ranks sorted by atom ID on the root, no rows elsewhere."""
-        gathered = Rows(
-            self._gather(rows.atom_ids),
-            self._gather(rows.species),
-            self._gather(rows.positions),
-            self._gather(rows.soap),
+    def first(self, n_ranks: int) -> Ranks | None:
+        """Return the first ranks as a group of their own, None on the others (collective)."""
+        if self._comm is None:
+            return self
+        mine = self.rank < n_ranks
+        comm = self._comm.Split(0 if mine else _mpi().UNDEFINED, self.rank)
+        return Ranks(comm) if mine else None
+
+    def gather_by_id(self, rows: Rows, first_ids: list[int]) -> Rows:
+        """Hand the rows of all ranks to the first ranks, by ranges of atom IDs (collective).
+
+        Parameters
+        ----------
+        rows : Rows
+            Of this rank.
+        first_ids : list of int
+            The first atom ID of each receiving rank, in increasing order.
+
+        Returns
+        -------
+        Rows
+            Sorted by atom ID; no rows beyond the receiving ranks.
+        """
+        receiver = np.searchsorted(first_ids[1:], rows.atom_ids, side="right")
+        for root in range(len(first_ids)):
+            part = self._gather(rows.take(np.flatnonzero(receiver == root)), root)
+            if root in (0, self.rank):
+                mine = part
+        return mine.take(np.argsort(mine.atom_ids, kind="stable"))
+
+    def _gather(self, rows: Rows, root: int) -> Rows:
+        return Rows(
+            self._gather_array(rows.atom_ids, root),
+            self._gather_array(rows.species, root),
+            self._gather_array(rows.positions, root),
+            self._gather_array(rows.soap, root),
             NeighborLists.from_counts(
-                self._gather(rows.neighbors.counts), self._gather(rows.neighbors.ids)
+                self._gather_array(rows.neighbors.counts, root),
+                self._gather_array(rows.neighbors.ids, root),
             ),
         )
-        return gathered.take(np.argsort(gathered.atom_ids, kind="stable"))
+
+    def _gather_array(self, values: NDArray[Any], root: int) -> NDArray[Any]:
+        """Return the rows of all ranks, in the order of ranks, on one rank, no rows elsewhere."""
+        if self._comm is None:
+            return values
+        mpi = _mpi()
+        values = np.ascontiguousarray(values)
+        counts = self._comm.gather(len(values), root=root) or [0]
+        gathered = np.empty((sum(counts), *values.shape[1:]), values.dtype)
+        # one MPI element is a whole row, so that counts stay far below 2**31
+        row = mpi.BYTE.Create_contiguous(values.itemsize * math.prod(values.shape[1:])).Commit()
+        try:
+            into = [gathered, counts, row] if self.rank == root else None
+            self._comm.Gatherv([values, len(values), row], into, root=root)
+        finally:
+            row.Free()
+        return gathered
 
     def abort(self) -> None:
         """End all ranks at once, under MPI."""
         if self._comm is not None:
             self._comm.Abort(1)
-
-    def _gather(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the rows of all ranks, in the order of ranks, on the root, no rows elsewhere."""
-        if self._comm is None:
-            return values
-        mpi = _mpi()
-        values = np.ascontiguousarray(values)
-        counts = self._comm.gather(len(values), root=0) or [0]
-        gathered = np.empty((sum(counts), *values.shape[1:]), values.dtype)
-        # one MPI element is a whole row, so that counts stay far below 2**31
-        row = mpi.BYTE.Create_contiguous(values.itemsize * math.prod(values.shape[1:])).Commit()
-        try:
-            into = [gathered, counts, row] if self.is_root else None
-            self._comm.Gatherv([values, len(values), row], into, root=0)
-        finally:
-            row.Free()
-        return gathered
 
 
 def abort(ranks: Ranks | None) -> None:

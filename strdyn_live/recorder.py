@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import sys
 import traceback
 from typing import Any
 
 import numpy as np
 
-from .buffer import BufferWriter
+from .buffer import BufferWriter, forecast, writer_rows
 from .config import LiveConfig
 from .frame import Frame, LocalFrame, Rows
 from .ghost_shell import check_ghost_shell
@@ -26,6 +27,8 @@ from .lammps_io import (
 )
 from .parallel import RankError, Ranks, abort
 from .soap import Soap
+from .termination import Termination
+from .timings import Timings
 
 __all__ = ["Recorder"]
 
@@ -72,9 +75,13 @@ class Recorder:
         self._species_of_type = np.array([-1, *indices], dtype=np.int32)
         self._lmp: Any = None
         self._ranks: Ranks | None = None
+        self._writers: Ranks | None = None  # None on a rank that does not write
         self._writer: BufferWriter | None = None
+        self._first_ids: list[int] = []
+        self._timings = Timings()
         self._last_step: int | None = None
         self._error: BaseException | None = None
+        self._closed = False
         atexit.register(self.close)
 
     def attach(self, lmp: Any, every: int) -> Recorder:
@@ -91,14 +98,24 @@ class Recorder:
         """Record the current step: what ``fix python/invoke`` calls."""
         if self._lmp is None:
             self._lmp = connect(pointer)
-        self._record_or_fail()
+        if not self._closed:
+            self._record_or_fail()
         self._raise_error()
 
     def close(self) -> None:
-        """Seal the buffer; the recorder records no more."""
+        """Seal the buffer; from now on nothing is recorded."""
         atexit.unregister(self.close)
-        if self._writer is not None:
-            self._writer.close()
+        self._closed = True
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        writer.close()
+        if self._writers is not None and self._writers.is_root:
+            print(
+                f"strdyn-live: {writer.n_frames} frames in {self.config.file}, "
+                f"the last of step {writer.last_step}\n{self._timings.table()}",
+                flush=True,
+            )
 
     def __enter__(self) -> Recorder:
         return self
@@ -107,7 +124,7 @@ class Recorder:
         self.close()
 
     def _called_back(self) -> None:
-        if self._error is None:
+        if not self._closed:
             self._record_or_fail()
         if self._error is not None:
             stop_softly(self._lmp)
@@ -133,33 +150,37 @@ class Recorder:
                 abort(self._ranks)
             self._error = error
         if self._error is not None:
-            self.close()
+            with contextlib.suppress(OSError, ValueError):  # its own failure would hide the first
+                self.close()
 
     def _record(self) -> None:
         """Describe the current step and commit it: the whole in-situ flow (collective)."""
-        ranks = self._ranks or self._begin()
-        with ranks.together():
-            frame = read_frame(self._lmp, self._centers_bit, self._environment_bit)
-        if frame.step == self._last_step:
-            return  # the last step of a run is the first of the next
-        self._check(frame, ranks)
-        with ranks.together():
-            species = self._species_of_type[frame.types]
-            spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
-            spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
-        rows = ranks.gather_by_id(
-            Rows(
-                frame.atom_ids[frame.centers],
-                species[frame.centers],
-                frame.positions[frame.centers],
-                spectra.astype(np.float32),
-                neighbors,
-            )
-        )
-        with ranks.together():
-            if ranks.is_root:
-                self._commit(frame, rows)
+        ranks, section = self._ranks or self._begin(), self._timings.section
+        with self._timings.frame(ranks):
+            with ranks.together(), section("read"):
+                frame = read_frame(self._lmp, self._centers_bit, self._environment_bit)
+            if frame.step == self._last_step:
+                return  # the last step of a run is the first of the next
+            ending = self._check(frame, ranks)
+            with ranks.together(), section("describe"):
+                species = self._species_of_type[frame.types]
+                spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
+                spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+            with section("gather"):
+                rows = Rows(
+                    frame.atom_ids[frame.centers],
+                    species[frame.centers],
+                    frame.positions[frame.centers],
+                    spectra.astype(np.float32),
+                    neighbors,
+                )
+                rows = ranks.gather_by_id(rows, self._first_ids or self._share_out(rows, ranks))
+            with ranks.together(), section("write"):
+                if self._writers is not None:
+                    self._commit(frame, rows)
         self._last_step = frame.step
+        if ending:
+            self._end(ranks)
 
     def _begin(self) -> Ranks:
         """Check LAMMPS against the settings, before the first frame."""
@@ -172,19 +193,28 @@ class Recorder:
                     f"elements = {' '.join(config.elements)!r} names {len(config.elements)} atom "
                     f"types, but this run has {n_types}: give one name per type, as in pair_coeff."
                 )
+            if config.writers > ranks.size:
+                raise LammpsError(
+                    f"writers = {config.writers}, but this run has {ranks.size} ranks: expected "
+                    "no more writers than ranks."
+                )
         groups = [config.centers, config.lens_environment]
         self._centers_bit, self._environment_bit = group_bits(lmp, groups, ranks)
+        self._writers = ranks.first(config.writers)
+        self._termination = Termination()
         self._ranks = ranks
         return ranks
 
-    def _check(self, frame: LocalFrame, ranks: Ranks) -> None:
-        """Raise on all ranks unless all atoms are still there, and all ghosts."""
-        counts = ranks.sums([frame.n_owned, len(frame.centers), frame.n_environment])
+    def _check(self, frame: LocalFrame, ranks: Ranks) -> bool:
+        """Raise on all ranks unless all atoms and ghosts are there; return whether to end here."""
+        *counts, asked = ranks.sums(
+            [frame.n_owned, len(frame.centers), frame.n_environment, self._termination.asked]
+        ).tolist()
         first = self._last_step is None
         with ranks.together():
             if first:
                 self._counts = counts
-            elif (counts != self._counts).any():
+            elif counts != self._counts:
                 raise LammpsError(
                     f"step {frame.step}: the run has {counts[0]} atoms, {counts[1]} centers and "
                     f"{counts[2]} environment atoms; it began with {self._counts[0]}, "
@@ -194,21 +224,34 @@ class Recorder:
         reach = max(self._soap.reach, self.config.lens_r_cut)
         skin = default_skin(self._lmp) if first else None
         check_ghost_shell(frame, reach, ranks, skin=skin)
+        return bool(asked)
+
+    def _share_out(self, rows: Rows, ranks: Ranks) -> list[int]:
+        """Give every writer a range of atom IDs; return the first of each."""
+        atom_ids, species = ranks.all_rows(rows.atom_ids), ranks.all_rows(rows.species)
+        with ranks.together():
+            order = np.argsort(atom_ids)
+            self._atom_ids, self._species = atom_ids[order], species[order]
+            repeated = self._atom_ids[1:][self._atom_ids[1:] == self._atom_ids[:-1]]
+            if len(repeated):
+                raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
+            shares = writer_rows(len(atom_ids), self.config.writers)
+            self._first_ids = [int(self._atom_ids[start]) for start, _ in shares]
+        return self._first_ids
 
     def _commit(self, frame: LocalFrame, rows: Rows) -> None:
-        """Append a frame to the buffer (on the root)."""
-        if self._writer is None:
-            self._writer = self._open(rows)
-            self._atom_ids = rows.atom_ids
-        elif not np.array_equal(rows.atom_ids, self._atom_ids):
-            lost = np.setdiff1d(self._atom_ids, rows.atom_ids)
-            new = np.setdiff1d(rows.atom_ids, self._atom_ids)
+        """Append a frame to the buffer (on the ranks that write)."""
+        opened = self._writer is None
+        writer = self._writer or self._open(frame)
+        expected = self._atom_ids[writer.rows]
+        if not np.array_equal(rows.atom_ids, expected):
+            lost, new = np.setdiff1d(expected, rows.atom_ids), np.setdiff1d(rows.atom_ids, expected)
             raise LammpsError(
                 f"step {frame.step}: group {self.config.centers!r} has changed: it lost the atom "
                 f"IDs {lost[:5].tolist()} and won {new[:5].tolist()}. Record a group that stays "
                 "the same."
             )
-        self._writer.append(
+        writer.append(
             Frame(
                 step=frame.step,
                 time=frame.time,
@@ -219,20 +262,43 @@ class Recorder:
                 neighbors=rows.neighbors,
             )
         )
+        if opened and self._writers is not None and self._writers.is_root:
+            size = writer.bytes_written * self.config.writers
+            print(
+                f"strdyn-live: recording {len(self._atom_ids)} of {self._counts[0]} atoms, "
+                f"{self._soap.n_features} SOAP components each, into {self.config.file}: "
+                f"{size / 1e6:.3g} MB a frame, room for {forecast(self.config.file, size)} frames",
+                *writer.notes,
+                sep="\nstrdyn-live: ",
+                flush=True,
+            )
 
-    def _open(self, rows: Rows) -> BufferWriter:
-        repeated = rows.atom_ids[1:][rows.atom_ids[1:] == rows.atom_ids[:-1]]
-        if len(repeated):
-            raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
-        writer = BufferWriter(
+    def _open(self, frame: LocalFrame) -> BufferWriter:
+        writers = self._writers or Ranks()
+        self._writer = BufferWriter(
             self.config,
-            atom_ids=rows.atom_ids,
-            species=rows.species,
+            atom_ids=self._atom_ids,
+            species=self._species,
             units=self._lmp.extract_global("units"),
+            periodic=(bool(frame.periodic[0]), bool(frame.periodic[1]), bool(frame.periodic[2])),
+            branch_step=frame.run_start,
+            provenance={
+                "lammps": self._lmp.version(),
+                "n_ranks": self._lmp.extract_setting("universe_size"),
+            },
+            writer=writers.rank,
+            agree=lambda done: writers.max(not done) == 0,
         )
-        print(
-            f"strdyn-live: recording {len(rows.atom_ids)} of {self._counts[0]} atoms, "
-            f"{self._soap.n_features} SOAP components each, into {self.config.file}",
-            flush=True,
-        )
-        return writer
+        return self._writer
+
+    def _end(self, ranks: Ranks) -> None:
+        """End the run in order, as SIGTERM asks for (collective)."""
+        with ranks.together():
+            self.close()
+        stop_softly(self._lmp)
+        if ranks.is_root:
+            print(
+                f"strdyn-live: SIGTERM: the buffer is sealed, the run ends at step "
+                f"{self._last_step}.",
+                flush=True,
+            )

@@ -71,7 +71,7 @@ def info(
         if as_json:
             print(json.dumps(facts))
         else:
-            print("\n".join(f"{name:<14}{value}" for name, value in facts.items()), flush=True)
+            print("\n".join(f"{name:<18}{value}" for name, value in facts.items()), flush=True)
         if not follow:
             return
         time.sleep(2.0)
@@ -103,6 +103,23 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'ana
 
     result = load_results(folder)
     print(write_report(result, open_buffer(result.provenance["buffer"]), folder))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")],
+    to: Annotated[str, typer.Option(help="extxyz, dump, csv, chemiscope or soapify.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+) -> None:
+    """Write labels or spectra for other programs."""
+    from strdyn_live import open_buffer
+
+    from . import load_results
+    from .export import export as write
+
+    result = load_results(folder)
+    write(result, open_buffer(result.provenance["buffer"]), to, output)
+    print(output)
 
 
 @app.command()

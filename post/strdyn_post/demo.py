@@ -16,6 +16,7 @@ __all__ = ["run_demo"]
 N_RANKS = 2
 EVERY = 500  # steps between frames
 N_EQUILIBRATION = 5000  # steps
+LOG = "lammps.out"  # what LAMMPS and the recorder print
 
 
 def run_demo(folder: Path, n_frames: int, progress: Callable[[str, int, int], None]) -> None:
@@ -65,7 +66,7 @@ def simulate(
     """Start the ranks of LAMMPS and follow them by the frames they commit."""
     command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, str(n_frames)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    log = folder / "lammps.out"
+    log = folder / LOG
     with log.open("w") as output:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -17,6 +17,7 @@ from .explorer import explorer_data
 from .palette import make_palettes
 from .results import ROUTES
 from .series import AnalysisError
+from .soapify import lengths_and_angles, symbols, write_soapify
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -85,7 +86,7 @@ def to_ase(result: AnalysisResult, buffer: Buffer) -> list[Atoms]:
 
 
 def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
-    """Return an in-memory `MDAnalysis.Universe` whose atoms follow their environment.
+    """Return an in-memory `MDAnalysis.Universe` whose timesteps carry the labels.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
     Returns
     -------
     MDAnalysis.Universe
-        Positions of all frames; B factors (``tempfactors``) hold the label of SOAP&LENS and
-        ``occupancies`` hold δ, both set anew whenever a frame is read.
+        ``timestep.data`` holds ``soap``, ``lens``, ``soap_lens``, ``delta`` and ``step`` of the
+        frame that was read: ``u.atoms[ts.data["soap_lens"] == 3]``.
 
     Raises
     ------
@@ -109,94 +110,29 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
     except ImportError as error:
         raise ImportError("to_mda needs MDAnalysis: pip install MDAnalysis.") from error
     frames = list(_frames(result, buffer))
-    universe = MDAnalysis.Universe.empty(len(frames[0].atom_ids), trajectory=True)
-    names = list(frames[0].symbols)
-    for attribute, values in (
-        ("ids", frames[0].atom_ids),
-        ("names", names),
-        ("types", names),
-        ("elements", names),
-        ("tempfactors", np.zeros(len(names))),
-        ("occupancies", np.zeros(len(names))),
-    ):
-        universe.add_TopologyAttr(attribute, values)
-    times = [frame.time for frame in frames]
+
+    class LabelReader(MemoryReader):  # type: ignore[misc]
+        # transformations of a reader in memory are applied once, not whenever a frame is read
+        def _read_next_timestep(self, ts: Any = None) -> Any:
+            ts = super()._read_next_timestep(ts)
+            frame = frames[ts.frame]
+            ts.data.update(frame.labels, delta=frame.delta, step=frame.step)
+            return ts
+
+    first = frames[0]
+    universe = MDAnalysis.Universe.empty(len(first.atom_ids), trajectory=True)
+    universe.add_TopologyAttr("ids", first.atom_ids)
+    for attribute in ("names", "types", "elements"):
+        universe.add_TopologyAttr(attribute, first.symbols)
     universe.load_new(
         np.array([frame.positions for frame in frames], dtype=np.float32),
-        format=MemoryReader,
+        format=LabelReader,
         order="fac",
-        dimensions=np.array([_lengths_and_angles(frame.cell) for frame in frames]),
-        dt=times[1] - times[0] if len(times) > 1 else 1.0,
-        time_offset=times[0],
+        dimensions=np.array([lengths_and_angles(frame.cell) for frame in frames]),
+        dt=frames[1].time - first.time if len(frames) > 1 else 1.0,
+        time_offset=first.time,
     )
-
-    def follow(timestep: Any) -> Any:
-        frame = frames[timestep.frame]
-        universe.atoms.tempfactors = frame.labels["soap_lens"].astype(np.float64)
-        universe.atoms.occupancies = frame.delta
-        return timestep
-
-    universe.trajectory.add_transformations(follow)
     return universe
-
-
-def write_soapify(buffer: Buffer, path: _Path, name: str | None = None) -> Path:
-    """Write trajectory and spectra in the HDF5 layout of cpctools (SOAPify).
-
-    The layout wants spectra as DScribe returns them: same-species blocks with n ≤ n' only. Ours
-    have lost their norm when they were recorded, which no analysis notices that normalises
-    (``fillSOAPVectorFromdscribe`` and ``normalizeArray``, the way of the paper).
-
-    Parameters
-    ----------
-    buffer : Buffer
-        All of its frames are written.
-    path : path
-        HDF5 file; groups ``Trajectories/NAME`` and ``SOAP/NAME``.
-    name : str, optional
-        By default that of the buffer.
-
-    Returns
-    -------
-    Path
-    """
-    import h5py
-
-    config, path = buffer.config, Path(path)
-    name = name or Path(config.file).stem
-    n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
-    blocks, isometry = _species_blocks(config.species, config.n_max, config.l_max)
-    rows_per_chunk = min(100, max(n_frames, 1))
-    with h5py.File(path, "w") as file:
-        group = file.create_group(f"Trajectories/{name}")
-        group["Types"] = np.array(_symbols(buffer), dtype=h5py.string_dtype())
-        compressed = {"compression": "gzip", "compression_opts": 9, "dtype": "f8"}
-        positions = group.create_dataset(
-            "Trajectory", (n_frames, n_atoms, 3), chunks=(rows_per_chunk, n_atoms, 3), **compressed
-        )
-        box = group.create_dataset("Box", (n_frames, 6), chunks=(rows_per_chunk, 6), **compressed)
-        spectra = file.create_dataset(
-            f"SOAP/{name}",
-            (n_frames, n_atoms, len(isometry)),
-            chunks=(rows_per_chunk, n_atoms, len(isometry)),
-            **compressed,
-        )
-        for start in range(0, n_frames, rows_per_chunk):  # whole chunks: each is compressed once
-            frames = range(start, min(start + rows_per_chunk, n_frames))
-            rows = slice(frames.start, frames.stop)
-            positions[rows] = [buffer.positions(k) for k in frames]
-            box[rows] = [_lengths_and_angles(buffer.box(k)[0]) for k in frames]
-            spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / isometry
-        spectra.attrs.update(
-            SOAPengine="dscribe",
-            l_max=config.l_max,
-            n_max=config.n_max,
-            r_cut=config.r_cut,
-            sigma=config.sigma,
-            species=list(config.species),
-            **{f"species_location_{pair}": span for pair, span in blocks.items()},
-        )
-    return path
 
 
 @dataclass(frozen=True)
@@ -227,7 +163,7 @@ def _frames(result: AnalysisResult, buffer: Buffer) -> Iterator[_Frame]:
             "give the buffer that was analysed."
         )
     rows = np.searchsorted(buffer.atom_ids, first.atom_ids)
-    symbols = [_symbols(buffer)[row] for row in rows]
+    elements = symbols(buffer)
     for k, step in enumerate(first.steps):
         at = int(np.searchsorted(buffer.steps, step))
         cell, origin = buffer.box(at)
@@ -237,17 +173,12 @@ def _frames(result: AnalysisResult, buffer: Buffer) -> Iterator[_Frame]:
             cell=cell,
             origin=origin,
             atom_ids=first.atom_ids,
-            symbols=symbols,
+            symbols=[elements[row] for row in rows],
             types=buffer.species[rows] + 1,
             positions=buffer.positions(at)[rows],
-            labels={name: result[name].final.labels[k] for name in ROUTES},
+            labels={name: result[name].final.labels[k].copy() for name in ROUTES},
             delta=result["lens"].scores[k, :, 0].astype(np.float64),
         )
-
-
-def _symbols(buffer: Buffer) -> list[str]:
-    species = buffer.config.species
-    return [species[index] for index in buffer.species]
 
 
 def _iter_ase(result: AnalysisResult, buffer: Buffer) -> Iterator[Atoms]:
@@ -257,10 +188,7 @@ def _iter_ase(result: AnalysisResult, buffer: Buffer) -> Iterator[Atoms]:
         atoms = Atoms(
             frame.symbols, positions=frame.positions, cell=frame.cell, pbc=buffer.periodic
         )
-        atoms.new_array("id", frame.atom_ids)
-        for name, labels in frame.labels.items():
-            atoms.new_array(name, labels)
-        atoms.new_array("delta", frame.delta)
+        atoms.arrays.update(id=frame.atom_ids.copy(), **frame.labels, delta=frame.delta)
         atoms.info.update(step=frame.step, time=frame.time, Origin=frame.origin)
         yield atoms
 
@@ -277,8 +205,8 @@ def _write_extxyz(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
 def _write_dump(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
     periodic = ["pp" if each else "ff" for each in buffer.periodic]
     with path.open("w", encoding="utf-8") as file:
+        file.write(f"ITEM: UNITS\n{buffer.units}\n")
         for frame in _frames(result, buffer):
-            file.write(f"ITEM: UNITS\n{buffer.units}\n")
             file.write(f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n")
             file.write(f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n")
             file.write(_box_bounds(frame.cell, frame.origin, periodic))
@@ -335,32 +263,6 @@ def _write_chemiscope(result: AnalysisResult, buffer: Buffer, path: Path) -> Non
 
 def _write_soapify(_result: AnalysisResult, buffer: Buffer, path: Path) -> None:
     write_soapify(buffer, path)
-
-
-def _species_blocks(
-    species: tuple[str, ...], n_max: int, l_max: int
-) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
-    """Return where every ordered pair of species lies, and the factor of every compact component."""
-    n, m = np.triu_indices(n_max)
-    same = np.tile(np.where(n < m, np.sqrt(2.0), 1.0), l_max + 1)
-    cross = np.ones(n_max**2 * (l_max + 1))
-    blocks: dict[str, NDArray[np.int64]] = {}
-    factors: list[NDArray[np.float64]] = []
-    start = 0
-    for i, first in enumerate(species):
-        for second in species[i:]:
-            factors.append(same if first == second else cross)
-            span = np.array([start, start + len(factors[-1])])
-            blocks[f"{first}-{second}"] = blocks[f"{second}-{first}"] = span
-            start += len(factors[-1])
-    return blocks, np.concatenate(factors)
-
-
-def _lengths_and_angles(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a, b, c, α, β, γ of a box with vectors as rows, angles in degrees."""
-    lengths = np.linalg.norm(cell, axis=1)
-    a, b, c = cell / lengths[:, None]
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip([b @ c, a @ c, a @ b], -1, 1)))])
 
 
 FORMATS: dict[str, Callable[..., None]] = {

@@ -8,6 +8,8 @@ SOAP scores (adjusted Rand 0.76 on a copper surface), and its exact one takes se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +56,8 @@ class DensityClusters:
         """Return the membership vectors of all rows, (n_rows, n_clusters).
 
         The numbers of hdbscan's `all_points_membership_vectors`, without its second neighbor
-        search.
+        search. Where a row is equally near two clusters, the scale of its vector is that of the
+        one with the lower number, there as here.
         """
         return _Membership(self).of(slice(None))
 
@@ -92,35 +95,65 @@ def find_clusters(
         fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(points)
         condensed, labels = fitted.condensed_tree_.to_numpy(), fitted.labels_
     else:
-        from fast_hdbscan.cluster_trees import mst_to_linkage_tree
+        from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
         from hdbscan.hdbscan_ import _tree_to_labels
 
-        edges = _spanning_tree(points, min_cluster_size)
-        linkage = mst_to_linkage_tree(edges)
-        labels, _, _, condensed, _ = _tree_to_labels(points, linkage, min_cluster_size)
+        # its reproducible mode starts threads for every few rows; `_linkage` makes up for it
+        edges, _, _ = compute_minimum_spanning_tree(points, min_samples=min_cluster_size)
+        # rows that coincide would have infinite density
+        least = np.finfo(np.float32).eps * max(float(np.abs(points).max()), 1e-30)
+        edges[:, 2] = edges[:, 2].clip(least)
+        labels, _, _, condensed, _ = _tree_to_labels(points, _linkage(edges), min_cluster_size)
     return DensityClusters(points, labels.astype(np.int32), condensed)
 
 
-def _spanning_tree(points: NDArray[np.float64], min_samples: int) -> NDArray[np.float64]:
-    """Return the edges (row, row, mutual reachability) by increasing weight."""
-    from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
+def _linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the single-linkage dendrogram of a minimum spanning tree.
 
-    edges, neighbors, _ = compute_minimum_spanning_tree(
-        points, min_samples=min_samples, reproducible=True
-    )
-    # the tree is exact but its weights are float32: equal densities must stay equal, and the
-    # excess of mass is a difference of large sums
-    core = _distance(points, points[neighbors[:, -1]])
-    a, b = edges[:, 0].astype(np.intp), edges[:, 1].astype(np.intp)
-    weights = np.maximum(_distance(points[a], points[b]), np.maximum(core[a], core[b]))
-    # rows that coincide would have infinite density
-    weights = np.maximum(weights, np.finfo(np.float32).eps * max(np.abs(points).max(), 1e-30))
-    edges = np.column_stack([np.minimum(a, b), np.maximum(a, b), weights])
-    return edges[np.lexsort((edges[:, 1], edges[:, 0], edges[:, 2]))]
+    All minimum spanning trees have the same components below every weight, but they differ where
+    weights are equal, as they often are: the core distance of a row is the weight of many edges.
+    Components that join at one weight are put in a chain, the largest first, then by their first
+    row: the dendrogram depends on the points alone, not on the order in which threads found edges.
+    """
+    order = np.argsort(edges[:, 2], kind="stable")
+    weights = edges[order, 2]
+    bounds = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
+    ends = edges[order, :2].astype(np.int64).tolist()
+    n_rows = len(edges) + 1
+    parent = list(range(2 * n_rows - 1))
+    size = [1] * n_rows
+    first = list(range(n_rows))
+    joined: list[tuple[int, int]] = []
 
+    def top(node: int) -> int:
+        root = node
+        while parent[root] != root:
+            root = parent[root]
+        while parent[node] != root:
+            parent[node], node = root, parent[node]
+        return root
 
-def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(((a - b) ** 2).sum(axis=1))
+    def join(a: int, b: int) -> int:
+        new = n_rows + len(joined)
+        parent[a] = parent[b] = new
+        joined.append((max(a, b), min(a, b)))
+        size.append(size[a] + size[b])
+        first.append(min(first[a], first[b]))
+        return new
+
+    def rank(node: int) -> tuple[int, int]:
+        return -size[node], first[node]
+
+    for start, stop in pairwise(bounds):
+        pairs = [(top(a), top(b)) for a, b in ends[start:stop]]
+        for a, b in pairs:
+            parent[top(a)] = top(b)
+        sets: dict[int, list[int]] = {}
+        for node in sorted({node for pair in pairs for node in pair}, key=rank):
+            sets.setdefault(top(node), []).append(node)
+        for members in sets.values():
+            reduce(join, members)
+    return np.column_stack([np.array(joined, dtype=np.float64), weights, size[n_rows:]])
 
 
 class _Membership:

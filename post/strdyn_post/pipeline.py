@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,20 +17,28 @@ from numpy.typing import NDArray
 
 import strdyn_live
 
+from .checks import check_route
 from .clustering import Clustering, cluster_environments, cluster_lens
 from .config import AnalysisConfig
 from .dataset import Dataset
+from .flicker import flicker_share
 from .lens_series import lens_series
 from .merging import merge_clusters
+from .models import far_rows, fit_limits
 from .reduction import Moments, Pca
 from .results import ROUTES, AnalysisResult, Merged, Route
-from .series import Series, find_stretches
+from .series import AnalysisError, Series, find_stretches
 from .smoothing import smooth
 from .transitions import count_transitions
 
 __all__ = ["analyse"]
 
+FAR_SHARE = 0.05
+"""A frame is far from a model if more of its atoms than this are."""
+
 Progress = Callable[[str, int, int], None]
+Floats = NDArray[np.float64]
+Scores = NDArray[np.float32]
 
 
 def analyse(
@@ -37,6 +46,7 @@ def analyse(
     config: AnalysisConfig | None = None,
     progress: Progress | None = None,
     map_chunks: Callable[..., Iterable[Any]] = map,
+    model: AnalysisResult | None = None,
 ) -> AnalysisResult:
     """Analyse a buffer along the three routes SOAP, LENS and SOAP&LENS.
 
@@ -48,13 +58,16 @@ def analyse(
     buffer : Buffer
         Of `strdyn_live.open_buffer`.
     config : AnalysisConfig, optional
-        Settings; by default those of the paper's Cu(211).
+        Settings; by default those of the paper's Cu(211), or of `model`.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     map_chunks : callable
         ``map``, or one of its kind that returns results in order: the `map` of an executor (of
         Dask: ``client.get_executor().map``) spreads the chunks of the buffer over its workers.
         The results are the same, bit for bit.
+    model : AnalysisResult, optional
+        Label the frames with the components, clusters and merging of this result instead of
+        fitting new ones. `Route.far` tells where they do not apply.
 
     Returns
     -------
@@ -65,64 +78,94 @@ def analyse(
     AnalysisError
         If the buffer holds too little to analyse; the message says what is missing.
     """
-    config = config or AnalysisConfig()
+    config = config or (model.config if model else AnalysisConfig())
     clock = _Clock(progress)
     with clock("lens"):
         delta = lens_series(buffer, map_chunks)
         smoothed, warnings = smooth(delta, config)
+        flickers = flicker_share(buffer, map_chunks)
     data = Dataset.join(buffer, smoothed)
     n_chunks = len(data.chunks())
 
     with clock("pca", n_chunks):
-        origin = data.read(slice(0, 1)).mean(axis=0)
-        parts = data.map(partial(Moments.of, origin=origin), map_chunks)
-        moments = Moments.sum(clock.watch(parts))
-        fit = partial(Pca.fit, moments, variance=config.variance, n_components=config.n_components)
-        pcas = {"soap": fit(lens_weight=None), "soap_lens": fit(lens_weight=config.lens_weight)}
+        if model is None:
+            origin = data.read(slice(0, 1)).mean(axis=0)
+            parts = data.map(partial(Moments.of, origin=origin), map_chunks)
+            pcas = _fit_pcas(Moments.sum(clock.watch(parts)), config)
+        else:
+            pcas = _pcas_of(model, buffer)
     with clock("scores", n_chunks):
-        parts = list(clock.watch(data.map(partial(_project, pcas), map_chunks)))
-        scores = {name: np.concatenate([part[name] for part in parts]) for name in pcas}
+        chunks = list(clock.watch(data.map(partial(_project, pcas), map_chunks)))
+        scores, residuals = (
+            {name: np.concatenate([chunk[name][k] for chunk in chunks]) for name in pcas}
+            for k in (0, 1)
+        )
         scores["lens"] = smoothed.values.reshape(-1, 1).astype(np.float32)
 
     routes = {}
     for name in ROUTES:
         with clock(f"clusters of {name}"):
-            cluster = cluster_lens if name == "lens" else cluster_environments
-            clusters = cluster(scores[name], config)
-            routes[name] = _route(name, smoothed, scores[name], pcas.get(name), clusters, config)
-            warnings += [f"{name}: {text}" for text in clusters.warnings]
+            rows = scores[name], residuals.get(name)
+            if model is None:
+                cluster = cluster_lens if name == "lens" else cluster_environments
+                clusters = cluster(rows[0], config)
+                route = _route(name, smoothed, rows, pcas.get(name), clusters, config)
+                warnings += [f"{name}: {text}" for text in clusters.warnings]
+            else:
+                route = _labelled_by(model[name], smoothed, rows, config)
+                warnings += _far_warnings(route)
+        with clock(f"checks of {name}"):
+            checks, texts = check_route(route, config)
+            routes[name] = replace(route, checks=checks)
+            warnings += [f"{name}: {text}" for text in texts]
     return AnalysisResult(
         routes=routes,
         config=config,
         delta=delta,
+        flicker_share=flickers,
         provenance=_provenance(buffer, config),
         warnings=[*_gap_warnings(buffer), *warnings],
         timings=clock.seconds,
     )
 
 
-def _project(pcas: dict[str, Pca], chi: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
+def _fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
+    fit = partial(Pca.fit, moments, variance=config.variance, n_components=config.n_components)
+    return {"soap": fit(lens_weight=None), "soap_lens": fit(lens_weight=config.lens_weight)}
+
+
+def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
+    pcas = {name: route.pca for name, route in model.routes.items() if route.pca is not None}
+    found, expected = np.shape(buffer.soap(0))[1], len(pcas["soap"].mean)
+    if found != expected:
+        raise AnalysisError(
+            f"the model is for spectra of {expected} components, the buffer holds {found}: "
+            "both must be recorded with the same elements, n_max and l_max."
+        )
+    return pcas
+
+
+def _project(pcas: dict[str, Pca], chi: Floats) -> dict[str, tuple[Scores, Scores]]:
     return {name: pca.transform(chi) for name, pca in pcas.items()}
 
 
 def _route(
     name: str,
     frames: Series,
-    scores: NDArray[np.float32],
+    rows: tuple[Scores, Scores | None],
     pca: Pca | None,
     clusters: Clustering,
     config: AnalysisConfig,
 ) -> Route:
     """Follow the labels in time: counts, dendrogram, merging."""
+    scores, residuals = rows
     labels = clusters.labels.reshape(len(frames.steps), -1)
     counts = count_transitions(labels, clusters.n_clusters, config.lag, frames.stretches)
     merge = merge_clusters(counts, config.merge_cut)
     merged = None
     # a number of clusters that was asked for stays: the dendrogram is shown, nothing merged
     if name != "lens" and config.method == "hdbscan" and config.merge_cut is not None:
-        # noise is -1, so it picks the last entry
-        mapped = np.append(merge.mapping, np.int32(-1))[labels]
-        merged = Merged(labels=mapped, counts=merge.counts, mapping=merge.mapping)
+        merged = _merged(labels, merge.mapping, merge.counts)
     return Route(
         name=name,
         labels=labels,
@@ -136,10 +179,65 @@ def _route(
         merged=merged,
         pca=pca,
         model=clusters.model,
+        limits=np.full(2, np.inf)
+        if residuals is None
+        else fit_limits(scores, residuals, config.seed),
+        identities=np.arange(len(counts if merged is None else merged.counts), dtype=np.int32),
+        far=np.zeros(len(labels)),
         noise_share=clusters.noise_share,
         soft_share=clusters.soft_share,
         agreement=clusters.agreement,
     )
+
+
+def _labelled_by(
+    model: Route, frames: Series, rows: tuple[Scores, Scores | None], config: AnalysisConfig
+) -> Route:
+    """Label new frames with the clusters and the merging of an earlier fit."""
+    scores, residuals = rows
+    labels = model.model.predict(scores).reshape(len(frames.steps), -1)
+    counts = count_transitions(labels, model.n_clusters, config.lag, frames.stretches)
+    merged = None
+    if model.merged is not None:
+        mapping = model.merged.mapping
+        member = np.eye(model.merged.n_clusters, dtype=np.int64)[mapping]
+        merged = _merged(labels, mapping, member.T @ counts @ member)
+    far = np.zeros(len(labels))
+    if residuals is not None:
+        far = far_rows(model, scores, residuals).reshape(labels.shape).mean(axis=1)
+    return replace(
+        model,
+        labels=labels,
+        counts=counts,
+        steps=frames.steps,
+        times=frames.times,
+        stretches=frames.stretches,
+        atom_ids=frames.atom_ids,
+        scores=scores.reshape(*labels.shape, -1),
+        merged=merged,
+        far=far,
+        noise_share=float((labels < 0).mean()),
+        checks=None,
+    )
+
+
+def _merged(
+    labels: NDArray[np.int32], mapping: NDArray[np.int32], counts: NDArray[np.int64]
+) -> Merged:
+    # noise is −1, so it picks the last entry
+    return Merged(labels=np.append(mapping, np.int32(-1))[labels], counts=counts, mapping=mapping)
+
+
+def _far_warnings(route: Route) -> list[str]:
+    """Name the frames that the model does not describe."""
+    far = np.flatnonzero(route.far > FAR_SHARE)
+    if not len(far):
+        return []
+    return [
+        f"{route.name}: {len(far)} of {len(route.far)} frames, the first at step "
+        f"{route.steps[far[0]]}, are far from the model (up to {route.far.max():.0%} of the atoms "
+        "are unlike anything it was fitted to): fit again with these frames."
+    ]
 
 
 def _gap_warnings(buffer: Any) -> list[str]:

@@ -158,9 +158,18 @@ class Pca:
             moments.mean[:n_features], weights, components * signs[:, None], np.asarray(values)
         )
 
-    def transform(self, chi: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the scores of rows of χ, (n_rows, n_components)."""
-        scores: NDArray[Any] = (chi[:, : len(self.mean)] - self.mean) @ (
-            self.components * self.weights
-        ).T
-        return scores.astype(np.float32)
+    def transform(
+        self, chi: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Project rows of χ.
+
+        Returns
+        -------
+        scores : (n_rows, n_components) float32 ndarray
+        residuals : (n_rows,) float32 ndarray
+            Distances to the plane of the components kept.
+        """
+        rows = (chi[:, : len(self.mean)] - self.mean) * self.weights
+        scores: NDArray[Any] = rows @ self.components.T
+        squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
+        return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import Checks
 from .clustering import Bands, Centers, Mixture, Model, NearestRow
 from .config import AnalysisConfig
 from .reduction import Pca
@@ -99,8 +100,19 @@ class Route(Environments):
         None for LENS.
     model : Model
         Labels rows of scores never seen.
+    limits : (2,) float64 ndarray
+        How far a row may be from the fitted ones before it counts as unlike them all (see
+        `models.fit_limits`); infinite for LENS.
+    identities : (n_final,) int32 ndarray
+        Identity of every final environment, kept from fit to fit by `models.keep_identities`: what
+        colours and numbers follow.
+    far : (n_frames,) float64 ndarray
+        Share of the atoms unlike anything the model was fitted to; 0 where the frames themselves
+        were fitted.
     noise_share, soft_share, agreement : float
         See `Clustering`; `agreement` is None if every row was clustered.
+    checks : Checks or None
+        Intervals and tests of the final environments.
     """
 
     name: str
@@ -113,9 +125,13 @@ class Route(Environments):
     merged: Merged | None
     pca: Pca | None
     model: Model
+    limits: NDArray[np.float64]
+    identities: NDArray[np.int32]
+    far: NDArray[np.float64]
     noise_share: float = 0.0
     soft_share: float = 0.0
     agreement: float | None = None
+    checks: Checks | None = None
 
     @property
     def n_components(self) -> int:
@@ -150,6 +166,8 @@ class AnalysisResult:
         The settings used.
     delta : Series
         δ before smoothing.
+    flicker_share : float
+        Share of the changes of neighbors that the next frame undoes (see `flicker`).
     provenance : dict
         Versions, seed, buffer, steps, settings (JSON types).
     warnings : list of str
@@ -161,6 +179,7 @@ class AnalysisResult:
     routes: dict[str, Route]
     config: AnalysisConfig
     delta: Series
+    flicker_share: float = float("nan")
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
@@ -228,6 +247,7 @@ def load_results(path: str | Path) -> AnalysisResult:
                 atom_ids,
                 file["delta/stretch"][()],
             ),
+            flicker_share=float(file.attrs["flicker_share"]),
             provenance=json.loads(file.attrs["provenance"]),
             warnings=json.loads(file.attrs["warnings"]),
             timings=json.loads(file.attrs["timings"]),
@@ -239,6 +259,7 @@ def _write(result: AnalysisResult, path: Path) -> None:
 
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs["format"] = _FORMAT
+        file.attrs["flicker_share"] = result.flicker_share
         file.attrs["settings"] = json.dumps(
             {k: v for k, v in result.config.as_dict().items() if v is not None}
             | {k: "none" for k, v in result.config.as_dict().items() if v is None}
@@ -270,6 +291,9 @@ def _write_route(group: Any, route: Route) -> None:
         ("score", route.scores),
         ("explained_variance_ratio", route.explained_variance_ratio),
         ("linkage", route.linkage),
+        ("limit", route.limits),
+        ("identity", route.identities),
+        ("far", route.far),
     ):
         group[name] = value
     _write_environments(group, route, "")
@@ -279,6 +303,9 @@ def _write_route(group: Any, route: Route) -> None:
     if route.pca is not None:
         for item in fields(Pca):
             group[f"pca/{item.name}"] = getattr(route.pca, item.name)
+    if route.checks is not None:
+        for item in fields(Checks):
+            group[f"checks/{item.name}"] = getattr(route.checks, item.name)
     model = group.create_group("model")
     model.attrs["kind"] = route.model.kind
     # HDBSCAN* on all rows: the fitted rows are `score` and `label`, and need no second copy
@@ -326,6 +353,12 @@ def _read_route(group: Any) -> Route:
         if "pca" in group
         else None,
         model=kinds[group["model"].attrs["kind"]](**stored),
+        limits=group["limit"][()],
+        identities=group["identity"][()],
+        far=group["far"][()],
+        checks=Checks(**{name: value[()] for name, value in group["checks"].items()})
+        if "checks" in group
+        else None,
         noise_share=float(group.attrs["noise_share"]),
         soft_share=float(group.attrs["soft_share"]),
         agreement=float(group.attrs["agreement"]) if "agreement" in group.attrs else None,

@@ -26,6 +26,7 @@ not yet committed. A frame whose fsync failed may still be there afterwards: it 
 """
 
 from .errors import BufferError, BufferWarning
+from .maintenance import PruneReport, VerifyReport, pack, prune, verify
 from .reader import Buffer, open_buffer
 from .writer import BufferWriter, forecast, writer_rows
 
@@ -34,7 +35,12 @@ __all__ = [
     "BufferError",
     "BufferWarning",
     "BufferWriter",
+    "PruneReport",
+    "VerifyReport",
     "forecast",
     "open_buffer",
+    "pack",
+    "prune",
+    "verify",
     "writer_rows",
 ]

@@ -105,7 +105,7 @@ class Generation:
     def write(self, folder: Path) -> None:
         """Make the generation known and durable; FileExistsError if another job was faster."""
         text = checked_json({"parent": self.number - 1 if self.number else None, **asdict(self)})
-        write_file(folder / f"gen-{self.number:04d}.json", [text], exclusive=True)
+        write_file(folder / f"gen-{self.number:04d}.json", text, exclusive=True)
 
     @classmethod
     def read(cls, path: Path) -> Generation:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from strdyn_live.frame import Frame
 
+from .record import Record
 from .segment import Segment
 from .tail import Tail
 
-__all__ = ["Entry", "File", "build_index"]
+__all__ = ["Entry", "File", "build_index", "entries_of", "live_until"]
 
 File: TypeAlias = Segment | Tail
 
@@ -24,30 +24,29 @@ class Entry:
 
     file: File
     row: int
-    step: int
-    time: float
-    cell: NDArray[np.float64]
-    origin: NDArray[np.float64]
+    record: Record
+
+    @property
+    def step(self) -> int:
+        """Timestep."""
+        return self.record.step
+
+    def read(self) -> Frame:
+        """Return the frame (or these rows of it), checked."""
+        return Frame(
+            self.record.step,
+            self.record.time,
+            self.record.cell,
+            self.record.origin,
+            self.file.positions(self.row),
+            self.file.soap(self.row),
+            self.file.neighbors(self.row),
+        )
 
 
 def entries_of(file: File) -> list[Entry]:
-    """Return the intact frames of a file."""
-    if isinstance(file, Tail):
-        return [
-            Entry(file, row, record.step, record.time, record.cell, record.origin)
-            for row, record in enumerate(file.records)
-        ]
-    return [
-        Entry(
-            file,
-            int(row),
-            int(file.steps[row]),
-            float(file.times[row]),
-            file.cells[row],
-            file.origins[row],
-        )
-        for row in np.flatnonzero(file.intact)
-    ]
+    """Return the frames of a file whose headers are intact."""
+    return [Entry(file, row, record) for row, record in file.records.items()]
 
 
 def live_until(branches: Mapping[int, int | None]) -> dict[int, float]:

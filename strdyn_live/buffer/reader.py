@@ -23,7 +23,7 @@ from .index import Entry, File, build_index
 from .segment import Segment
 from .tail import Tail
 
-__all__ = ["Buffer", "open_buffer"]
+__all__ = ["Buffer", "open_buffer", "read_quietly"]
 
 _OPEN_FILES = 32  # HDF5 files kept open at a time
 _T = TypeVar("_T")
@@ -55,6 +55,13 @@ def open_buffer(path: str | os.PathLike[str]) -> Buffer:
     return Buffer(path)
 
 
+def read_quietly(path: str | os.PathLike[str]) -> Buffer:
+    """Open a buffer whose damage someone else reports."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BufferWarning)
+        return Buffer(path)
+
+
 class Buffer:
     """Recorded frames, sorted by step, each once.
 
@@ -71,6 +78,8 @@ class Buffer:
         What is damaged or missing, in words; no such frame is served.
     generations : dict of int to int or None
         Branch step of every start of a writer.
+    entries : list of list of Entry
+        Where each frame is stored: one entry per writer.
     """
 
     steps: NDArray[np.int64]
@@ -83,7 +92,7 @@ class Buffer:
         self._segments: dict[str, Segment] = {}
         self._tails: dict[str, Tail] = {}
         self._recent: list[Segment] = []
-        self._frames: list[list[Entry]] = []
+        self.entries: list[list[Entry]] = []
         self.refresh()
 
     # what all frames share
@@ -131,7 +140,7 @@ class Buffer:
     @property
     def n_frames(self) -> int:
         """Number of frames."""
-        return len(self._frames)
+        return len(self.entries)
 
     def __len__(self) -> int:
         return self.n_frames
@@ -175,8 +184,8 @@ class Buffer:
 
     def box(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the box vectors as rows, shape (3, 3), and its corner, shape (3,) [length]."""
-        entry = self._frames[k][0]
-        return entry.cell.copy(), entry.origin.copy()
+        record = self.entries[k][0].record
+        return record.cell.copy(), record.origin.copy()
 
     def neighbors(self, k: int) -> NeighborLists:
         """Return the neighbor lists of the described atoms."""
@@ -188,9 +197,14 @@ class Buffer:
 
     def frame(self, k: int) -> Frame:
         """Return one whole frame."""
-        cell, origin = self.box(k)
-        step, time = int(self.steps[k]), float(self.times[k])
-        return Frame(step, time, cell, origin, self.positions(k), self.soap(k), self.neighbors(k))
+        return Frame(
+            int(self.steps[k]),
+            float(self.times[k]),
+            *self.box(k),
+            self.positions(k),
+            self.soap(k),
+            self.neighbors(k),
+        )
 
     def refresh(self) -> int:
         """Look for frames written since; return the number of frames.
@@ -215,6 +229,12 @@ class Buffer:
             f"{self.path} is no buffer: expected a folder NAME.sdl that a Recorder has written, "
             "or a file made by `strdyn pack`."
         )
+
+    @property
+    def files(self) -> list[File]:
+        """Data files that can be read, segments first; superseded ones too."""
+        tails = [tail for tail in self._tails.values() if tail.origin is not None]
+        return [*self._segments.values(), *tails]
 
     def close(self) -> None:
         """Close all files; the buffer can still be refreshed."""
@@ -314,10 +334,10 @@ class Buffer:
                 ours.append(file)
             else:
                 damage.append(f"{file.path.name} belongs to another buffer: move it away")
-        self._frames, gaps = build_index(ours, branches)
+        self.entries, gaps = build_index(ours, branches)
         self.generations = branches
-        self.steps = np.array([parts[0].step for parts in self._frames], dtype=np.int64)
-        self.times = np.array([parts[0].time for parts in self._frames], dtype=np.float64)
+        self.steps = np.array([parts[0].step for parts in self.entries], dtype=np.int64)
+        self.times = np.array([parts[0].record.time for parts in self.entries], dtype=np.float64)
         new = [text for text in damage + gaps if text not in self.damage]
         self.damage = tuple(damage + gaps)
         if new:
@@ -326,7 +346,7 @@ class Buffer:
     def _parts(self, k: int, read: Callable[[File, int], _T]) -> list[_T]:
         """Read one thing of every writer's part of a frame."""
         values = []
-        for part in self._frames[k]:
+        for part in self.entries[k]:
             if isinstance(part.file, Segment):
                 self._use(part.file)
             try:

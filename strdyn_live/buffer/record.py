@@ -83,7 +83,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, header: bytes) -> Record | None:
-        """Read a header; None if it is not one or is damaged."""
+        """Read a header; None if it is cut off or damaged, or none."""
         body, end = header[: HEADER_SIZE - _CRC.size], header[HEADER_SIZE - _CRC.size : HEADER_SIZE]
         if not body.startswith(_MAGIC) or end != _CRC.pack(zlib.crc32(body)):
             return None
@@ -103,20 +103,20 @@ class Record:
             start += 1
         return None
 
-    def decode_positions(self, payload: bytes) -> NDArray[np.float64]:
+    def decode_positions(self, payload: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return (n_atoms, 3) float64."""
-        return np.frombuffer(payload, dtype="<f8").reshape(self.n_atoms, 3).astype(np.float64)
+        return payload.view("<f8").astype(np.float64, copy=False).reshape(self.n_atoms, 3)
 
-    def decode_soap(self, payload: bytes) -> NDArray[np.float32]:
+    def decode_soap(self, payload: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (n_atoms, n_features) float32."""
-        flat = np.frombuffer(payload, dtype="<f4")
-        return flat.reshape(self.n_atoms, self.n_features).astype(np.float32)
+        flat = payload.view("<f4").astype(np.float32, copy=False)
+        return flat.reshape(self.n_atoms, self.n_features)
 
-    def decode_neighbors(self, payload: bytes) -> NeighborLists:
+    def decode_neighbors(self, payload: NDArray[np.uint8]) -> NeighborLists:
         """Return the neighbor lists."""
-        counts = np.frombuffer(payload, dtype="<u4", count=self.n_atoms).astype(np.int64)
-        ids = np.frombuffer(payload, dtype=f"<i{self.id_size}", offset=4 * self.n_atoms)
-        return NeighborLists.from_counts(counts, ids.astype(np.int64))
+        counts = payload[: 4 * self.n_atoms].view("<u4").astype(np.int64)
+        ids = payload[4 * self.n_atoms :].view(f"<i{self.id_size}").astype(np.int64)
+        return NeighborLists.from_counts(counts, ids)
 
 
 def encode(frame: Frame) -> tuple[Record, list[Bytes]]:
@@ -149,11 +149,6 @@ def id_size(ids: NDArray[np.int64]) -> int:
     if len(ids) == 0 or (ids.min() >= 0 and ids.max() < 2**31):
         return 4
     return 8
-
-
-def crc_box(step: int, time: float, cell: NDArray[np.float64], origin: NDArray[np.float64]) -> int:
-    """Return the CRC32 of the part ``box``."""
-    return zlib.crc32(_pack_box(step, time, cell, origin))
 
 
 def crc_neighbors(counts: NDArray[Any], ids: NDArray[Any]) -> int:

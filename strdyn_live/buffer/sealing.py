@@ -7,7 +7,6 @@ the segment; readers take each frame once.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,13 @@ from pathlib import Path
 from strdyn_live.frame import Frame
 
 from .document import Document, Origin, checked_json
-from .errors import BufferError, BufferWarning, DamageError, explain
+from .errors import BufferError, DamageError, explain
 from .folder import CONFIG_NAME, list_files, parts, read_document, segment_name
-from .reader import Buffer
-from .segment import Segment, build_segment
-from .storage import sync_folder, write_file
+from .index import entries_of
+from .reader import Buffer, read_quietly
+from .record import Record
+from .segment import Segment, Sizes, write_frames
+from .storage import new_file, sync_folder, write_file
 from .tail import Tail
 
 __all__ = ["SEAL_BYTES", "SEAL_SECONDS", "recover", "seal_tail", "write_segment"]
@@ -32,22 +33,20 @@ def write_segment(
     folder: Path,
     document: Document,
     origin: Origin,
-    frames: Sequence[Frame],
+    frames: Sequence[tuple[Record, Frame]],
     damage: Sequence[str] = (),
 ) -> Path:
     """Write frames as one durable segment; return its path."""
-    first, last = frames[0].step, frames[-1].step
-    name = segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
-    image = build_segment(document, origin, frames, damage)
+    path = folder / _name(origin, frames)
+    sizes = Sizes.of(record for record, _ in frames)
     try:
-        write_file(folder / name, [image])
+        with new_file(path) as file:
+            write_frames(file, document, origin, sizes, frames, damage)
     except OSError as error:
-        raise explain(
-            f"cannot seal steps {first} to {last} into {folder / name}",
-            error,
-            "What has been committed before is safe.",
-        ) from error
-    return folder / name
+        steps = f"steps {frames[0][0].step} to {frames[-1][0].step}"
+        kept = "What has been committed before is safe."
+        raise explain(f"cannot seal {steps} into {path}", error, kept) from error
+    return path
 
 
 def seal_tail(path: Path, seal_bytes: int = SEAL_BYTES, last_step: int | None = None) -> list[str]:
@@ -68,31 +67,30 @@ def seal_tail(path: Path, seal_bytes: int = SEAL_BYTES, last_step: int | None = 
         What was dropped or is damaged, in words.
     """
     try:
-        tail = Tail(path)
+        tail = Tail(path, check=False)
     except OSError as error:
         raise explain(f"cannot seal {path}", error) from error
     try:
-        notes = list(tail.damage)
-        if tail.torn and not tail.damage:
-            after = f" after step {tail.records[-1].step}" if tail.records else ""
-            notes.append(f"{path.name}: dropped {tail.torn} bytes{after}, no committed frame")
-        if tail.origin is None or not tail.records:
-            # damage without a frame beside it stays where it is: readers go on naming it
-            if not tail.damage:
-                os.unlink(path)
-            return notes
-        assert tail.document is not None
-        origin, damage = tail.origin, tail.damage
-        if last_step is None or origin.n_writers == 1:
-            last_step = tail.records[-1].step
-        for group in _groups(tail, seal_bytes, last_step):
-            frames = [tail.frame(row) for row in group]
-            if not _is_sealed(path.parent, origin, frames):
+        damage = list(tail.damage)
+        n_sealed, origin = 0, tail.origin
+        for frames in _groups(tail, 2 * seal_bytes, last_step, damage):
+            assert origin is not None
+            assert tail.document is not None
+            if not _is_sealed(path.parent / _name(origin, frames), frames):
                 write_segment(path.parent, tail.document, origin, frames, damage)
-            origin, damage = replace(origin, previous_step=frames[-1].step), []
-        # a segment found from before a crash may not have a durable name yet
-        sync_folder(path.parent)
-        os.unlink(path)
+            origin = replace(origin, previous_step=frames[-1][0].step)
+            n_sealed += len(frames)
+        notes = damage
+        if tail.torn and not tail.damage:
+            after = (
+                f" after step {tail.records[len(tail.records) - 1].step}" if tail.records else ""
+            )
+            notes = [*damage, f"{path.name}: dropped {tail.torn} bytes{after}, no frame"]
+        # damage without a frame beside it stays where it is: readers go on naming it
+        if n_sealed or not damage:
+            # a segment found from before a crash may not have a durable name yet
+            sync_folder(path.parent)
+            os.unlink(path)
         return notes
     except OSError as error:
         if isinstance(error, BufferError):
@@ -115,20 +113,19 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
     try:
         for path in parts(folder):
             os.unlink(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BufferWarning)  # the notes say it
-            buffer = Buffer(folder)
+        buffer = read_quietly(folder)  # the notes say what is damaged
         notes = list(buffer.damage)
         try:
             read_document(folder)
         except (FileNotFoundError, DamageError):
             # every data file has a copy
-            write_file(folder / CONFIG_NAME, [checked_json(buffer.document.to_dict())])
+            write_file(folder / CONFIG_NAME, checked_json(buffer.document.to_dict()))
             notes.append(f"{folder / CONFIG_NAME} was restored")
         last_step = int(buffer.steps[-1]) if buffer.n_frames else -1
         for path in list_files(folder, "tail"):
             notes += seal_tail(path, seal_bytes, last_step)
-        buffer.refresh()
+        buffer.close()
+        buffer = read_quietly(folder)
     except OSError as error:
         if isinstance(error, BufferError):
             raise
@@ -136,35 +133,49 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
     return buffer, list(dict.fromkeys(notes))
 
 
-def _groups(tail: Tail, seal_bytes: int, last_step: int) -> Iterator[list[int]]:
-    """Split the frames of a log into segments; one that grew while sealing failed is longer."""
-    group: list[int] = []
+def _groups(
+    tail: Tail, n_bytes: int, last_step: int | None, damage: list[str]
+) -> Iterator[list[tuple[Record, Frame]]]:
+    """Read the frames of a log in groups of at most `n_bytes`; note those that are damaged."""
+    group: list[tuple[Record, Frame]] = []
     size = 0
-    for row, record in enumerate(tail.records):
-        if record.step > last_step:
+    for entry in entries_of(tail):
+        several = tail.origin is not None and tail.origin.n_writers > 1
+        if several and last_step is not None and entry.step > last_step:
             break
-        if group and size + record.size > 2 * seal_bytes:
+        try:
+            frame = entry.read()
+        except DamageError as error:
+            damage.append(str(error))
+            continue
+        if group and size + entry.record.size > n_bytes:
             yield group
             group, size = [], 0
-        group.append(row)
-        size += record.size
+        group.append((entry.record, frame))
+        size += entry.record.size
     if group:
         yield group
 
 
-def _is_sealed(folder: Path, origin: Origin, frames: Sequence[Frame]) -> bool:
+def _name(origin: Origin, frames: Sequence[tuple[Record, Frame]]) -> str:
+    first, last = frames[0][0].step, frames[-1][0].step
+    return segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
+
+
+def _is_sealed(path: Path, frames: Sequence[tuple[Record, Frame]]) -> bool:
     """Return whether a crash came after these frames were sealed and before their log went."""
-    first, last = frames[0].step, frames[-1].step
-    name = segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
     try:
-        segment = Segment(folder / name)
+        segment = Segment(path)
     except (FileNotFoundError, DamageError):
         return False
     try:
-        if list(segment.steps) != [frame.step for frame in frames]:
+        entries = entries_of(segment)
+        if [entry.record.to_bytes() for entry in entries] != [
+            record.to_bytes() for record, _ in frames
+        ]:
             return False
-        for row in range(len(frames)):
-            segment.frame(row)
+        for entry in entries:
+            entry.read()
     except DamageError:
         return False
     finally:

@@ -2,17 +2,19 @@
 
 Positions are stored as float64 although that is more than most analyses need: a frame then has
 the same bytes, and the same checksums, in the tail log, in its segment and in a packed file, and a
-restart can be compared with what is stored; they are 2 % of the spectra.
+restart can be compared with what is stored; they are 2 % of the spectra. Spectra and positions
+are contiguous: written and read without a copy, and a flipped bit costs one frame, not a chunk of
+them; their checksums are those of the record headers, kept in ``/strdyn/record``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,9 +25,10 @@ from strdyn_live.neighbors import NeighborLists
 
 from .document import Document, Origin, header_json, read_header
 from .errors import BufferError, DamageError
-from .record import PARTS, crc_box, crc_neighbors, encode, id_size
+from .record import HEADER_SIZE, Record, crc_neighbors
+from .storage import ForgivingFile
 
-__all__ = ["Segment", "build_segment", "write_frames"]
+__all__ = ["Segment", "Sizes", "write_frames"]
 
 # HDF5 1.10 (2016) and later. Older structures have no checksums: a flipped bit in them can send
 # the library anywhere.
@@ -46,83 +49,85 @@ _UNITS = {
 }
 
 
-def build_segment(
-    document: Document, origin: Origin, frames: Sequence[Frame], damage: Sequence[str] = ()
-) -> memoryview:
-    """Return the bytes of a segment; nothing is written to disk.
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the frames of a segment together: frames, neighbors, bytes of a neighbor ID."""
 
-    HDF5 never sees the disk: it does not survive an error of it.
-    """
-    image = io.BytesIO()
-    n_pairs = sum(len(frame.neighbors.ids) for frame in frames)
-    width = max(id_size(frame.neighbors.ids) for frame in frames)
-    write_frames(image, document, origin, frames, len(frames), n_pairs, width, damage)
-    return image.getbuffer()
+    n_frames: int
+    n_pairs: int
+    id_size: int
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Sizes:
+        """Add up some frames."""
+        records = list(records)
+        return cls(
+            len(records),
+            sum(record.n_pairs for record in records),
+            max(record.id_size for record in records),
+        )
 
 
 def write_frames(
-    target: BinaryIO | Path,
+    file: ForgivingFile,
     document: Document,
     origin: Origin,
-    frames: Iterable[Frame],
-    n_frames: int,
-    n_pairs: int,
-    width: int,
+    sizes: Sizes,
+    frames: Iterable[tuple[Record, Frame]],
     damage: Sequence[str] = (),
 ) -> None:
     """Write frames to an HDF5 file, one after the other.
 
     Parameters
     ----------
-    target : file object or Path
-        Where to.
+    file : ForgivingFile
+        Where to; an error of the disk is found there.
     document, origin : Document, Origin
         What the frames share and where they come from.
-    frames : iterable of Frame
-        Sorted by step.
-    n_frames, n_pairs : int
-        Number of frames, and of neighbors in all of them.
-    width : int
-        Bytes of a neighbor ID, 4 or 8.
+    sizes : Sizes
+        Of all frames.
+    frames : iterable of (Record, Frame)
+        Sorted by step; the checksums of the records are kept.
     damage : sequence of str
         What could not be read between these frames, in words.
     """
     start, stop = origin.rows
-    n_atoms, n_features = stop - start, document.n_features
-    with h5py.File(target, "w", libver=_VERSIONS, rdcc_nbytes=_CACHE_BYTES) as file:
-        particles = file.create_group(_PARTICLES)
-        steps = particles.create_dataset("step", (n_frames,), "<i8")
-        times = particles.create_dataset("time", (n_frames,), "<f8")
-
-        def create(name: str, shape: tuple[int, ...], dtype: str, **how: Any) -> Any:
-            if 0 not in shape:
-                how |= {"fletcher32": True, "chunks": _chunks(shape, np.dtype(dtype).itemsize)}
-            else:
-                how = {}
-            return particles.create_dataset(name, shape, dtype, **how)
-
-        position = create("position/value", (n_frames, n_atoms, 3), "<f8")
-        soap = create("soap/value", (n_frames, n_atoms, n_features), "<f4")
-        edges = create("box/edges/value", (n_frames, 3, 3), "<f8")
-        corner = create("box/origin/value", (n_frames, 3), "<f8")
-        squeezed = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
-        count = create("neigh/count", (n_frames, n_atoms), "<u4", **squeezed)
-        ids = create("neigh/id", (n_pairs,), f"<i{width}", **squeezed)
-        offset = create("neigh/offset", (n_frames + 1,), "<i8")
-        crc = file.create_dataset("strdyn/crc", (n_frames, len(PARTS)), "<u4")
-        n_done = 0
-        for row, frame in enumerate(frames):
-            record, _ = encode(frame)
-            steps[row], times[row], crc[row] = record.step, record.time, record.crcs
-            edges[row], corner[row] = record.cell, record.origin
+    shape = (sizes.n_frames, stop - start)
+    with h5py.File(file, "w", libver=_VERSIONS) as hdf:
+        create = hdf.create_group(_PARTICLES).create_dataset
+        steps = create("step", shape[:1], "<i8")
+        times = create("time", shape[:1], "<f8")
+        edges = create("box/edges/value", (*shape[:1], 3, 3), "<f8")
+        corner = create("box/origin/value", (*shape[:1], 3), "<f8")
+        position = create("position/value", (*shape, 3), "<f8")
+        soap = create("soap/value", (*shape, document.n_features), "<f4")
+        count = create("neigh/count", shape, "<u4")
+        offset = create("neigh/offset", (sizes.n_frames + 1,), "<i8")
+        squeezed: dict[str, Any] = {}
+        if sizes.n_pairs:
+            chunk = min(sizes.n_pairs, _CHUNK_BYTES // sizes.id_size)
+            squeezed = {"chunks": (chunk,), "shuffle": True, "fletcher32": True}
+            squeezed |= {"compression": "gzip", "compression_opts": 1}
+        ids = create("neigh/id", (sizes.n_pairs,), f"<i{sizes.id_size}", **squeezed)
+        headers = hdf.create_dataset("strdyn/record", (sizes.n_frames, HEADER_SIZE), "u1")
+        index = np.zeros((sizes.n_frames, HEADER_SIZE), dtype=np.uint8)
+        boxes = np.zeros((sizes.n_frames, 4, 3))
+        clock: list[tuple[int, float]] = []
+        ends = np.zeros(sizes.n_frames + 1, dtype=np.int64)
+        for row, (record, frame) in enumerate(frames):
+            file.check()
+            index[row] = np.frombuffer(record.to_bytes(), dtype=np.uint8)
+            boxes[row] = [*record.cell, record.origin]
+            ends[row + 1] = ends[row] + record.n_pairs
             position[row] = frame.positions
             soap[row] = frame.soap
-            lists = frame.neighbors
-            count[row] = lists.counts
-            ids[n_done : n_done + len(lists.ids)] = _differences(lists)
-            n_done += len(lists.ids)
-            offset[row + 1] = n_done
-        _describe(file, document, origin, damage)
+            count[row] = frame.neighbors.counts
+            ids[ends[row] : ends[row + 1]] = _differences(frame.neighbors)
+            clock.append((record.step, record.time))
+        headers[...], offset[...] = index, ends
+        steps[...], times[...] = zip(*clock, strict=True)
+        edges[...], corner[...] = boxes[:, :3], boxes[:, 3]
+        _describe(hdf, document, origin, damage)
 
 
 class Segment:
@@ -134,12 +139,8 @@ class Segment:
         The file.
     origin, document : Origin, Document
         Where the frames come from and what they share.
-    steps, times : (n_frames,) int64 and float64 ndarray
-        Of the frames.
-    cells, origins : (n_frames, 3, 3) and (n_frames, 3) float64 ndarray
-        Boxes [length].
-    intact : (n_frames,) bool ndarray
-        Whether step, time and box have the right checksum; the others are named in `damage`.
+    records : dict of int to Record
+        Headers by row; damaged ones are left out and named in `damage`.
     damage : list of str
         What is known to be damaged or lost, in words.
 
@@ -154,21 +155,22 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
-        with self._reading("the index"):
-            file = self._opened()
-            particles = file[_PARTICLES]
-            self.origin, self.document = read_header(file["strdyn/header"][()], path.name)
-            self.steps: NDArray[np.int64] = particles["step"][()]
-            self.times: NDArray[np.float64] = particles["time"][()]
-            self.cells: NDArray[np.float64] = particles["box/edges/value"][()]
-            self.origins: NDArray[np.float64] = particles["box/origin/value"][()]
-            self._offsets: NDArray[np.int64] = particles["neigh/offset"][()]
-            self._crcs: NDArray[np.uint32] = file["strdyn/crc"][()]
-            self.damage = [text.decode() for text in file["strdyn/damage"][()]]
-            crcs = [crc_box(*box) for box in self._boxes()]
-        self.intact: NDArray[np.bool_] = self._crcs[:, 0] == crcs
-        for row in np.flatnonzero(~self.intact):
-            self.damage.append(f"{path.name}: step, time or box of frame {row} is damaged")
+        self.records: dict[int, Record] = {}
+        with self._reading("its index"):
+            hdf = self._opened()
+            self.origin, self.document = read_header(hdf["strdyn/header"][()], path.name)
+            self.damage = [text.decode() for text in hdf["strdyn/damage"][()]]
+            self._ends: NDArray[np.int64] = hdf[_PARTICLES]["neigh/offset"][()]
+            headers = [header.tobytes() for header in hdf["strdyn/record"][()]]
+            times = zip(hdf[_PARTICLES]["step"][()], hdf[_PARTICLES]["time"][()], strict=True)
+        for row, (header, time) in enumerate(zip(headers, times, strict=True)):
+            record = Record.from_bytes(header)
+            if record is None:
+                self.damage.append(f"{path.name}: the record of frame {row} is damaged")
+                continue
+            self.records[row] = record
+            if (record.step, record.time) != time:  # other programs read these; we do not
+                self.damage.append(f"{path.name}: step or time of step {record.step} has changed")
 
     def positions(self, row: int) -> NDArray[np.float64]:
         """Return the positions of one frame, checked."""
@@ -187,31 +189,15 @@ class Segment:
     def neighbors(self, row: int) -> NeighborLists:
         """Return the neighbor lists of one frame, checked."""
         with self._reading("neighbor lists", row):
-            group = self._opened()[_PARTICLES]["neigh"]
+            group, record = self._opened()[_PARTICLES]["neigh"], self.records[row]
             counts = group["count"][row]
-            start, stop = self._offsets[row : row + 2]
             lists = NeighborLists.from_counts(counts.astype(np.int64), np.empty(0, np.int64))
-            if not 0 <= start <= stop or lists.offsets[-1] != stop - start:
+            start, stop = self._ends[row : row + 2]
+            if stop - start != record.n_pairs or lists.offsets[-1] != record.n_pairs:
                 raise ValueError("the number of neighbors does not fit")
             ids = _undo_differences(lists.offsets, group["id"][start:stop])
-            self._check(row, 3, crc_neighbors(counts, ids.astype(f"<i{id_size(ids)}")))
+            self._check(row, 3, crc_neighbors(counts, ids.astype(f"<i{record.id_size}")))
         return NeighborLists(lists.offsets, ids)
-
-    def n_pairs(self, row: int) -> int:
-        """Return the number of neighbors of all atoms in one frame."""
-        return int(self._offsets[row + 1] - self._offsets[row])
-
-    def frame(self, row: int) -> Frame:
-        """Return one whole frame, checked."""
-        return Frame(
-            int(self.steps[row]),
-            float(self.times[row]),
-            self.cells[row],
-            self.origins[row],
-            self.positions(row),
-            self.soap(row),
-            self.neighbors(row),
-        )
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
@@ -222,14 +208,14 @@ class Segment:
 
     def _opened(self) -> Any:
         if self._file is None:
-            self._file = h5py.File(self.path, "r", locking=False, rdcc_nbytes=_CACHE_BYTES)
+            try:
+                self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES)
+            except OSError:  # HDF5 asks for locks, which some file systems do not have
+                self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES, locking=False)
         return self._file
 
-    def _boxes(self) -> Iterator[tuple[int, float, NDArray[np.float64], NDArray[np.float64]]]:
-        return zip(self.steps, self.times, self.cells, self.origins, strict=True)
-
     def _check(self, row: int, part: int, crc: int) -> None:
-        if crc != self._crcs[row, part]:
+        if crc != self.records[row].crcs[part]:
             raise ValueError("wrong checksum")
 
     @contextlib.contextmanager
@@ -240,7 +226,7 @@ class Segment:
             raise
         except Exception as error:  # a damaged HDF5 file raises whatever it likes
             self.close()
-            of_step = "" if row is None else f" of step {self.steps[row]}"
+            of_step = "" if row is None else f" of step {self.records[row].step}"
             raise DamageError(
                 f"{self.path}: {what}{of_step} cannot be read, the file is damaged ({error}). "
                 "Put back a copy, or go on without it: `strdyn pack` leaves it out."
@@ -285,7 +271,6 @@ def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[st
     h5md.create_group("creator").attrs["name"] = _text("strdyn-live")
     h5md["creator"].attrs["version"] = _text(__version__)
     strdyn = file["strdyn"]
-    strdyn["crc"].attrs["parts"] = _texts(PARTS)
     strdyn["header"] = np.bytes_(header_json(origin, document))
     strdyn["damage"] = _texts(damage)
 
@@ -297,15 +282,6 @@ def _text(text: str) -> np.bytes_:
 def _texts(texts: Iterable[str]) -> NDArray[np.bytes_]:
     # fixed length: the heap that HDF5 keeps strings of variable length in has no checksum
     return np.array([text.encode() for text in texts], dtype=np.bytes_)
-
-
-def _chunks(shape: tuple[int, ...], item_size: int) -> tuple[int, ...]:
-    """Return chunks of about 2 MiB: several frames, one, or an even part of one."""
-    row_bytes = item_size * int(np.prod(shape[1:]))
-    if row_bytes <= _CHUNK_BYTES or len(shape) == 1:
-        return (min(shape[0], max(1, _CHUNK_BYTES // row_bytes)), *shape[1:])
-    n_parts = -(-row_bytes // _CHUNK_BYTES)
-    return (1, -(-shape[1] // n_parts), *shape[2:])
 
 
 def _differences(lists: NeighborLists) -> NDArray[np.int64]:

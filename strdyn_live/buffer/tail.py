@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
 from .document import Document, Origin, read_header
@@ -25,6 +24,7 @@ __all__ = ["Tail", "TailWriter"]
 _PREAMBLE = struct.Struct("<8sQI")  # magic, length and CRC32 of the header text; then its own CRC
 _PREAMBLE_SIZE = _PREAMBLE.size + 4
 _MAGIC = b"SDLTAIL1"
+_SAFE = "The frames before it are safe."
 
 
 class TailWriter:
@@ -35,14 +35,15 @@ class TailWriter:
     lies: such a log is `broken`, it takes no more frames; those it has stay good.
     """
 
-    def __init__(self, path: Path, header: bytes) -> None:
+    def __init__(self, path: Path, header: bytes, step: int) -> None:
         self.path = path
         self.broken = False
+        failed = f"cannot write step {step} to {path}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             self._descriptor = os.open(path, flags, 0o666)
         except OSError as error:
-            raise explain(f"cannot create {path}", error) from error
+            raise explain(failed, error, _SAFE) from error
         try:
             preamble = _PREAMBLE.pack(_MAGIC, len(header), zlib.crc32(header))
             preamble += zlib.crc32(preamble).to_bytes(4, "little")
@@ -53,7 +54,7 @@ class TailWriter:
             self.close()
             with contextlib.suppress(OSError):
                 path.unlink()
-            raise explain(f"cannot create {path}", error) from error
+            raise explain(failed, error, _SAFE) from error
 
     def append(self, pieces: Sequence[Bytes], step: int) -> int:
         """Append a record and make it durable; return its size in bytes."""
@@ -71,7 +72,7 @@ class TailWriter:
             if not isinstance(error, OSError):
                 raise
             failed = f"cannot write step {step} to {self.path}"
-            raise explain(failed, error, "The frames before it are safe.") from error
+            raise explain(failed, error, _SAFE) from error
         self.size += size
         return size
 
@@ -92,22 +93,28 @@ class TailWriter:
 class Tail:
     """A tail log as a reader sees it, possibly while it grows.
 
-    Attributes
+    Parameters
     ----------
     path : Path
         The file.
+    check : bool
+        Test the checksums of all frames found, not of their headers only.
+
+    Attributes
+    ----------
     origin, document : Origin or None, Document or None
         None while the first bytes are being written.
-    records : list of Record
-        Intact frames.
+    records : dict of int to Record
+        Headers of the frames by row, oldest first.
     damage : list of str
         What cannot be read, in words.
     torn : int
         Bytes at the end that are no whole record: being written, or never committed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, check: bool = True) -> None:
         self.path = path
+        self._check_all = check
         self.origin: Origin | None = None
         self.document: Document | None = None
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,7 +126,7 @@ class Tail:
             raise
 
     def _restart(self) -> None:
-        self.records: list[Record] = []
+        self.records: dict[int, Record] = {}
         self.damage: list[str] = []
         self.torn = 0
         self._offsets: list[int] = []
@@ -132,7 +139,7 @@ class Tail:
             self._read_preamble(size)
         if self.origin is None:
             return
-        if self.records and not self._is_intact(self.records[-1], self._offsets[-1]):
+        if self.records and not self._is_intact(self._last, self._offsets[-1]):
             self._restart()  # the writer has taken a frame back
             self._read_preamble(size)
         elif self.damage:
@@ -140,11 +147,11 @@ class Tail:
             self._read_preamble(size)
         self.torn = 0
         while self._end < size:
-            header = read_at(self._descriptor, HEADER_SIZE, self._end)
-            record = Record.from_bytes(header) if len(header) == HEADER_SIZE else None
+            header = self._read(HEADER_SIZE, self._end)
+            record = Record.from_bytes(header)
             if record is not None and self._end + record.size <= size:
-                if self._is_intact(record, self._end):
-                    self.records.append(record)
+                if not self._check_all or self._is_intact(record, self._end):
+                    self.records[len(self.records)] = record
                     self._offsets.append(self._end)
                 else:
                     self._name_damage(f"step {record.step} has a wrong checksum")
@@ -167,19 +174,6 @@ class Tail:
         """Return the neighbor lists of one frame, checked."""
         return self.records[row].decode_neighbors(self._part(row, 3))
 
-    def frame(self, row: int) -> Frame:
-        """Return one whole frame, checked."""
-        record = self.records[row]
-        return Frame(
-            record.step,
-            record.time,
-            record.cell,
-            record.origin,
-            self.positions(row),
-            self.soap(row),
-            self.neighbors(row),
-        )
-
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:
@@ -187,7 +181,7 @@ class Tail:
             self._descriptor = -1
 
     def _read_preamble(self, size: int) -> None:
-        start = read_at(self._descriptor, _PREAMBLE_SIZE, 0)
+        start = self._read(_PREAMBLE_SIZE, 0)
         self.torn = size
         if len(start) < _PREAMBLE_SIZE:
             return
@@ -195,32 +189,28 @@ class Tail:
         intact = zlib.crc32(start[: _PREAMBLE.size]) == int.from_bytes(start[-4:], "little")
         if intact and size < _PREAMBLE_SIZE + length:
             return
-        text = read_at(self._descriptor, length, _PREAMBLE_SIZE) if intact else b""
+        text = self._read(length, _PREAMBLE_SIZE) if intact else b""
         if magic != _MAGIC or zlib.crc32(text) != crc:
-            if read_at(self._descriptor, size, 0).strip(b"\0"):
+            if self._read(size, 0).strip(b"\0"):
                 self.damage = [f"{self.path.name}: its preamble is damaged, and so all it holds"]
             return
         self.origin, self.document = read_header(text, self.path.name)
         self._end = _PREAMBLE_SIZE + length
 
     def _is_intact(self, record: Record, offset: int) -> bool:
-        if read_at(self._descriptor, HEADER_SIZE, offset) != record.to_bytes():
+        if self._read(HEADER_SIZE, offset) != record.to_bytes():
             return False
-        payload = memoryview(
-            read_at(self._descriptor, record.size - HEADER_SIZE, offset + HEADER_SIZE)
-        )
-        if len(payload) < record.size - HEADER_SIZE:
-            return False
-        start = 0
+        offset += HEADER_SIZE
         for size, crc in zip(record.sizes, record.crcs[1:], strict=True):
-            if zlib.crc32(payload[start : start + size]) != crc:
+            payload = read_at(self._descriptor, size, offset)
+            if len(payload) < size or zlib.crc32(payload.data) != crc:
                 return False
-            start += size
+            offset += size
         return True
 
     def _skip_damage(self, size: int) -> bool:
         """Go to the next intact header; return False if none is left."""
-        rest = read_at(self._descriptor, size - self._end, self._end)
+        rest = self._read(size - self._end, self._end)
         found = Record.find(rest, 1)
         if found is None:
             self.torn = size - self._end
@@ -232,16 +222,20 @@ class Tail:
         return True
 
     def _name_damage(self, what: str) -> None:
-        after = f" after step {self.records[-1].step}" if self.records else ""
+        after = f" after step {self._last.step}" if self.records else ""
         self.damage.append(f"{self.path.name}, byte {self._end}{after}: {what}")
 
-    def _part(self, row: int, part: int) -> bytes:
+    @property
+    def _last(self) -> Record:
+        return self.records[len(self.records) - 1]
+
+    def _read(self, size: int, offset: int) -> bytes:
+        return read_at(self._descriptor, size, offset).tobytes()
+
+    def _part(self, row: int, part: int) -> NDArray[np.uint8]:
         record = self.records[row]
         offset = self._offsets[row] + HEADER_SIZE + sum(record.sizes[: part - 1])
         payload = read_at(self._descriptor, record.sizes[part - 1], offset)
-        if zlib.crc32(payload) != record.crcs[part]:
-            raise DamageError(
-                f"step {record.step} in {self.path} has changed or is damaged: "
-                "buf.refresh() looks again, `strdyn verify` names all damage."
-            )
+        if zlib.crc32(payload.data) != record.crcs[part]:
+            raise DamageError(f"{self.path}: step {record.step} has a wrong checksum")
         return payload

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import os
 import shutil
-import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,36 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame
 
-from .document import Document, Origin, checked_json, header_json
-from .errors import BufferError, BufferWarning, DamageError, explain
-from .folder import (
-    CONFIG_NAME,
-    Generation,
-    generation_of,
-    is_foreign,
-    list_files,
-    parts,
-    tail_name,
-)
+from .document import Document, Origin, header_json
+from .errors import BufferError, BufferWarning
+from .folder import tail_name
 from .lock import Lock
-from .reader import Buffer
+from .reader import read_quietly
 from .record import check_frame, encode
-from .sealing import SEAL_BYTES, SEAL_SECONDS, recover, seal_tail, write_segment
-from .storage import sync_folder, write_file
+from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
+from .start import branch_off, open_generation, require_same_frame, take_folder
 from .tail import TailWriter
 
 __all__ = ["BufferWriter", "forecast", "writer_rows"]
-
-# A frame at the step of a restart: the same positions come back, spectra may be summed in another
-# order on another number of ranks.
-_SAME_POSITION = 1e-6  # of the longest box vector
-_SAME_SOAP = 1e-4
 
 
 def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
@@ -147,14 +131,21 @@ class BufferWriter:
         self._lock: Lock | None = None
         self._closed = False
         document = Document.create(config, atom_ids, species, units, periodic)
+        if config.writers > len(document.atom_ids):
+            raise BufferError(
+                f"writers = {config.writers} for {len(document.atom_ids)} atoms: expected at most "
+                "one writer per atom."
+            )
         start, stop = writer_rows(len(document.atom_ids), self._n_writers)[writer]
         self.rows = slice(start, stop)
         try:
             with self._together():
                 if writer == 0:  # the others wait until the folder is in order
-                    self._prepare(document, config.append)
+                    self._lock, self.notes = take_folder(
+                        self.path, document, config.append, seal_bytes
+                    )
             with self._together():
-                self._stored = _read_quietly(self.path)
+                self._stored = read_quietly(self.path)
                 self._document = self._stored.document
         except BaseException:
             self._release()
@@ -181,16 +172,12 @@ class BufferWriter:
         """
         if self._closed:
             raise BufferError(f"step {frame.step} was not written: {self.path} is closed.")
-        with self._together():
-            check_frame(
-                frame, self._document.atom_ids[self.rows], self._document.n_features, str(self.path)
-            )
-            if self._origin is None:
-                origin, is_stored = self._branch(frame)
-            else:
-                origin, is_stored = self._origin, self._is_repeated(frame)
         if self._origin is None:
-            self._begin(origin)
+            is_stored = self._begin(frame)
+        else:
+            with self._together():
+                self._check(frame)
+                is_stored = self._is_repeated(frame)
         if is_stored:
             return
         undo = None
@@ -239,137 +226,44 @@ class BufferWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _prepare(self, document: Document, append: bool) -> None:
-        """Make or take over the folder; only writer 0 does."""
-        folder = self.path
-        try:
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                sync_folder(folder.parent)
-            elif not folder.is_dir():
-                raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
-            if foreign := is_foreign(folder):
-                raise BufferError(
-                    f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere."
-                )
-            self._lock = Lock(folder)
-            kinds = ("gen", "tail", "seg")
-            if not any(list_files(folder, kind) for kind in kinds):
-                # a start that never came to its first frame leaves nothing worth keeping
-                for path in parts(folder):
-                    path.unlink()
-                write_file(folder / CONFIG_NAME, [checked_json(document.to_dict())])
-                return
-            if not append:
-                stored = _read_quietly(folder)
-                last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
-                raise BufferError(
-                    f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
-                    "append=yes goes on with it; or record to another file, or delete it."
-                )
-            stored, self.notes = recover(folder, self._seal_bytes)
-            stored.document.require_same(document, str(folder))
-        except OSError as error:
-            if isinstance(error, BufferError):
-                raise
-            raise explain(f"cannot open {folder} for writing", error) from error
-
-    def _branch(self, frame: Frame) -> tuple[Origin, bool]:
-        """Return where this run goes on, and whether its first frame is stored already."""
-        stored = self._stored
+    def _begin(self, frame: Frame) -> bool:
+        """Open the generation of this run; return whether its first frame is stored already."""
         origin = Origin(
             self._document.uuid,
             writer=self._writer,
             n_writers=self._n_writers,
             rows=(self.rows.start, self.rows.stop),
         )
-        files = [path for kind in ("gen", "tail", "seg") for path in list_files(self.path, kind)]
-        if not files:
-            return origin, False
-        branch = frame.step if self._branch_step is None else self._branch_step
-        if frame.step < branch:
-            raise BufferError(
-                f"step {frame.step} was not written to {self.path}: the run goes on from step "
-                f"{branch}. Was the step number reset after reading the restart file?"
-            )
-        is_stored = False
-        if frame.step == branch and branch in stored.steps:
-            try:
-                self._compare(stored, frame)
-                is_stored = True
-            except DamageError as damaged:
-                self.notes.append(f"step {branch} is written again: {damaged}")
-                branch -= 1
-        kept = stored.steps[stored.steps <= branch]
-        generation = 1 + max(generation_of(path) for path in files)
-        previous = int(kept[-1]) if len(kept) else None
-        origin = replace(origin, generation=generation, branch_step=branch, previous_step=previous)
-        return origin, is_stored
-
-    def _begin(self, origin: Origin) -> None:
-        """Open a new generation: from now on it is what counts after its branch step."""
+        with self._together():
+            self._check(frame)
+            origin, is_stored, notes = branch_off(self._stored, origin, self._branch_step, frame)
         with self._together():
             if self._writer == 0:
-                generation = Generation(
-                    origin.generation,
-                    origin.branch_step,
-                    self._n_writers,
-                    socket.gethostname(),
-                    os.getpid(),
-                    datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                    self._provenance,
-                )
-                try:
-                    generation.write(self.path)
-                except FileExistsError as error:
-                    raise BufferError(
-                        f"another job has just started to write {self.path}: end one of the two."
-                    ) from error
-                except OSError as error:
-                    raise explain(f"cannot start to write {self.path}", error) from error
+                open_generation(self.path, origin, self._provenance, frame.step)
+        self.notes += notes
         self._origin = origin
         if origin.branch_step is not None:
             self.n_frames = int((self._stored.steps <= origin.branch_step).sum())
         self.last_step = origin.previous_step
         self._stored.close()
+        return is_stored
 
     def _is_repeated(self, frame: Frame) -> bool:
         """Return whether this is the newest frame once more; raise if it is an older step."""
         if self.last_step is None or frame.step > self.last_step:
             return False
-        if frame.step == self.last_step:
-            self._compare(_read_quietly(self.path), frame)
-            return True
-        raise BufferError(
-            f"step {frame.step} was not written to {self.path}: it comes after step "
-            f"{self.last_step}. Was the step number reset? Record that run to another file."
-        )
+        if frame.step < self.last_step:
+            raise BufferError(
+                f"step {frame.step} was not written to {self.path}: it comes after step "
+                f"{self.last_step}. Was the step number reset? Record that run to another file."
+            )
+        with read_quietly(self.path) as stored:
+            require_same_frame(stored, frame, self.rows)
+        return True
 
-    def _compare(self, stored: Buffer, frame: Frame) -> None:
-        """Raise BufferError unless a frame is the stored one of its step, rounding apart."""
-        row = int(np.searchsorted(stored.steps, frame.step))
-        old = stored.frame(row)
-        length = float(np.abs(old.cell).max())
-        # the restart file may hold an atom on the other side of the box
-        fractions = (frame.positions - old.positions[self.rows]) @ np.linalg.inv(old.cell)
-        fractions -= np.round(fractions) * self._document.periodic
-        moved = np.linalg.norm(fractions @ old.cell, axis=1)
-        worst = int(moved.argmax())
-        changed = float(np.abs(frame.soap - old.soap[self.rows]).max())
-        resized = float(np.abs(frame.cell - old.cell).max())
-        if moved[worst] > _SAME_POSITION * length:
-            what = f"atom ID {self._document.atom_ids[self.rows][worst]} is {moved[worst]:g} away"
-        elif resized > _SAME_POSITION * length:
-            what = f"a box vector differs by {resized:g}"
-        elif changed > _SAME_SOAP:
-            what = f"a component of the spectra differs by {changed:g}"
-        else:
-            return
-        raise BufferError(
-            f"step {frame.step} differs from the one stored in {self.path}: {what}. Is this the "
-            "restart file of that run? Nothing was changed: use the right one, or record to "
-            "another file."
-        )
+    def _check(self, frame: Frame) -> None:
+        atom_ids = self._document.atom_ids[self.rows]
+        check_frame(frame, atom_ids, self._document.n_features, str(self.path))
 
     def _commit(self, frame: Frame) -> Callable[[], None]:
         """Make a frame durable; return how to take it back."""
@@ -377,7 +271,7 @@ class BufferWriter:
         record, payload = encode(frame)
         origin = replace(self._origin, previous_step=self.last_step)
         if record.size >= self._seal_bytes:
-            path = write_segment(self.path, self._document, origin, [frame])
+            path = write_segment(self.path, self._document, origin, [(record, frame)])
             self.bytes_written += record.size
             return partial(_unlink, path)
         if self._tail is not None and self._tail.broken:
@@ -385,7 +279,9 @@ class BufferWriter:
         if self._tail is None:
             name = tail_name(origin.generation, self._n_tails, self._writer, self._n_writers)
             self._n_tails += 1
-            self._tail = TailWriter(self.path / name, header_json(origin, self._document))
+            self._tail = TailWriter(
+                self.path / name, header_json(origin, self._document), frame.step
+            )
         size = self._tail.size
         self._unsealed_bytes += self._tail.append([record.to_bytes(), *payload], frame.step)
         self.bytes_written += record.size
@@ -419,12 +315,6 @@ class BufferWriter:
             raise
         if not self._agree(True):
             raise BufferError(f"another writer of {self.path} failed: see its message.")
-
-
-def _read_quietly(folder: Path) -> Buffer:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BufferWarning)  # recovery has told
-        return Buffer(folder)
 
 
 def _unlink(path: Path) -> None:

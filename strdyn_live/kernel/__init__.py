@@ -13,6 +13,8 @@ from .basis import gto_basis
 
 __all__ = ["Kernel", "available_isas", "find_neighbors", "gto_basis", "lens"]
 
+_FAR = 1e4  # no radius is meant to be larger; keeps every intermediate number finite
+
 
 class Kernel:
     """SOAP power spectra (rbf ``gto``) and neighbor lists of atoms of a finite set.
@@ -54,13 +56,13 @@ class Kernel:
         _check_count("n_species", n_species, 1, 255)
         _check_count("n_max", n_max, 1, 16)
         _check_count("l_max", l_max, 0, 12)
-        if not (math.isfinite(r_cut) and r_cut > 1.0):
+        if not 1.0 < r_cut <= _FAR:
             raise ValueError(
                 f"r_cut = {r_cut!r}: the radial basis `gto` needs r_cut > 1 in the unit of the "
-                "positions (SOAP is meant for lengths in Å)."
+                f"positions (SOAP is meant for lengths in Å), and at most {_FAR:g}."
             )
-        if not (math.isfinite(sigma) and sigma > 0.0):
-            raise ValueError(f"sigma = {sigma!r}: expected a finite number above 0.")
+        if not 0.0 < sigma <= _FAR:
+            raise ValueError(f"sigma = {sigma!r}: expected a number above 0, at most {_FAR:g}.")
         if isa and isa not in available_isas():
             raise ValueError(f"isa = {isa!r}: this processor has {', '.join(available_isas())}.")
         self.isa = isa

@@ -8,6 +8,7 @@ namespace strdyn {
 // A power spectrum, ready to be summed. Arrays over n are padded to n_pad, a multiple of 4.
 struct Basis {
     int n_species, n_max, l_max, n_pad;
+    bool deep;                 // Gaussians within reach may be less than 2^-1000
     const double* exponents;   // (l_max + 1, n_pad): log2 of the k-th Gaussian at r = 1
     const double* weights;     // (l_max + 1, n_max, n_pad): share of Gaussian k in radial function n
     const double* recurrence;  // -c[l, m] of center.h, for every m those of l >= m
@@ -31,6 +32,7 @@ struct Found {
     std::int32_t n_within, n_near, n_coincident;
 };
 
+constexpr int max_small_list = 256;
 constexpr int spill = 8;  // arrays of Found are this much longer than what they hold
 
 struct Isa {
@@ -38,6 +40,8 @@ struct Isa {
     // Appends to `found` from all ranges: within reach (<=, as DScribe), near (<).
     void (*search)(const Points&, const Range* ranges, int n_ranges, const double center[3],
                    double reach_squared, double near_squared, Found& found);
+    // Sorts 1 to max_small_list IDs, drops repetitions, returns how many are left; or -1: not possible.
+    int (*sort_small_list)(std::int64_t* ids, int n);
     // density (n_harmonics, max_n) = sum over atoms of Gaussian x solid harmonic.
     // scratch: scratch_size(n_species) doubles.
     void (*expand)(const Basis&, int n_atoms, const double* dx, const double* dy, const double* dz,
@@ -51,7 +55,7 @@ constexpr int max_n = 16, max_l = 12;
 constexpr int max_harmonics = (max_l + 1) * (max_l + 1);
 constexpr int scratch_size(int n_species) {
     const int expand = (max_harmonics + max_n + 4) * block_size;
-    const int contract = n_species * max_harmonics * max_n;
+    const int contract = (n_species * max_harmonics + (max_l + 1) * max_n + 1) * max_n;
     return expand > contract ? expand : contract;
 }
 

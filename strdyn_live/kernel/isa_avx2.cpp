@@ -3,5 +3,6 @@
 #include "center.h"
 
 namespace strdyn {
-const Isa isa_avx2 = {"avx2", STRDYN_ISA::search, STRDYN_ISA::expand, STRDYN_ISA::contract};
+const Isa isa_avx2 = {"avx2", STRDYN_ISA::search, STRDYN_ISA::sort_small_list, STRDYN_ISA::expand,
+                           STRDYN_ISA::contract};
 }

@@ -44,18 +44,20 @@ PowerSpectrum::PowerSpectrum(int n_species, int n_max, int l_max, double reach,
     const int n_pad = (n_max + 3) / 4 * 4;
     const int n_l = l_max + 1;
     const double pi = 3.14159265358979323846;
-    exponents_.assign(n_l * n_pad, 0.0);
-    weights_.assign(n_l * n_max * n_pad, 0.0);
+    exponents_ = AlignedArray(n_l * n_pad);
+    weights_ = AlignedArray(n_l * n_max * n_pad);
+    norms_ = AlignedArray(n_l * n_l);
+    double steepest = 0.0;
     for (int l = 0; l < n_l; ++l)
         for (int k = 0; k < n_max; ++k) {
-            exponents_[l * n_pad + k] = -exponents[l * n_max + k] / std::log(2.0);
+            const double exponent = -exponents[l * n_max + k] / std::log(2.0);
+            steepest = std::min(steepest, exponent);
+            exponents_.data()[l * n_pad + k] = exponent;
             for (int n = 0; n < n_max; ++n)
-                weights_[(l * n_max + k) * n_pad + n] = weights[(l * n_max + n) * n_max + k];
+                weights_.data()[(l * n_max + k) * n_pad + n] = weights[(l * n_max + n) * n_max + k];
         }
     // N_lm is monic: its squared norm with the weight (1 - z^2)^m is that of the weight times the
     // coefficients c of the recurrence; the angle phi adds pi, or 2 pi for m = 0
-    recurrence_.clear();
-    norms_.assign(n_l * n_l, 0.0);
     double weight = 2.0;  // integral of (1 - z^2)^m
     for (int m = 0; m < n_l; ++m) {
         if (m > 0) weight *= 2.0 * m / (2.0 * m + 1.0);
@@ -65,13 +67,12 @@ PowerSpectrum::PowerSpectrum(int n_species, int n_max, int l_max, double reach,
             recurrence_.push_back(-c);
             if (l > m) squared *= c;
             const int row = l * l + (m == 0 ? 0 : 2 * m - 1);
-            norms_[row] = 1.0 / std::sqrt(squared);
-            if (m > 0) norms_[row + 1] = norms_[row];
+            norms_.data()[row] = 1.0 / std::sqrt(squared);
+            if (m > 0) norms_.data()[row + 1] = norms_.data()[row];
         }
     }
-    basis_ = {n_species,          n_max,           l_max,
-              n_pad,              exponents_.data(), weights_.data(),
-              recurrence_.data(), norms_.data()};
+    basis_ = {n_species, n_max, l_max, n_pad, steepest * reach * reach < -1000.0,
+              exponents_.data(), weights_.data(), recurrence_.data(), norms_.data()};
 }
 
 std::int64_t PowerSpectrum::n_features() const {
@@ -126,8 +127,8 @@ public:
             const Basis& basis = power_spectrum->basis();
             n_species_ = basis.n_species;
             stride_ = (basis.l_max + 1) * (basis.l_max + 1) * max_n;
-            density_.resize(static_cast<std::size_t>(stride_) * n_species_);
-            scratch_.resize(scratch_size(n_species_));
+            density_ = AlignedArray(static_cast<std::size_t>(stride_) * n_species_);
+            scratch_ = AlignedArray(scratch_size(n_species_));
         }
     }
 
@@ -161,20 +162,31 @@ private:
             if (power_spectrum_)
                 isa_.expand(power_spectrum_->basis(), found.n_within, found.dx, found.dy, found.dz,
                             scratch_.data(), density_.data() + species * stride_);
-            if (lists_)
+            if (lists_) {
+                std::size_t n = ids.size();
+                ids.resize(n + found.n_near);
                 for (int k = 0; k < found.n_near; ++k) {
                     const std::int32_t row = cells_.row(found.near[k]);
-                    if (lists_->environment[row] && lists_->atom_ids[row] != lists_->atom_ids[center])
-                        ids.push_back(lists_->atom_ids[row]);
+                    ids[n] = lists_->atom_ids[row];
+                    n += lists_->environment[row] && ids[n] != lists_->atom_ids[center];
                 }
+                ids.resize(n);
+            }
         }
         if (n_coincident > 1) coincident = std::min(coincident, index);
         if (power_spectrum_)
             isa_.contract(power_spectrum_->basis(), density_.data(), scratch_.data(),
                           spectra_ + index * power_spectrum_->n_features());
         if (lists_) {
-            std::sort(ids.begin() + first_id, ids.end());
-            ids.erase(std::unique(ids.begin() + first_id, ids.end()), ids.end());
+            const std::size_t n = ids.size() - first_id;
+            const bool small = 0 < n && n <= max_small_list;
+            const int kept = small ? isa_.sort_small_list(ids.data() + first_id, static_cast<int>(n)) : -1;
+            if (kept >= 0) {
+                ids.resize(first_id + kept);
+            } else {
+                std::sort(ids.begin() + first_id, ids.end());
+                ids.erase(std::unique(ids.begin() + first_id, ids.end()), ids.end());
+            }
             lists_->counts[index] = static_cast<std::int64_t>(ids.size() - first_id);
         }
     }
@@ -200,7 +212,8 @@ private:
     const Isa& isa_;
     double reach_squared_, near_squared_;
     int n_species_ = 1, stride_ = 0;
-    std::vector<double> density_, scratch_, dx_, dy_, dz_;
+    AlignedArray density_, scratch_;
+    std::vector<double> dx_, dy_, dz_;
     std::vector<std::int32_t> near_;
 };
 
@@ -210,7 +223,7 @@ void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* p
               double* spectra, NeighborLists* lists, int n_threads, const Isa& isa) {
     const double radius = std::max(power_spectrum ? power_spectrum->reach() : 0.0, lists ? lists->r_cut : 0.0);
     const Cells cells(atoms, power_spectrum ? power_spectrum->basis().n_species : 1, radius);
-    n_threads = static_cast<int>(std::min<std::int64_t>(n_threads, std::max<std::int64_t>(centers.count / 16, 1)));
+    n_threads = static_cast<int>(std::clamp<std::int64_t>(n_threads, 1, 1 + centers.count / 16));
     std::vector<Worker> workers;
     for (int t = 0; t < n_threads; ++t)
         workers.emplace_back(atoms, centers, cells, power_spectrum, spectra, lists, isa);

@@ -1,15 +1,34 @@
 // SOAP power spectra and neighbor lists of many centers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "cells.h"
 #include "isa.h"
 
 namespace strdyn {
+
+// Doubles at the start of a cache line, so that no register is loaded from two.
+class AlignedArray {
+public:
+    explicit AlignedArray(std::size_t n = 0)
+        : data_(static_cast<double*>(::operator new(n * sizeof(double) + 1, alignment))) {
+        std::fill_n(data_.get(), n, 0.0);
+    }
+    double* data() { return data_.get(); }
+
+private:
+    static constexpr std::align_val_t alignment{64};
+    struct Free {
+        void operator()(double* p) const { ::operator delete(p, alignment); }
+    };
+    std::unique_ptr<double, Free> data_;
+};
 
 // The widest instruction set of this processor, or the named one.
 const Isa& find_isa(const char* name);
@@ -31,7 +50,8 @@ public:
 private:
     Basis basis_;
     double reach_;
-    std::vector<double> exponents_, weights_, recurrence_, norms_;
+    AlignedArray exponents_, weights_, norms_;
+    std::vector<double> recurrence_;
 };
 
 struct Centers {
@@ -58,7 +78,7 @@ private:
 struct NeighborLists {
     double r_cut;
     const std::int64_t* atom_ids;
-    const bool* environment;
+    const std::uint8_t* environment;  // a NumPy bool may be any byte
     std::int64_t* counts;  // (n_centers)
     IdBuffer ids;
 };

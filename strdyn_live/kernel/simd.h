@@ -56,7 +56,7 @@ template <class V> struct Exp2 {
         0.0013333558230164974, 0.0001540353044173605, 1.5252657260200837e-05, 1.3215442587921689e-06,
         1.0208690299958306e-07, 7.0725859492692242e-09};
     // p 2^n, with n in the low bits of t
-    static V scale(V p, V t, V) {
+    static V scale(V p, V t) {
         typedef typename Integers<V>::type L;
         return (V)((L)p + ((L)t << 52));
     }
@@ -68,36 +68,39 @@ template <> struct Exp2<V8> {
     static constexpr double polynomial[] = {  // to 5e-15
         1.0000000000000044, 0.69314718055994573, 0.24022650687646874, 0.055504108656639302,
         0.0096183547474075377, 0.0013333781576784268};
-    // p 2^(n + j / 16), with j in the low bits of t: 2^(j / 16) from a table in two registers
-    static V8 scale(V8 p, V8 t, V8 n_and_j) {
-        const V8 low = {1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
-                        1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927};
-        const V8 high = {1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
-                         1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
-        return _mm512_scalef_pd(p * (V8)_mm512_permutex2var_pd(low, (__m512i)t, high), n_and_j);
+    // p 2^(n + j / 16), with 16 n + j in the low bits of t: 2^(j / 16) from a table in two registers
+    static V8 scale(V8 p, V8 t) {
+        typedef typename Integers<V8>::type L;
+        const V8 first = {1.0, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916,
+                          1.189207115002721, 1.241857812073484, 1.2968395546510096, 1.3542555469368927};
+        const V8 second = {1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+                           1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474};
+        // shifted up, t adds n to the exponent and j to the mantissa; the table has that j taken off
+        const L j = {0, 1, 2, 3, 4, 5, 6, 7};
+        const L low = (L)first - (j << 48), high = (L)second - ((j + 8) << 48);
+        const L root = (L)_mm512_permutex2var_epi64((__m512i)low, (__m512i)t, (__m512i)high);
+        return p * (V8)(root + ((L)t << 48));
     }
 };
 #endif
 
-// x[i] = 2^(a[i mod NA] x[i]) for products <= 0, to a few units of the last place; what lies below
-// 2^-1000 comes out about as small, not exact. N at a time, step by step: one alone would wait for
+// x[i] = 2^(a[i mod NA] x[i]), to a few units of the last place, for products between -1000 and 0, or
+// if Deep for all <= 0: those under -1000 then come out about as small, not exact. N at a time, step by step: one alone would wait for
 // the result of every step. Additions, not multiply-adds, where there is a choice: processors that
 // add elsewhere than they multiply do both at once.
-template <class V, int NA, int N> inline void exp2_of_products(const V* a, V* x) {
+template <class V, int NA, int N, bool Deep> inline void exp2_of_products(const V* a, V* x) {
     using E = Exp2<V>;
     const V magic = broadcast<V>(6755399441055744.0 / E::steps);  // adding 1.5 * 2^52 rounds to integers
-    V t[N], n[N], p[N];
+    V t[N], p[N];
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) {
         x[i] = a[i % NA] * x[i];
-        if (E::steps == 1) x[i] = x[i] > broadcast<V>(-1000.0) ? x[i] : broadcast<V>(-1000.0);
+        if (Deep) x[i] = x[i] > broadcast<V>(-1000.0) ? x[i] : broadcast<V>(-1000.0);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) t[i] = x[i] + magic;
 #pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) n[i] = t[i] - magic;
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) x[i] = x[i] - n[i];
+    for (int i = 0; i < N; ++i) x[i] = x[i] - (t[i] - magic);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) p[i] = broadcast<V>(E::polynomial[E::degree]);
 #pragma GCC unroll 16
@@ -105,7 +108,7 @@ template <class V, int NA, int N> inline void exp2_of_products(const V* a, V* x)
 #pragma GCC unroll 8
         for (int i = 0; i < N; ++i) p[i] = fma(p[i], x[i], broadcast<V>(E::polynomial[d]));
 #pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) x[i] = E::scale(p[i], t[i], n[i]);
+    for (int i = 0; i < N; ++i) x[i] = E::scale(p[i], t[i]);
 }
 
 // Rows of this many doubles are the widest register of the file; `narrow` serves the last 4 of n_pad.

@@ -22,7 +22,7 @@ from typing import Any
 
 from fault_frames import make_frame, same, writer
 
-from strdyn_live.buffer import BufferError, open_buffer
+from strdyn_live.buffer import BufferError, open_buffer, pack, sealing, storage, tail
 
 N_FRAMES = 40
 SEAL_BYTES = 7000  # about eight frames
@@ -31,8 +31,17 @@ TIME_LIMIT = 30.0
 Tell = Callable[..., None]
 
 
-def write(folder: Path, tell: Tell, branch_step: int | None = None) -> None:
-    """Record frames as a run with ``on_error drop`` does; tell of each that is committed."""
+def write(
+    folder: Path, tell: Tell, branch_step: int | None = None, careless: str | None = None
+) -> None:
+    """Record frames as a run with ``on_error drop`` does; tell of each that is committed.
+
+    `careless` leaves an fsync out, to see that the trials find that.
+    """
+    if careless == "data":
+        tail.sync_data = lambda _: None
+    if careless == "names":
+        tail.sync_folder = storage.sync_folder = sealing.sync_folder = lambda _: None
     try:
         out = writer(
             folder, append=branch_step is not None, branch_step=branch_step, seal_bytes=SEAL_BYTES
@@ -65,13 +74,21 @@ def recover(folder: Path, tell: Tell) -> None:
         tell(refused=str(error))
 
 
-def check(folder: Path, tell: Tell, promised: list[int]) -> None:
+def repack(folder: Path, tell: Tell) -> None:
+    """Pack a buffer."""
+    try:
+        pack(folder / "run.sdl", folder / "run.h5")
+    except BufferError as error:
+        tell(refused=str(error))
+
+
+def check(folder: Path, tell: Tell, promised: list[int], name: str = "run.sdl") -> None:
     """Read everything; tell which promised frames are exact, named as damaged, or lost."""
     exact: list[int] = []
     named: list[int] = []
     wrong: list[str] = []
     try:
-        buf = open_buffer(folder / "run.sdl")
+        buf = open_buffer(folder / name)
     except BufferError as error:
         tell(exact=[], named=promised, lost=[], wrong=[], damage=[str(error)])
         return
@@ -102,7 +119,12 @@ def check(folder: Path, tell: Tell, promised: list[int]) -> None:
     )
 
 
-TASKS: dict[str, Callable[..., None]] = {"write": write, "recover": recover, "check": check}
+TASKS: dict[str, Callable[..., None]] = {
+    "write": write,
+    "recover": recover,
+    "pack": repack,
+    "check": check,
+}
 
 
 def run_child(task: dict[str, Any], out: int) -> None:

@@ -113,8 +113,11 @@ class Disk:
                 self._enter(change, names)
         for name, file in sorted(names.items()):
             path = target / PurePosixPath(name).relative_to(self.root)
-            if not all(str(parent) in names for parent in PurePosixPath(name).parents
-                       if str(parent).startswith(self.root + "/")):
+            if not all(
+                str(parent) in names
+                for parent in PurePosixPath(name).parents
+                if str(parent).startswith(self.root + "/")
+            ):
                 continue  # its folder has not arrived
             if file is None:
                 path.mkdir()

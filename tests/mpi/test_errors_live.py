@@ -132,10 +132,10 @@ def test_on_error_drop_goes_on_without_the_frame(run_driver, tmp_path):
 # Fails between the agreements, where the other rank waits for it.
 COLLECTIVE_FAILS = """
 from strdyn_live.parallel import Ranks
-def fail(self, rows):
+def fail(self, *args):
     if MPI.COMM_WORLD.rank == 1:
         raise RuntimeError("the network went away")
-    return gather(self, rows)
+    return gather(self, *args)
 gather, Ranks.gather_by_id = Ranks.gather_by_id, fail
 """
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import pdist
 from strdyn_post.clustering import Centers
 from strdyn_post.config import AnalysisConfig
+from strdyn_post.merging import merge_clusters
 from strdyn_post.reduction import Pca
 from strdyn_post.results import AnalysisResult, Merged, Route
 from strdyn_post.series import Series
@@ -40,11 +39,6 @@ def count(labels: np.ndarray, n_clusters: int) -> np.ndarray:
     return counts
 
 
-def rows(counts: np.ndarray) -> np.ndarray:
-    total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-
-
 def make_route(
     name: str, labels: np.ndarray, scores: np.ndarray, ratios: list[float], first_step: int = 5000
 ) -> Route:
@@ -52,12 +46,7 @@ def make_route(
     n_frames, n_atoms = labels.shape
     n_clusters = int(labels.max()) + 1
     counts = count(labels, n_clusters)
-    probabilities = rows(counts)
-    tree = (
-        linkage(pdist(probabilities, "correlation"), "average")
-        if n_clusters > 1
-        else np.empty((0, 4))
-    )
+    tree = merge_clusters(counts, cut=None).linkage
     steps = first_step + 500 * np.arange(n_frames, dtype=np.int64)
     n_components = scores.shape[2]
     eye = np.eye(len(ratios))[:n_components]
@@ -142,7 +131,7 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
         routes,
         AnalysisConfig(soft="none"),
         Series(delta, steps, steps * 0.005, routes["lens"].atom_ids, routes["lens"].stretches),
-        provenance={"versions": {"strdyn-live": "0.1.0", "numpy": np.__version__}},
+        provenance={"buffer": "cu211.sdl", "numpy": np.__version__, "seed": 0},
         warnings=["a warning of the analysis, with <brackets> & ampersand"],
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
     )

@@ -1,5 +1,4 @@
 import pytest
-
 from strdyn_post import AnalysisConfig
 from strdyn_post.config import ConfigError
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from strdyn_post.merging import merge_clusters
 from strdyn_post.transitions import count_transitions, fluxes, transition_matrix
 
@@ -24,9 +23,7 @@ def test_counts_of_a_sequence_written_by_hand():
     # two atoms, columns; noise at one frame of the second
     labels = np.array([[0, 1], [0, 1], [1, -1], [2, 1], [0, 0]])
     # atom 1: 0-0 0-1 1-2 2-0; atom 2: 1-1 and, after the noise, 1-0
-    np.testing.assert_array_equal(
-        count_transitions(labels, 3), [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
-    )
+    np.testing.assert_array_equal(count_transitions(labels, 3), [[1, 1, 0], [1, 1, 1], [1, 0, 0]])
     # lag 2: atom 1: 0-1 0-2 1-0; atom 2: (1, noise) no, 1-1, (noise, 0) no
     np.testing.assert_array_equal(
         count_transitions(labels, 3, lag=2), [[0, 1, 1], [1, 1, 0], [0, 0, 0]]
@@ -36,9 +33,7 @@ def test_counts_of_a_sequence_written_by_hand():
 def test_nothing_is_counted_across_a_gap():
     labels = np.array([0, 1, 0, 1, 1])
     stretches = [0, 0, 0, 1, 1]
-    np.testing.assert_array_equal(
-        count_transitions(labels, stretches=stretches), [[0, 1], [1, 1]]
-    )
+    np.testing.assert_array_equal(count_transitions(labels, stretches=stretches), [[0, 1], [1, 1]])
     np.testing.assert_array_equal(
         count_transitions(labels, lag=2, stretches=stretches), [[1, 0], [0, 0]]
     )

@@ -1,12 +1,14 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
-
 from memory_buffer import MemoryBuffer
-from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig
 from strdyn_post.lens_series import lens_series
 from strdyn_post.series import AnalysisError, Series, find_stretches
 from strdyn_post.smoothing import smooth
+
+from strdyn_live.neighbors import NeighborLists
 
 
 def lists_of(*neighbors):
@@ -59,7 +61,7 @@ def test_lens_agrees_with_python_sets_over_several_chunks():
     buffer = MemoryBuffer(np.arange(80) * 10, np.ones((80, 3, 3), np.float32), frames)
     naive = [
         [len(p ^ q) / (len(p) + len(q)) for p, q in zip(before, after, strict=True)]
-        for before, after in zip(sets, sets[1:], strict=False)
+        for before, after in pairwise(sets)
     ]
     np.testing.assert_array_equal(lens_series(buffer).values, naive)
 
@@ -75,7 +77,7 @@ def test_no_delta_across_a_gap():
 
 def test_one_frame_says_what_is_missing():
     buffer = MemoryBuffer(np.array([0]), np.ones((1, 1, 3), np.float32), [lists_of({1})])
-    with pytest.raises(AnalysisError, match="holds 1 frame; .* at least 2"):
+    with pytest.raises(AnalysisError, match=r"holds 1 frame; .* at least 2"):
         lens_series(buffer)
 
 

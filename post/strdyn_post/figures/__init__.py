@@ -1,9 +1,11 @@
 """Figures: ``plot_*(..., ax=None) -> Axes``, all in one palette, each usable on its own."""
 
+from .alluvial import plot_alluvial
+from .chord import plot_chord
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
 from .snapshot import VIEWS, plot_snapshot
-from .transitions import plot_alluvial, plot_chord, plot_dendrogram, plot_transition_matrix
+from .transitions import plot_dendrogram, plot_transition_matrix
 
 __all__ = [
     "VIEWS",

@@ -124,7 +124,7 @@ def plot_variance(routes: Sequence[Route], *, wanted: float | None = None, ax: A
             fontsize=8,
             color=MUTED,
         )
-    floor = lowest - 0.08 * (1 - lowest)
+    floor = lowest - max(0.08 * (1 - lowest), 1e-3)
     ax.set(
         xlabel="number of principal components",
         ylabel="cumulative share of the variance",

@@ -173,7 +173,9 @@ def render_spheres(
     # what lies lower than its surroundings is darker, and so is what lies far back
     floor = depth[hit].min()
     filled = np.where(hit, depth, floor)
-    sunken = (gaussian_filter(filled, radius * scale) - filled)[hit] / radius
+    coarse = max(1, int(radius * scale / 6))  # a blur as wide as an atom needs no fine grid
+    around = gaussian_filter(filled[::coarse, ::coarse], radius * scale / coarse, truncate=2.0)
+    sunken = (around[y_pixel // coarse, x_pixel // coarse] - filled[hit]) / radius
     shade *= 1 - 0.30 * np.clip(sunken, 0, 1)
     back = np.clip((depth[hit].max() - depth[hit]) / max(float(np.ptp(seen[:, 2])), radius), 0, 1)
     shade *= 1 - 0.18 * back

@@ -51,6 +51,14 @@ def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
         ax.set(xticks=[], yticks=[])
 
 
+def say(ax: Any, words: str) -> None:
+    """Write on empty axes why they are empty."""
+    ax.text(
+        0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=9, color=MUTED
+    )
+    ax.set(xticks=[], yticks=[])
+
+
 def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np.float64], str]:
     """Return times in a unit that keeps numbers short, and its symbol.
 
@@ -111,7 +119,7 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
     title : str
         What a screen reader says.
     tight : bool
-        Cut the empty margins off.
+        Cut the empty margins above and below off.
 
     Returns
     -------
@@ -119,7 +127,7 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
     """
     import matplotlib as mpl
 
-    box = "tight" if tight else None
+    box = _without_margins(figure) if tight else None
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(
@@ -133,8 +141,9 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
 
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"font: ([^'\"]*)'[^;\"]*", r"font: \1var(--font)", svg)
-    # ids such as figure_1 and text_3 repeat in every figure and nothing refers to them
-    svg = re.sub(r' id="[a-zA-Z0-9]+_\d+"', "", svg)
+    # ids such as figure_1 and text_3 repeat in every figure; only those referred to are needed
+    needed = set(re.findall(r"#([\w.-]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m.group(0) if m.group(1) in needed else "", svg)
     for color, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid"), (PAPER, "paper")):
         svg = re.sub(color, f"var(--{variable})", svg, flags=re.IGNORECASE)
     svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _smaller_image, svg)
@@ -142,6 +151,15 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
     view = area.group(1) if area else ""
     head = f'<svg viewBox="{view}" role="img" aria-label="{escape(title)}">'
     return head + svg[svg.index(">") + 1 :]
+
+
+def _without_margins(figure: Any) -> Any:
+    """Return the part of a figure to keep: its whole width, so that text keeps its size."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox()
+    return Bbox.from_extents(0, drawn.y0 - 0.04, figure.get_figwidth(), drawn.y1 + 0.04)
 
 
 def _smaller_image(png: re.Match[str]) -> str:

@@ -1,0 +1,144 @@
+"""The checks that every analysis makes of itself, kept with its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .uncertainty import (
+    flux_imbalance,
+    lag_scan,
+    merge_support,
+    resample_counts,
+    residence_times,
+    stationarity,
+    transition_intervals,
+)
+
+if TYPE_CHECKING:
+    from .config import AnalysisConfig
+    from .results import Route
+
+__all__ = ["Checks", "check_route"]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What `uncertainty` finds about the final (merged) environments of a route.
+
+    Attributes
+    ----------
+    low, high : (n_clusters, n_clusters) float64 ndarray
+        95 % confidence intervals of the transition probabilities.
+    few_events : (n_clusters, n_clusters) bool ndarray
+        Moves seen fewer than 10 times.
+    lags : (n_lags,) int64 ndarray
+        Lags of the next three [frames].
+    timescales : (n_lags, n_clusters - 1) float64 ndarray
+        Implied timescales [frames].
+    stay, predicted_stay : (n_lags, n_clusters) float64 ndarray
+        Probability to be in the same cluster, counted and by Chapman–Kolmogorov.
+    residence : (n_clusters,) float64 ndarray
+        Mean residence times [frames].
+    exits : (n_clusters,) int64 ndarray
+        Visits whose end was seen.
+    imbalance : (n_clusters, n_clusters) float64 ndarray
+        Excess of the flux from a to b over that back, in standard deviations.
+    early, late, drift : (n_clusters,) float64 ndarray
+        Shares in both halves of the recording, and their difference in standard errors.
+    merge_cuts : (2,) float64 ndarray
+        Any cut above the first and up to the second merges the same clusters.
+    merge_support : (1,) float64 ndarray
+        Share of resampled counts that merge in the same way.
+    """
+
+    low: Float
+    high: Float
+    few_events: NDArray[np.bool_]
+    lags: NDArray[np.int64]
+    timescales: Float
+    stay: Float
+    predicted_stay: Float
+    residence: Float
+    exits: NDArray[np.int64]
+    imbalance: Float
+    early: Float
+    late: Float
+    drift: Float
+    merge_cuts: Float
+    merge_support: Float
+
+
+def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]]:
+    """Check the kinetics of a route; return the numbers and what a reader must know."""
+    final, lag, stretches = route.final, config.lag, route.stretches
+    n = final.n_clusters
+
+    def resample(labels: NDArray[np.int32], n_clusters: int) -> list[NDArray[np.int64]]:
+        return [
+            resample_counts(
+                labels, n_clusters, by=by, lag=lag, stretches=stretches, seed=config.seed
+            )
+            for by in ("atoms", "time")
+        ]
+
+    intervals = transition_intervals(final.counts, resample(final.labels, n))
+    longest = int(np.bincount(stretches - stretches.min()).max()) - 1
+    lags = [lag * k for k in (1, 2, 3, 5, 8, 13, 21, 34) if k == 1 or lag * k <= longest // 2]
+    scan = lag_scan(final.labels, n, lags, stretches)
+    residence = residence_times(final.labels, n, stretches)
+    halves = stationarity(final.labels, n, lag, stretches)
+    merged = route.merged is not None
+    cuts, support = merge_support(
+        route.counts,
+        resample(route.labels, route.n_clusters) if merged else [],
+        config.merge_cut if merged else None,
+    )
+    checks = Checks(
+        low=intervals.low,
+        high=intervals.high,
+        few_events=intervals.few_events,
+        lags=scan.lags,
+        timescales=scan.timescales,
+        stay=scan.stay,
+        predicted_stay=scan.predicted,
+        residence=residence.mean,
+        exits=residence.n_exits,
+        imbalance=flux_imbalance(final.counts),
+        early=halves.early,
+        late=halves.late,
+        drift=halves.drift,
+        merge_cuts=np.array(cuts),
+        merge_support=np.array([support]),
+    )
+    return checks, _warnings(checks, scan.worst)
+
+
+def _warnings(checks: Checks, worst: float) -> list[str]:
+    found = []
+    if checks.few_events.any():
+        pairs = [f"{a} → {b}" for a, b in np.argwhere(checks.few_events)]
+        named = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+        found.append(f"fewer than 10 events for {named}: take these probabilities as rough.")
+    if worst > 0.1:
+        found.append(
+            f"the exchange is not Markovian at this lag: counted and predicted persistence differ "
+            f"by up to {worst:.2f}. A longer lag or frames further apart may help."
+        )
+    drifting = np.flatnonzero((np.abs(checks.drift) > 4.0) & (checks.early + checks.late > 0.0))
+    for k in drifting[:3]:
+        found.append(
+            f"cluster {k} drifts: {checks.early[k]:.1%} of the early half, {checks.late[k]:.1%} of "
+            "the late half. The run is not stationary."
+        )
+    if checks.merge_support[0] < 0.8:
+        found.append(
+            f"the merge is not firm: {checks.merge_support[0]:.0%} of resampled counts merge the "
+            "same clusters."
+        )
+    return found

@@ -1,0 +1,160 @@
+"""The headline numbers of an analysis: what the page and summary.json show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .figures.style import time_axis
+from .figures.transitions import FEW_EVENTS
+from .palette import Palette, make_palettes, match_environments, shared_rows
+from .results import ROUTES
+
+if TYPE_CHECKING:
+    from strdyn_live.buffer import Buffer
+
+    from .results import AnalysisResult, Route
+
+__all__ = ["summarise"]
+
+
+def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
+    """Return the headline numbers as JSON types: what the page shows, and nothing else does.
+
+    Parameters
+    ----------
+    result : Analysis
+    buffer : Buffer
+
+    Returns
+    -------
+    dict
+        ``run``, ``routes``, ``new_environments``, ``warnings``, ``timings``.
+    """
+    chi = result["soap_lens"]
+    palettes = make_palettes({name: result[name] for name in ROUTES})
+    # a buffer may have grown since it was analysed
+    n_frames = int(result.provenance.get("n_frames", buffer.n_frames))
+    times = np.asarray(buffer.times[:n_frames], dtype=np.float64)
+    spacing = np.median(np.diff(times)) if len(times) > 1 else 0.0
+    dt, dt_unit = time_axis(np.array([spacing]), buffer.units)
+    span, span_unit = time_axis(np.array([times[-1] - times[0]]), buffer.units)
+    return {
+        "run": {
+            "buffer": Path(str(buffer.config.file)).name,
+            "uuid": str(buffer.uuid),
+            "elements": " ".join(buffer.config.species),
+            "n_atoms": len(chi.atom_ids),
+            "n_frames": n_frames,
+            "n_frames_analysed": len(chi.steps),
+            "first_step": int(buffer.steps[0]),
+            "last_step": int(buffer.steps[n_frames - 1]),
+            "dt": float(f"{dt[0]:.6g}"),
+            "dt_unit": dt_unit,
+            "span": float(f"{span[0]:.6g}"),
+            "span_unit": span_unit,
+            "lag": int(result.config.lag),
+        },
+        "routes": {name: _route_numbers(result[name], palettes[name]) for name in ROUTES},
+        "environments": _environment_rows(result, palettes),
+        "new_environments": _new_environments(result, palettes),
+        "warnings": [str(warning) for warning in result.warnings],
+        "timings": {name: round(float(seconds), 3) for name, seconds in result.timings.items()},
+    }
+
+
+def _route_numbers(route: Route, palette: Palette) -> dict[str, Any]:
+    shown = route.final
+    counts = np.asarray(shown.counts)
+    moves = counts[~np.eye(len(counts), dtype=bool)]
+    return {
+        "n_clusters": int(route.n_clusters),
+        "n_environments": int(shown.n_clusters),
+        "n_components": int(route.n_components),
+        "variance": float(np.sum(route.explained_variance_ratio[: route.n_components])),
+        "noise_share": float(route.noise_share),
+        "left_out_share": float((route.labels < 0).mean()),
+        "soft_share": float(route.soft_share),
+        "agreement": None if route.agreement is None else float(route.agreement),
+        "n_rows": int(route.labels.size),
+        "n_transitions": int(moves.sum()),
+        "n_kinds": int((moves > 0).sum()),
+        "n_rare_kinds": int(((moves > 0) & (moves < FEW_EVENTS)).sum()),
+        "fewest_events": int(moves[moves > 0].min()) if (moves > 0).any() else 0,
+        "environments": list(palette.names),
+        "colors": list(palette.colors),
+        "shares": [float(n) / route.labels.size for n in shown.populations],
+    }
+
+
+def _environment_rows(result: AnalysisResult, palettes: dict[str, Palette]) -> list[dict[str, Any]]:
+    """One row for each environment of SOAP or SOAP&LENS: its share, speed and how long it stays."""
+    delta = result["lens"].scores[..., 0]
+    rows: dict[str, dict[str, Any]] = {}
+    for name in ("soap", "soap_lens"):
+        route, palette = result[name], palettes[name]
+        shown = route.final
+        for label in palette.order:
+            key = palette.names[label]
+            row = rows.setdefault(
+                key,
+                {
+                    "name": key,
+                    "mark": palette.marks[label],
+                    "color": palette.colors[label],
+                    "soap": None,
+                    "soap_lens": None,
+                },
+            )
+            inside = shown.labels == label
+            row[name] = {
+                "label": label,
+                "share": float(shown.populations[label]) / route.labels.size,
+                "delta": float(delta[inside].mean()) if inside.any() else None,
+                "stays": float(shown.transition_matrix[label, label]),
+            }
+    return list(rows.values())
+
+
+def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> list[dict[str, Any]]:
+    """Describe what SOAP&LENS finds and SOAP alone does not: where its atoms come from and go."""
+    chi, soap = result["soap_lens"], result["soap"]
+    shown, palette = chi.final, palettes["soap_lens"]
+    known = match_environments(chi, soap)
+    labels, soap_labels = shared_rows(chi, soap)
+    found = []
+    for label in (k for k in palette.order if k not in known):
+        inside = labels == label
+        of_soap = soap_labels[inside]
+        of_soap = of_soap[of_soap >= 0]
+        entry: dict[str, Any] = {
+            "name": palette.names[label],
+            "mark": palette.marks[label],
+            "color": palette.colors[label],
+            "label": label,
+            "n_rows": int(inside.sum()),
+            "n_atoms": int(inside.any(axis=0).sum()),
+            "share": float(inside.mean()),
+            "soap_environment": None,
+            "soap_share": None,
+            "source": None,
+        }
+        if len(of_soap):
+            n_per_cluster = np.bincount(of_soap)
+            entry["soap_environment"] = palettes["soap"].names[int(n_per_cluster.argmax())]
+            entry["soap_share"] = float(n_per_cluster.max() / inside.sum())
+        into = np.array(shown.counts[:, label])
+        into[label] = 0
+        if into.any():
+            source = int(into.argmax())
+            entry |= {
+                "source": palette.names[source],
+                "n_in": int(shown.counts[source, label]),
+                "p_in": float(shown.transition_matrix[source, label]),
+                "n_out": int(shown.counts[label, source]),
+                "p_out": float(shown.transition_matrix[label, source]),
+            }
+        found.append(entry)
+    return found

@@ -1,0 +1,354 @@
+"""How far the kinetics can be trusted: intervals, Markov tests, balance, stationarity.
+
+Every function is pure: labels or counts in, numbers out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .merging import merge_clusters
+from .series import iter_stretches
+from .transitions import count_transitions, transition_matrix
+
+__all__ = [
+    "FEW_EVENTS",
+    "Intervals",
+    "LagScan",
+    "ResidenceTimes",
+    "Stationarity",
+    "flux_imbalance",
+    "lag_scan",
+    "merge_support",
+    "resample_counts",
+    "residence_times",
+    "stationarity",
+    "transition_intervals",
+]
+
+FEW_EVENTS = 10
+"""A probability from fewer events than this is an order of magnitude at best."""
+
+_TIME_BLOCKS = 20
+_ATOM_GROUPS = 2000
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Confidence intervals of transition probabilities.
+
+    Attributes
+    ----------
+    low, high : (n_clusters, n_clusters) float64 ndarray
+        Bounds; 0 and 1 where a cluster has no counts.
+    few_events : (n_clusters, n_clusters) bool ndarray
+        Moves that were seen, but fewer than `FEW_EVENTS` times.
+    """
+
+    low: Float
+    high: Float
+    few_events: NDArray[np.bool_]
+
+
+def transition_intervals(
+    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = 0.95
+) -> Intervals:
+    """Return confidence intervals of every transition probability.
+
+    Percentiles over resampled atoms, and over resampled blocks of time: the moves of one atom
+    depend on each other, and so do those of neighbors at one time. The interval holds both, and
+    that of as many independent moves (Clopper–Pearson), which bounds what was never seen.
+
+    Parameters
+    ----------
+    counts : (n_clusters, n_clusters) int64 ndarray
+        N_ab.
+    resampled : sequence of (n_resamples, n_clusters, n_clusters) int64 ndarray
+        Of `resample_counts`: by atoms and by time.
+    level : float
+        Coverage.
+    """
+    from scipy.stats import beta
+
+    tail = (1.0 - level) / 2.0
+    total = np.broadcast_to(counts.sum(axis=1, keepdims=True), counts.shape)
+    # no move, or nothing but this move: the bound is that of the interval (nan of beta)
+    low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
+    high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
+    for sample in resampled:
+        rows = sample.sum(axis=2, keepdims=True)
+        ratios = np.divide(sample, rows, out=np.full(sample.shape, np.nan), where=rows > 0)
+        seen = counts.sum(axis=1) > 0
+        bounds = np.nanquantile(ratios[:, seen], [tail, 1.0 - tail], axis=0)
+        low[seen] = np.minimum(low[seen], bounds[0])
+        high[seen] = np.maximum(high[seen], bounds[1])
+    off_diagonal = ~np.eye(len(counts), dtype=np.bool_)
+    return Intervals(low, high, (counts > 0) & (counts < FEW_EVENTS) & off_diagonal)
+
+
+def resample_counts(
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    *,
+    by: str,
+    lag: int = 1,
+    stretches: Int | None = None,
+    n_resamples: int = 200,
+    seed: int = 0,
+) -> Int:
+    """Draw transition counts anew by the bootstrap.
+
+    Parameters
+    ----------
+    labels : (n_frames, n_atoms) int32 ndarray
+        Clusters, noise negative.
+    n_clusters : int
+        Number of clusters.
+    by : {"atoms", "time"}
+        Draw atoms with their whole paths, or blocks of time (20) with all their atoms.
+    lag : int
+        Lag [frames].
+    stretches : (n_frames,) int64 ndarray, optional
+        Gapless stretches.
+    n_resamples, seed : int
+        How many, and of the draw.
+
+    Returns
+    -------
+    (n_resamples, n_clusters, n_clusters) int64 ndarray
+    """
+    n_frames, n_atoms = labels.shape
+    rng = np.random.default_rng(seed)
+    stretches = np.zeros(n_frames, np.int64) if stretches is None else stretches
+    start = np.concatenate(
+        [
+            np.arange(rows.start, max(rows.start, rows.stop - lag))
+            for rows in iter_stretches(stretches)
+        ]
+    )
+    if by == "atoms":
+        n_units = min(n_atoms, _ATOM_GROUPS)
+        unit = np.broadcast_to(np.arange(n_atoms) * n_units // n_atoms, (len(start), n_atoms))
+    else:
+        n_units = max(1, min(_TIME_BLOCKS, len(start)))
+        unit = np.broadcast_to(
+            (np.arange(len(start)) * n_units // max(1, len(start)))[:, None], (len(start), n_atoms)
+        )
+    before, after = labels[start].astype(np.int64), labels[start + lag]
+    known = (before >= 0) & (after >= 0)
+    cells = n_clusters * n_clusters
+    index = (unit[known] * n_clusters + before[known]) * n_clusters + after[known]
+    units = np.bincount(index, minlength=n_units * cells).reshape(n_units, cells)
+    drawn = rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
+    return (drawn @ units).reshape(n_resamples, n_clusters, n_clusters)
+
+
+@dataclass(frozen=True)
+class LagScan:
+    """Is the exchange Markovian? Timescales and persistence over lags.
+
+    Attributes
+    ----------
+    lags : (n_lags,) int64 ndarray
+        Lags [frames].
+    timescales : (n_lags, n_clusters - 1) float64 ndarray
+        Implied timescales −lag / ln |λ| [frames], decreasing; constant in lag if Markovian. NaN
+        where λ is 0 or not below 1.
+    stay : (n_lags, n_clusters) float64 ndarray
+        Probability to be in the same cluster after the lag, counted.
+    predicted : (n_lags, n_clusters) float64 ndarray
+        The same from the first lag by Chapman–Kolmogorov, T(lag) = T(lag₀)^(lag / lag₀).
+    """
+
+    lags: Int
+    timescales: Float
+    stay: Float
+    predicted: Float
+
+    @property
+    def worst(self) -> float:
+        """Largest |counted − predicted|."""
+        return float(np.abs(self.stay - self.predicted).max(initial=0.0))
+
+
+def lag_scan(
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    lags: Sequence[int],
+    stretches: Int | None = None,
+) -> LagScan:
+    """Count at several lags and compare with the first.
+
+    Parameters
+    ----------
+    labels : (n_frames, n_atoms) int32 ndarray
+        Clusters, noise negative.
+    n_clusters : int
+        Number of clusters.
+    lags : sequence of int
+        Multiples of the first lag [frames].
+    stretches : (n_frames,) int64 ndarray, optional
+        Gapless stretches.
+
+    Raises
+    ------
+    ValueError
+        If a lag is no multiple of the first.
+    """
+    if any(lag % lags[0] for lag in lags):
+        raise ValueError(f"lags = {list(lags)}: each must be a multiple of the first.")
+    first = transition_matrix(count_transitions(labels, n_clusters, lags[0], stretches))
+    timescales = np.full((len(lags), max(0, n_clusters - 1)), np.nan)
+    stay, predicted = np.zeros((2, len(lags), n_clusters))
+    for row, lag in enumerate(lags):
+        matrix = transition_matrix(count_transitions(labels, n_clusters, lag, stretches))
+        stay[row] = np.diag(matrix)
+        predicted[row] = np.diag(np.linalg.matrix_power(first, lag // lags[0]))
+        size = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:] if n_clusters else np.empty(0)
+        inside = (size > 0.0) & (size < 1.0 - 1e-12)
+        timescales[row, inside] = -lag / np.log(size[inside])
+    return LagScan(np.array(lags, dtype=np.int64), timescales, stay, predicted)
+
+
+@dataclass(frozen=True)
+class ResidenceTimes:
+    """How long atoms stay.
+
+    Attributes
+    ----------
+    mean : (n_clusters,) float64 ndarray
+        Frames spent, divided by the number of exits: unbiased by visits cut off at the ends of
+        the recording. Infinite for a cluster that was never left.
+    n_exits : (n_clusters,) int64 ndarray
+        Visits whose end was seen.
+    single : (n_clusters,) float64 ndarray
+        Share of the visits with known begin and end that last one frame only; NaN without any.
+    """
+
+    mean: Float
+    n_exits: Int
+    single: Float
+
+
+def residence_times(
+    labels: NDArray[np.int32], n_clusters: int, stretches: Int | None = None
+) -> ResidenceTimes:
+    """Return mean residence times [frames] of every cluster."""
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+    counts = count_transitions(labels, n_clusters, 1, stretches)
+    n_exits = counts.sum(axis=1) - np.diag(counts)
+    mean = np.divide(
+        counts.sum(axis=1), n_exits, out=np.full(n_clusters, np.inf), where=n_exits > 0
+    )
+    visits, single = np.zeros((2, n_clusters), dtype=np.int64)
+    for rows in iter_stretches(stretches):
+        path = labels[rows].T
+        for atom in path:
+            change = np.flatnonzero(np.diff(atom)) + 1
+            lengths, states = np.diff(change), atom[change[:-1]]
+            # a visit next to noise has no known begin or end
+            inner = (states >= 0) & (atom[change[:-1] - 1] >= 0) & (atom[change[1:]] >= 0)
+            visits += np.bincount(states[inner], minlength=n_clusters)
+            single += np.bincount(states[inner & (lengths == 1)], minlength=n_clusters)
+    share = np.divide(single, visits, out=np.full(n_clusters, np.nan), where=visits > 0)
+    return ResidenceTimes(mean, n_exits, share)
+
+
+def merge_support(
+    counts: Int, resampled: Sequence[Int], cut: float | None
+) -> tuple[tuple[float, float], float]:
+    """Say how firmly the cut decides what merges.
+
+    Parameters
+    ----------
+    counts : (n_clusters, n_clusters) int64 ndarray
+        Of the unmerged clusters.
+    resampled : sequence of (n_resamples, n_clusters, n_clusters) int64 ndarray
+        Of `resample_counts`.
+    cut : float or None
+        Height of the cut.
+
+    Returns
+    -------
+    cuts : (float, float)
+        The same clusters merge for any cut above the first and up to the second.
+    share : float
+        Share of the resampled counts that merge in the same way.
+    """
+    merge = merge_clusters(counts, cut)
+    if cut is None:
+        return (-np.inf, float(merge.heights.min(initial=np.inf))), 1.0
+    below, above = merge.heights[merge.heights < cut], merge.heights[merge.heights >= cut]
+    same = [
+        np.array_equal(merge_clusters(sample, cut).mapping, merge.mapping)
+        for samples in resampled
+        for sample in samples
+    ]
+    cuts = float(below.max(initial=-np.inf)), float(above.min(initial=np.inf))
+    return cuts, float(np.mean(same)) if same else 1.0
+
+
+def flux_imbalance(counts: ArrayLike) -> Float:
+    """Return how far the flux from a to b exceeds that back, in standard deviations.
+
+    Returns
+    -------
+    (n_clusters, n_clusters) float64 ndarray
+        (N_ab − N_ba) / √(N_ab + N_ba): within ±2 or so in equilibrium, antisymmetric.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    both = counts + counts.T
+    return np.divide(counts - counts.T, np.sqrt(both), out=np.zeros_like(both), where=both > 0.0)
+
+
+@dataclass(frozen=True)
+class Stationarity:
+    """The early half of the recording against the late half.
+
+    Attributes
+    ----------
+    early, late : (n_clusters,) float64 ndarray
+        Share of every cluster in the labelled rows.
+    early_matrix, late_matrix : (n_clusters, n_clusters) float64 ndarray
+        Transition probabilities.
+    drift : (n_clusters,) float64 ndarray
+        Difference of the shares in standard errors, from the spread over blocks of time.
+    """
+
+    early: Float
+    late: Float
+    early_matrix: Float
+    late_matrix: Float
+    drift: Float
+
+
+def stationarity(
+    labels: NDArray[np.int32], n_clusters: int, lag: int = 1, stretches: Int | None = None
+) -> Stationarity:
+    """Compare populations and probabilities of the two halves of a recording."""
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+    middle = len(labels) // 2
+    halves = [slice(0, middle), slice(middle, len(labels))]
+    shares, errors, matrices = [], [], []
+    for half in halves:
+        blocks = np.array_split(labels[half], max(1, min(_TIME_BLOCKS // 2, len(labels[half]))))
+        block_shares = np.array([_shares(block, n_clusters) for block in blocks])
+        shares.append(_shares(labels[half], n_clusters))
+        errors.append(block_shares.var(axis=0, ddof=1) / len(blocks) if len(blocks) > 1 else 0.0)
+        counts = count_transitions(labels[half], n_clusters, lag, stretches[half])
+        matrices.append(transition_matrix(counts))
+    error = np.broadcast_to(np.sqrt(errors[0] + errors[1]), (n_clusters,))
+    drift = np.divide(shares[1] - shares[0], error, out=np.zeros(n_clusters), where=error > 0.0)
+    return Stationarity(shares[0], shares[1], matrices[0], matrices[1], drift)
+
+
+def _shares(labels: NDArray[np.int32], n_clusters: int) -> Float:
+    inside = labels[labels >= 0]
+    return np.bincount(inside, minlength=n_clusters) / max(1, len(inside))

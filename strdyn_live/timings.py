@@ -1,0 +1,64 @@
+"""Where the time of a recording goes, over all ranks; printed as LAMMPS prints its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .parallel import Ranks
+
+__all__ = ["Timings"]
+
+SECTIONS = ("read", "describe", "gather", "write", "wait")
+
+
+class Timings:
+    """Seconds spent in each section, here and over all ranks.
+
+    Attributes
+    ----------
+    over_ranks : (3, n_sections) float64 ndarray
+        Least, mean and most of all ranks, as of the last frame.
+    """
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._mine = dict.fromkeys(SECTIONS, 0.0)
+        self.over_ranks: NDArray[np.float64] = np.zeros((3, len(SECTIONS)))
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a section."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._mine[name] += time.perf_counter() - start
+
+    @contextmanager
+    def frame(self, ranks: Ranks) -> Iterator[None]:
+        """Time a whole frame; what no section has is waiting for other ranks (collective)."""
+        start, before = time.perf_counter(), sum(self._mine.values())
+        yield
+        in_sections = sum(self._mine.values()) - before
+        self._mine["wait"] += time.perf_counter() - start - in_sections
+        # now, because the end of an embedded run leaves no chance to communicate
+        mine = np.array(list(self._mine.values()))
+        extremes = ranks.maxima([*-mine, *mine])
+        least, most = -extremes[: len(mine)], extremes[len(mine) :]
+        mean = ranks.sums((mine * 1e6).astype(int).tolist()) / 1e6 / ranks.size
+        self.over_ranks = np.array([least, mean, most])
+
+    def table(self) -> str:
+        """Return a table of the sections: least, mean and most, and the share of the run so far."""
+        elapsed = max(time.perf_counter() - self._start, 1e-9)
+        lines = [f"{'section':<10}|{'min time':>10} |{'avg time':>10} |{'max time':>10} |% of run"]
+        rows = [*zip(SECTIONS, *self.over_ranks, strict=True)]
+        for name, least, mean, most in [*rows, ("together", *self.over_ranks.sum(axis=1))]:
+            share = 100.0 * mean / elapsed
+            lines.append(f"{name:<10}|{least:>10.4g} |{mean:>10.4g} |{most:>10.4g} |{share:>7.2f}")
+        return "\n".join(lines)

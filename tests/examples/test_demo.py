@@ -1,0 +1,94 @@
+"""The main job as a user starts it: LAMMPS on two ranks, buffer, analysis, report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from strdyn_live import open_buffer
+from strdyn_live.soap import Soap
+
+pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
+
+STRDYN = Path(sys.executable).with_name("strdyn")
+N_FRAMES = 36
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo once, shortened."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        [str(STRDYN), "demo", "-o", "out", "--frames", str(N_FRAMES)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "out", done.stdout
+
+
+def test_it_says_where_the_report_is_and_what_is_in_it(demo):
+    folder, printed = demo
+    assert str(Path("out") / "report.html") in printed
+    assert (folder / "report.html").stat().st_size > 100_000
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary
+    for word in ("SOAP", "LENS", "SOAP & LENS", "clusters", "variance", "describe", "write"):
+        assert word in printed
+
+
+def test_the_buffer_holds_the_top_nine_planes(demo):
+    buf = open_buffer(demo[0] / "cu211.sdl")
+    assert buf.n_frames == N_FRAMES + 1
+    assert len(buf.atom_ids) == 900
+    assert set(np.diff(buf.steps)) == {500}
+    assert buf.times[1] - buf.times[0] == pytest.approx(500 * 0.003)
+    assert buf.positions(0)[:, 2].min() > 10.0
+
+
+def test_results_agree_with_a_plain_analysis(demo):
+    """PCA of the whole filled array by scikit-learn, LENS by sets, counts by a plain loop."""
+    folder, _ = demo
+    buf = open_buffer(folder / "cu211.sdl")
+    with h5py.File(folder / "results.h5") as results:
+        routes = {name: {key: item[()] for key, item in results[name].items()
+                         if isinstance(item, h5py.Dataset)} for name in results
+                  if name in ("soap", "lens", "soap_lens")}  # fmt: skip
+    steps = routes["soap"]["step"]
+    frames = np.searchsorted(buf.steps, steps)
+    soap = Soap(buf.config.species, buf.config.r_cut)
+    filled = np.concatenate([soap.fill(buf.soap(int(k)).astype(np.float64)) for k in frames])
+    pca = PCA(n_components=8).fit(filled)
+    found = routes["soap"]["explained_variance_ratio"]
+    np.testing.assert_allclose(found[:4], pca.explained_variance_ratio_[:4], rtol=1e-5)
+    n_components = int(np.searchsorted(np.cumsum(pca.explained_variance_ratio_), 0.995)) + 1
+    assert routes["soap"]["score"].shape[-1] == n_components
+
+    for route in routes.values():
+        labels, counts = route["label"], route["count_matrix"]
+        expected = np.zeros_like(counts)
+        for before, after in zip(labels[:-1].ravel(), labels[1:].ravel(), strict=True):
+            if before >= 0 and after >= 0:
+                expected[before, after] += 1
+        assert counts.tolist() == expected.tolist()
+        sums = route["transition_matrix"].sum(axis=1)
+        np.testing.assert_allclose(sums[counts.sum(axis=1) > 0], 1.0)
+
+
+def test_an_earlier_demo_is_not_overwritten(demo):
+    folder, _ = demo
+    done = subprocess.run(
+        [str(STRDYN), "demo", "-o", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert "nothing is overwritten" in done.stderr

@@ -1,0 +1,246 @@
+"""The boundary of the compiled kernel: bad input is a Python exception that says where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from strdyn_live.kernel import Kernel, _kernel, available_isas, find_neighbors, lens
+
+POSITIONS = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.5, 0.0]])
+EVERYONE = np.ones(3, bool)
+KERNEL = Kernel(1, 5.0, 2, 2)
+
+
+def soap(positions=POSITIONS, species=(0, 0, 0), centers=(0,), **more):
+    return KERNEL.soap(positions, species, centers, **more)
+
+
+def neighbors(
+    positions=POSITIONS, atom_ids=(1, 2, 3), centers=(0,), environment=EVERYONE, r_cut=3.0, **more
+):
+    return find_neighbors(positions, atom_ids, centers, environment, r_cut, **more)
+
+
+def changed(row, value):
+    positions = POSITIONS.copy()
+    positions[row] = value
+    return positions
+
+
+@pytest.mark.parametrize(
+    ("settings_", "error", "message"),
+    [
+        ({"n_species": 0}, ValueError, "n_species = 0: expected 1 to 255"),
+        ({"n_max": 17}, ValueError, "n_max = 17: expected 1 to 16"),
+        ({"n_max": 8.0}, TypeError, "n_max = 8.0: expected a whole number"),
+        ({"n_max": True}, TypeError, "n_max = True"),
+        ({"l_max": -1}, ValueError, "l_max = -1: expected 0 to 12"),
+        ({"l_max": 13}, ValueError, "l_max = 13"),
+        ({"r_cut": 1.0}, ValueError, "r_cut = 1.0: .* needs r_cut > 1 in the unit"),
+        ({"r_cut": 0.6}, ValueError, "r_cut = 0.6"),
+        ({"r_cut": float("nan")}, ValueError, "r_cut = nan"),
+        ({"r_cut": 1e200}, ValueError, "r_cut = 1e\\+200: .* at most 10000"),
+        ({"sigma": 0.0}, ValueError, "sigma = 0.0: expected a number above 0"),
+        ({"sigma": float("inf")}, ValueError, "sigma = inf"),
+        ({"isa": "avx9"}, ValueError, "isa = 'avx9': this processor has baseline"),
+        ({"r_cut": 1.2, "n_max": 16}, ValueError, "too similar to be orthonormalised"),
+    ],
+)
+def test_settings(settings_, error, message):
+    with pytest.raises(error, match=message):
+        Kernel(**{"n_species": 1, "r_cut": 5.0, **settings_})
+
+
+@pytest.mark.parametrize("call", [soap, neighbors])
+@pytest.mark.parametrize(
+    ("positions", "error", "message"),
+    [
+        (np.zeros((3, 2)), ValueError, r"positions has shape \(3, 2\): expected \(n_local, 3\)"),
+        (np.zeros(9), ValueError, r"positions has shape \(9,\)"),
+        (np.zeros((3, 3), complex), TypeError, "positions has dtype complex128"),
+        ([["a", "b", "c"]] * 3, TypeError, "positions has dtype <U1"),
+        (changed(1, [np.nan, 0, 0]), ValueError, r"positions: row 1 is \(-?nan, 0.0"),
+        (changed(2, [0, 0, -np.inf]), ValueError, "positions: row 2 is .*-inf"),
+        (changed(2, [1e300, 0, 0]), ValueError, "positions: row 2"),
+        (POSITIONS[:2], ValueError, "has 3 entries, positions has 2 rows"),
+        (changed(2, [0, 0, 0]), ValueError, "rows 0 and 2 are the same point"),
+    ],
+)
+def test_positions(call, positions, error, message):
+    with pytest.raises(error, match=message):
+        call(positions)
+
+
+@pytest.mark.parametrize("call", [soap, neighbors])
+@pytest.mark.parametrize(
+    ("centers", "error", "message"),
+    [
+        ([0, 3], ValueError, "centers: entry 1 is 3, expected 0 to 2"),
+        ([-1], ValueError, "centers: entry 0 is -1"),
+        ([0.0], TypeError, "centers has dtype float64: expected integers"),
+        ([[0]], ValueError, r"centers has shape \(1, 1\)"),
+        (np.array([2**63], np.uint64), ValueError, "centers: row 0 is 9223372036854775808"),
+    ],
+)
+def test_centers(call, centers, error, message):
+    with pytest.raises(error, match=message):
+        call(centers=centers)
+
+
+@pytest.mark.parametrize(
+    ("species", "error", "message"),
+    [
+        ([0, 0, 1], ValueError, "species: row 2 is 1, expected 0 to 0"),
+        ([0, -1, 0], ValueError, "species: row 1 is -1"),
+        ([0, 0], ValueError, "species has 2 entries, positions has 3 rows"),
+        ([0.0, 0.0, 0.0], TypeError, "species has dtype float64"),
+        ([0, 2**40, 0], ValueError, "species: row 1 is 1099511627776"),
+    ],
+)
+def test_species(species, error, message):
+    with pytest.raises(error, match=message):
+        soap(species=species)
+
+
+def test_other_arguments():
+    with pytest.raises(ValueError, match="atom_ids has 2 entries"):
+        neighbors(atom_ids=[1, 2])
+    with pytest.raises(TypeError, match="environment has dtype int64: expected booleans"):
+        neighbors(environment=np.ones(3, int))
+    with pytest.raises(ValueError, match="environment has 4 entries"):
+        neighbors(environment=np.ones(4, bool))
+    with pytest.raises(ValueError, match=r"r_cut = 0\.0: expected a finite number above 0"):
+        neighbors(r_cut=0.0)
+    with pytest.raises(ValueError, match="r_cut = nan"):
+        neighbors(r_cut=float("nan"))
+    with pytest.raises(ValueError, match="threads = 0: expected 1 to 1024"):
+        soap(threads=0)
+    with pytest.raises(ValueError, match="'sse9': this processor has"):
+        neighbors(isa="sse9")
+    with pytest.raises(ValueError, match=r"lens_r_cut = -1\.0"):
+        KERNEL.describe(POSITIONS, [0, 0, 0], [0], [1, 2, 3], EVERYONE, -1.0)
+
+
+def test_coincident_atoms_far_from_every_center_are_no_error():
+    positions = np.concatenate([POSITIONS, [[90.0, 0, 0], [90.0, 0, 0]]])
+    assert KERNEL.soap(positions, [0] * 5, [0]).shape == (1, KERNEL.n_features)
+    with pytest.raises(ValueError, match="rows 4 and 3 are the same point"):
+        KERNEL.soap(positions, [0] * 5, [0, 4])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_first_error_is_reported_with_any_number_of_threads(threads):
+    positions = np.repeat(np.arange(200.0), 2)[:, None] * [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match="rows 7 and 6 are the same point"):
+        KERNEL.soap(positions, np.zeros(400, int), np.arange(7, 400), threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([0, 2], [1, 2], [0, 1, 2], [1, 2]), ValueError, "before has 1 centers and after has 2"),
+        (([0, 3], [1, 2], [0, 2], [1, 2]), ValueError, "before: offsets do not cut its 2 IDs"),
+        (([0, 2], [1, 2], [0, 2, 1, 2], [1, 2]), ValueError, "after: offsets"),
+        (([1, 2], [1, 2], [0, 2], [1, 2]), ValueError, "before: offsets"),
+        (([], [], [0], []), ValueError, "before: offsets"),
+        (([0, 2], [1.0, 2.0], [0, 2], [1, 2]), TypeError, "ids_before has dtype float64"),
+    ],
+)
+def test_lens(arguments, error, message):
+    with pytest.raises(error, match=message):
+        lens(*arguments)
+
+
+# Anything at all must end in a result or in one of two exceptions.
+
+ANY_ARRAY = hnp.arrays(
+    dtype=st.one_of(
+        hnp.integer_dtypes(),
+        hnp.unsigned_integer_dtypes(),
+        hnp.floating_dtypes(),
+        hnp.boolean_dtypes(),
+    ),
+    shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+)
+
+
+def points(n):
+    return hnp.arrays(np.float64, (n, 3), elements=st.floats(allow_nan=True, allow_infinity=True))
+
+
+def small_integers(n):
+    return hnp.arrays(np.int64, n, elements=st.integers(-1, 3) | st.integers(-(2**63), 2**63 - 1))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.integers(0, 4), st.floats(allow_nan=True, allow_infinity=True), st.booleans())
+def test_fuzz_descriptions(data, n, r_cut, wild):
+    def draw(likely):
+        return data.draw(st.one_of(likely, ANY_ARRAY) if wild else likely)
+
+    positions, species = draw(points(n)), draw(small_integers(n))
+    centers, atom_ids = draw(small_integers(data.draw(st.integers(0, 3)))), draw(small_integers(n))
+    environment = draw(hnp.arrays(np.bool_, n))
+    for isa in available_isas():
+        try:
+            kernel = Kernel(3, 3.0, 3, 4, isa=isa)
+            spectra, counts, ids = kernel.describe(
+                positions, species, centers, atom_ids, environment, r_cut
+            )
+        except (TypeError, ValueError):
+            continue
+        assert spectra.shape == (len(centers), kernel.n_features)
+        assert np.isfinite(spectra).all()
+        assert (np.asarray(spectra) @ np.ones(kernel.n_features)).shape == counts.shape
+        assert counts.sum() == len(ids)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(ANY_ARRAY, min_size=4, max_size=4),
+    st.floats(),
+    st.integers(-5, 2000),
+    st.text(max_size=8),
+)
+def test_fuzz_the_compiled_functions(arrays, r_cut, threads, isa):
+    for name in (isa, *available_isas()):
+        for call in (
+            lambda name=name: _kernel.neighbors(*arrays, r_cut, threads, name),
+            lambda: _kernel.lens(*arrays),
+            lambda: _kernel.PowerSpectrum(threads, r_cut, *arrays[:2]),
+        ):
+            try:
+                call()
+            except (TypeError, ValueError):
+                continue
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 30).flatmap(
+        lambda n: st.tuples(
+            hnp.arrays(np.float64, (n, 3), elements=st.floats(-20, 20, width=16)),
+            hnp.arrays(np.int64, n, elements=st.integers(0, 20)),
+            hnp.arrays(np.bool_, n),
+            st.integers(0, n - 1),
+        )
+    ),
+    st.floats(0.1, 30.0),
+)
+def test_fuzz_neighbors_against_sets(atoms, r_cut):
+    positions, ids, environment, center = atoms
+    difference = positions - positions[center]
+    squares = difference[:, 0] ** 2 + difference[:, 1] ** 2 + difference[:, 2] ** 2
+    for isa in available_isas():
+        if (squares == 0.0).sum() > 1:
+            with pytest.raises(ValueError, match="the same point"):
+                find_neighbors(positions, ids, [center], environment, r_cut, isa=isa)
+            continue
+        counts, found = find_neighbors(positions, ids, [center], environment, r_cut, isa=isa)
+        near = environment & (squares < r_cut * r_cut) & (ids != ids[center])
+        assert found.tolist() == sorted(set(ids[near].tolist()))
+        assert counts.tolist() == [len(found)]

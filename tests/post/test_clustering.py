@@ -1,0 +1,207 @@
+import hdbscan
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+from strdyn_post import AnalysisConfig
+from strdyn_post.clustering import (
+    Mixture,
+    cluster_environments,
+    cluster_lens,
+    sample_rows,
+)
+from strdyn_post.hdbscan_tree import DensityClusters, _linkage, find_clusters
+
+
+def cloud(n_rows, seed=0, n_components=3):
+    """Blobs of unequal size and width with heavy tails and a bridge, as scores are."""
+    rng = np.random.default_rng(seed)
+    centers = np.array([[0, 0, 0], [0.5, 0.1, 0], [0.9, -0.1, 0.1], [0.5, 0.4, -0.1]])
+    centers = np.pad(centers, ((0, 0), (0, n_components - 3)))
+    state = rng.choice(4, n_rows, p=[0.5, 0.3, 0.15, 0.05])
+    width = np.array([0.02, 0.03, 0.015, 0.02])[state, None]
+    points = centers[state] + width * rng.standard_t(4, size=(n_rows, n_components))
+    bridge = rng.random(n_rows) < 0.03
+    points[bridge] = centers[0] + rng.random((bridge.sum(), 1)) * centers[1]
+    return points.astype(np.float32), state
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    points, _ = cloud(6000)
+    reference = hdbscan.HDBSCAN(
+        min_cluster_size=60, approx_min_span_tree=False, prediction_data=True
+    ).fit(points.astype(np.float64))
+    return points, reference
+
+
+def columns(ours, reference):
+    """Return the column of each reference cluster in our numbering."""
+    return [
+        np.bincount(ours[(reference == k) & (ours >= 0)]).argmax()
+        for k in range(reference.max() + 1)
+    ]
+
+
+def test_exact_labels_are_those_of_hdbscan(fitted):
+    points, reference = fitted
+    found = find_clusters(points, 60)
+    assert found.n_clusters == reference.labels_.max() + 1 >= 4
+    assert adjusted_rand_score(reference.labels_, found.labels) >= 0.999
+
+
+def test_memberships_are_those_of_hdbscan(fitted):
+    points, reference = fitted
+    found = find_clusters(points, 60)
+    ours = found.memberships()[:, columns(found.labels, reference.labels_)]
+    theirs = hdbscan.all_points_membership_vectors(reference)
+    # the scale of a row in a tie depends on how clusters happen to be numbered, its shares do not
+    ours, theirs = (each / each.sum(axis=1, keepdims=True) for each in (ours, theirs))
+    same = np.abs(ours - theirs).max(axis=1) < 1e-6
+    # a row whose one density joins two clusters belongs to neither tree more than to the other
+    assert (~same).sum() <= 5
+
+
+def test_memberships_of_one_tree_are_equal_to_rounding(fitted):
+    points, reference = fitted
+    tree = reference.condensed_tree_.to_numpy()
+    found = DensityClusters(points.astype(np.float64), reference.labels_.astype(np.int32), tree)
+    np.testing.assert_allclose(
+        found.memberships(), hdbscan.all_points_membership_vectors(reference), atol=1e-12
+    )
+    np.testing.assert_array_equal(found.most_probable(), found.memberships().argmax(axis=1))
+
+
+def test_approx_is_hdbscans_default():
+    points, _ = cloud(3000, seed=1)
+    default = hdbscan.HDBSCAN(min_cluster_size=40).fit(points.astype(np.float64))
+    found = find_clusters(points, 40, tree="approx")
+    np.testing.assert_array_equal(found.labels, default.labels_)
+
+
+def test_ties_do_not_depend_on_the_order_of_edges():
+    # a triangle of equal sides, a pair, and the edge between them; two other spanning trees
+    trees = [
+        [[0, 1, 1.0], [1, 2, 1.0], [3, 4, 1.0], [2, 3, 5.0]],
+        [[3, 4, 1.0], [2, 0, 1.0], [0, 4, 5.0], [2, 1, 1.0]],
+    ]
+    first, second = (_linkage(np.array(edges)) for edges in trees)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, [[1, 0, 1, 2], [5, 2, 1, 3], [4, 3, 1, 2], [7, 6, 5, 5]])
+
+
+def test_dendrogram_is_that_of_scipy():
+    points = np.random.default_rng(0).normal(size=(80, 2))
+    graph = squareform(pdist(points))
+    tree = minimum_spanning_tree(graph).tocoo()
+    edges = np.column_stack([tree.row, tree.col, tree.data])
+    ours, reference = _linkage(edges), linkage(points, "single")
+    np.testing.assert_allclose(ours[:, 2:], reference[:, 2:])
+    for height in reference[::7, 2]:
+        a, b = (fcluster(x, height, "distance") for x in (ours, reference))
+        assert adjusted_rand_score(a, b) == 1.0
+
+
+def test_equal_rows_are_no_trouble():
+    points = np.repeat([[0.0, 0.0], [1.0, 0.0]], 200, axis=0)
+    found = find_clusters(points, 20)
+    assert adjusted_rand_score(np.repeat([0, 1], 200), found.labels) == 1.0
+
+
+def test_soft_modes_differ_where_they_say(fitted):
+    points, _ = fitted
+    by = {
+        soft: cluster_environments(points, AnalysisConfig(min_cluster_size=60, soft=soft))
+        for soft in ("noise", "all", "none")
+    }
+    noise = by["none"].labels < 0
+    assert noise.mean() == by["none"].noise_share == by["noise"].noise_share > 0.02
+    assert (by["noise"].labels >= 0).all()
+    np.testing.assert_array_equal(by["noise"].labels[~noise], by["none"].labels[~noise])
+    changed = by["all"].labels[~noise] != by["none"].labels[~noise]
+    assert changed.mean() == by["noise"].soft_share == by["all"].soft_share
+    np.testing.assert_array_equal(by["noise"].labels[noise], by["all"].labels[noise])
+
+
+def test_clusters_are_numbered_along_the_first_component(fitted):
+    points, _ = fitted
+    for method in ("hdbscan", "gmm", "kmeans"):
+        found = cluster_environments(
+            points, AnalysisConfig(min_cluster_size=60, method=method, n_clusters=4)
+        )
+        means = [points[found.labels == k, 0].mean() for k in range(found.n_clusters)]
+        assert means == sorted(means)
+
+
+@pytest.mark.parametrize("method", ["hdbscan", "gmm", "kmeans"])
+def test_known_states_are_found_twice_the_same(method):
+    points, state = cloud(5000, seed=2)
+    config = AnalysisConfig(method=method, n_clusters=4, min_cluster_size=50, seed=3)
+    first, second = (cluster_environments(points, config) for _ in range(2))
+    np.testing.assert_array_equal(first.labels, second.labels)
+    assert first.n_clusters == 4
+    assert adjusted_rand_score(state, first.labels) > 0.8
+    np.testing.assert_array_equal(first.model.predict(points), first.labels)
+
+
+def test_mixture_predicts_as_scikit_learn_does():
+    points, _ = cloud(2000, seed=4)
+    reference = GaussianMixture(3, random_state=0).fit(points)
+    model = Mixture(reference.means_, reference.covariances_, reference.weights_)
+    np.testing.assert_array_equal(model.predict(points), reference.predict(points))
+
+
+def test_all_noise_is_named_with_the_remedy():
+    points = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    found = cluster_environments(points, AnalysisConfig(min_cluster_size=140))
+    assert found.n_clusters == 0
+    assert (found.labels == -1).all()
+    assert "smaller min_cluster_size" in found.warnings[0]
+    few = cluster_environments(points[:50], AnalysisConfig())
+    assert "50 rows cannot hold two clusters" in few.warnings[0]
+
+
+def test_lens_bands_by_thresholds_and_by_kmeans():
+    delta = np.array([0.0, 0.02, 0.04, 0.3, 0.34, 0.9, 0.94])
+    fixed = cluster_lens(delta, AnalysisConfig(lens_thresholds=(0.03, 0.9)))
+    assert fixed.labels.tolist() == [0, 0, 1, 1, 1, 2, 2]
+    means = cluster_lens(delta, AnalysisConfig(lens_clusters=3))
+    assert means.labels.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    # middles of 0.02, 0.32, 0.92
+    np.testing.assert_allclose(means.model.thresholds, [0.17, 0.62])
+
+
+def test_constant_lens_is_one_cluster_and_says_why():
+    found = cluster_lens(np.zeros(100), AnalysisConfig())
+    assert found.n_clusters == 1
+    assert "LENS is constant" in found.warnings[0]
+    two = cluster_lens(np.repeat([0.0, 0.5], 50), AnalysisConfig(lens_clusters=3))
+    assert two.n_clusters == 2
+    assert "2 different values" in two.warnings[0]
+
+
+def test_a_sample_keeps_sparse_regions_whole():
+    rng = np.random.default_rng(0)
+    dense, rare = rng.normal(0, 0.02, (50_000, 3)), rng.normal(1, 0.05, (60, 3))
+    points = np.concatenate([dense, rare]).astype(np.float32)
+    rows = sample_rows(points, 5000, np.random.default_rng(1))
+    assert abs(len(rows) - 5000) < 300
+    assert (rows >= 50_000).sum() == 60
+    np.testing.assert_array_equal(rows, sample_rows(points, 5000, np.random.default_rng(1)))
+    assert len(sample_rows(points, 10**6, rng)) == len(points)
+
+
+def test_clusters_of_a_sample_are_those_of_all_rows_and_the_rare_one_stays():
+    rng = np.random.default_rng(5)
+    points, state = cloud(40_000, seed=5)
+    rare = rng.normal([1.3, 0.5, 0.0], 0.02, (120, 3)).astype(np.float32)
+    points, state = np.concatenate([points, rare]), np.append(state, np.full(120, 4))
+    found = cluster_environments(points, AnalysisConfig(max_fit_rows=8000))
+    assert found.n_clusters == 5
+    assert len(found.labels) == len(points)
+    assert (found.labels[-120:] == 4).mean() > 0.95
+    assert adjusted_rand_score(state, found.labels) > 0.8
+    assert found.agreement > 0.9
