@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from strdyn_live.neighbors import NeighborLists
 from strdyn_live.soap import Soap
 
 N_FRAMES = 40
+SQUEEZED = {"shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 
 
 def make_frames(n_atoms: int, n_neighbors: int, n_different: int = 4) -> list[Frame]:
@@ -80,10 +82,8 @@ def time_buffer(folder: Path, frames: list[Frame]) -> tuple[float, float, float]
     return seconds, max(appends), max(seals)
 
 
-def time_h5py(folder: Path, frames: list[Frame], everything: bool) -> float:
-    """Append the spectra (and the rest, uncompressed) to one HDF5 file, flush and fsync each."""
-    import os
-
+def time_h5py(folder: Path, frames: list[Frame], everything: bool, squeeze: bool = False) -> float:
+    """Append the spectra (and the rest, perhaps compressed) to one HDF5 file, flush, fsync."""
     n_atoms = len(frames[0].positions)
     n_pairs = len(frames[0].neighbors.ids)
     start = time.perf_counter()
@@ -93,8 +93,11 @@ def time_h5py(folder: Path, frames: list[Frame], everything: bool) -> float:
             "soap", (0, n_atoms, 324), "f4", chunks=(1, n_atoms, 324), maxshape=(None, n_atoms, 324)
         )
         rest = [
-            file.create_dataset(name, (0, n), dtype, chunks=(1, n), maxshape=(None, n))
-            for name, n, dtype in (("positions", 3 * n_atoms, "f8"), ("ids", n_pairs, "i4"))
+            file.create_dataset(name, (0, n), dtype, chunks=(1, n), maxshape=(None, n), **how)
+            for name, n, dtype, how in (
+                ("positions", 3 * n_atoms, "f8", {}),
+                ("ids", n_pairs, "i4", SQUEEZED if squeeze else {}),
+            )
         ]
         with open(path, "rb") as descriptor:
             for step in range(N_FRAMES):
@@ -102,9 +105,9 @@ def time_h5py(folder: Path, frames: list[Frame], everything: bool) -> float:
                 soap.resize(step + 1, axis=0)
                 soap[step] = frame.soap
                 if everything:
-                    for target, values in zip(
-                        rest, (frame.positions, frame.neighbors.ids), strict=True
-                    ):
+                    ids = frame.neighbors.ids
+                    coded = np.diff(ids, prepend=0) if squeeze else ids
+                    for target, values in zip(rest, (frame.positions, coded), strict=True):
                         target.resize(step + 1, axis=0)
                         target[step] = values.ravel()
                 file.flush()
@@ -181,18 +184,21 @@ def main() -> None:
             (
                 time_h5py(folder, frames, everything=False),
                 time_h5py(folder, frames, everything=True),
+                time_h5py(folder, frames, everything=True, squeeze=True),
                 *time_buffer(folder, frames),
             )
             for _ in range(3)
         ]
-        spectra, everything, buffer, append, seal = (
+        spectra, everything, squeezed, buffer, append, seal = (
             min(times) for times in zip(*rounds, strict=True)
         )
         soap = time_soap(2400)
         print(f"h5py, spectra only, flush + fsync       {1e3 * spectra:7.1f} ms a frame")
         print(f"h5py, the same rows, flush + fsync      {1e3 * everything:7.1f} ms a frame")
+        print(f"h5py, the same, neighbor IDs compressed {1e3 * squeezed:7.1f} ms a frame")
         print(f"buffer, append + commit + seal          {1e3 * buffer:7.1f} ms a frame")
         print(f"  of the same rows in h5py              {buffer / everything:7.2f} times")
+        print(f"  of the same, compressed, in h5py      {buffer / squeezed:7.2f} times")
         print(f"  slowest append without / with a seal  {append:.3f} s / {seal:.3f} s")
         print(f"SOAP of a frame (default backend)       {1e3 * soap:7.1f} ms")
         print(f"  the buffer is                         {100 * buffer / soap:7.1f} % of it")

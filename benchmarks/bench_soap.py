@@ -28,7 +28,9 @@ def compare(name: str, atoms: Atoms, centers: np.ndarray, r_cut: float, n: int, 
     species = np.array([soap.species.index(symbol) for symbol in symbols])
     some = centers[:: max(1, len(centers) // N_REFERENCE)]
     expected = soap.compute(positions, species, some)
-    kernels = {isa: Kernel(len(soap.species), r_cut, n, n, sigma, isa=isa) for isa in available_isas()}
+    kernels = {
+        isa: Kernel(len(soap.species), r_cut, n, n, sigma, isa=isa) for isa in available_isas()
+    }
     calls = {
         isa: lambda kernel=kernel: kernel.soap(positions, species, centers)
         for isa, kernel in kernels.items()

@@ -130,8 +130,8 @@ def group_bits(lmp: Any, names: list[str], ranks: Ranks) -> list[int]:
     """
     with ranks.together():
         mask = lmp.numpy.extract_atom("mask", nelem=lmp.extract_setting("nlocal"))
-        used = [float(np.any(mask & np.int32(1 << bit))) for bit in range(31)]
-    used = ranks.maxima(used)
+        carried = [float(np.any(mask & np.int32(1 << bit))) for bit in range(31)]
+    used = ranks.maxima(carried)
     with ranks.together():
         # LAMMPS before 22 Jul 2025 follows a null pointer when asked for the name of a deleted
         # group, and cannot name one beyond the number of those left. A bit in use is safe.

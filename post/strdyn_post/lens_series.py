@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.lens import lens
+from strdyn_live.neighbors import NeighborLists
 
 from .series import AnalysisError, Series, find_stretches
 
@@ -63,9 +64,8 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
 def _deltas(buffer: Any, before: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return δ of frames `before`, (len(before), n_atoms); each list is read once."""
     values = []
-    last, lists = -1, None
-    for k in before:
-        first = lists if k == last else buffer.neighbors(int(k))
-        last, lists = k + 1, buffer.neighbors(int(k) + 1)
-        values.append(lens(first, lists))
+    lists: dict[int, NeighborLists] = {}
+    for k in before.tolist():
+        lists = {j: lists.get(j) or buffer.neighbors(j) for j in (k, k + 1)}
+        values.append(lens(lists[k], lists[k + 1]))
     return np.array(values)

@@ -79,6 +79,11 @@ def analyse(
         If the buffer holds too little to analyse; the message says what is missing.
     """
     config = config or (model.config if model else AnalysisConfig())
+    if model is not None and "model" in model.provenance:
+        raise AnalysisError(
+            "the model was itself labelled by a model: give the results of the fit, those of "
+            f"{model.provenance['model']}."
+        )
     clock = _Clock(progress)
     with clock("lens"):
         delta = lens_series(buffer, map_chunks)
@@ -123,7 +128,7 @@ def analyse(
         config=config,
         delta=delta,
         flicker_share=flickers,
-        provenance=_provenance(buffer, config),
+        provenance=_provenance(buffer, config) | _provenance_of(model),
         warnings=[*_gap_warnings(buffer), *warnings],
         timings=clock.seconds,
     )
@@ -270,6 +275,10 @@ def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def _provenance_of(model: AnalysisResult | None) -> dict[str, Any]:
+    return {} if model is None else {"model": model.provenance["buffer"]}
 
 
 class _Clock:

@@ -136,7 +136,7 @@ class Route(Environments):
     @property
     def n_components(self) -> int:
         """Components of a score."""
-        return self.scores.shape[2]
+        return int(self.scores.shape[2])
 
     @property
     def explained_variance_ratio(self) -> NDArray[np.float64]:
@@ -309,7 +309,8 @@ def _write_route(group: Any, route: Route) -> None:
     model = group.create_group("model")
     model.attrs["kind"] = route.model.kind
     # HDBSCAN* on all rows: the fitted rows are `score` and `label`, and need no second copy
-    if not isinstance(route.model, NearestRow) or len(route.model.rows) < route.labels.size:
+    rows = route.scores.reshape(-1, route.n_components)
+    if not isinstance(route.model, NearestRow) or not np.array_equal(route.model.rows, rows):
         for item in fields(route.model):
             model[item.name] = getattr(route.model, item.name)
 

@@ -76,7 +76,9 @@ def transition_matrix(counts: ArrayLike) -> NDArray[np.float64]:
     """
     counts = np.asarray(counts, dtype=np.float64)
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0.0)
+    matrix: NDArray[np.float64] = np.zeros(counts.shape)
+    np.divide(counts, total, out=matrix, where=total > 0.0)
+    return matrix
 
 
 def fluxes(counts: ArrayLike) -> NDArray[np.int64]:

@@ -82,10 +82,10 @@ def transition_intervals(
     # no move, or nothing but this move: the bound is that of the interval (nan of beta)
     low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
     high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
-    for sample in resampled:
+    seen = counts.sum(axis=1) > 0
+    for sample in resampled if seen.any() else ():
         rows = sample.sum(axis=2, keepdims=True)
         ratios = np.divide(sample, rows, out=np.full(sample.shape, np.nan), where=rows > 0)
-        seen = counts.sum(axis=1) > 0
         bounds = np.nanquantile(ratios[:, seen], [tail, 1.0 - tail], axis=0)
         low[seen] = np.minimum(low[seen], bounds[0])
         high[seen] = np.maximum(high[seen], bounds[1])
@@ -305,7 +305,9 @@ def flux_imbalance(counts: ArrayLike) -> Float:
     """
     counts = np.asarray(counts, dtype=np.float64)
     both = counts + counts.T
-    return np.divide(counts - counts.T, np.sqrt(both), out=np.zeros_like(both), where=both > 0.0)
+    excess: Float = np.zeros(both.shape)
+    np.divide(counts - counts.T, np.sqrt(both), out=excess, where=both > 0.0)
+    return excess
 
 
 @dataclass(frozen=True)

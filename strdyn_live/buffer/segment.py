@@ -122,7 +122,7 @@ def write_frames(
             position[row] = frame.positions
             soap[row] = frame.soap
             count[row] = frame.neighbors.counts
-            ids[ends[row] : ends[row + 1]] = _differences(frame.neighbors)
+            ids[ends[row] : ends[row + 1]] = _differences(frame.neighbors).astype(ids.dtype)
             clock.append((record.step, record.time))
         headers[...], offset[...] = index, ends
         steps[...], times[...] = zip(*clock, strict=True)

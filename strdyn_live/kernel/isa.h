@@ -11,7 +11,7 @@ struct Basis {
     bool deep;                 // Gaussians within reach may be less than 2^-1000
     const double* exponents;   // (l_max + 1, n_pad): log2 of the k-th Gaussian at r = 1
     const double* weights;     // (l_max + 1, n_max, n_pad): share of Gaussian k in radial function n
-    const double* recurrence;  // -c[l, m] of center.h, for every m those of l >= m
+    const double* recurrence;  // -c[l, m] of spectrum.h, for every m those of l >= m
     const double* norms;       // ((l_max + 1)(l_max + 1)): factor of every solid harmonic
 };
 

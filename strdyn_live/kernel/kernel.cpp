@@ -221,7 +221,8 @@ private:
 
 void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* power_spectrum,
               double* spectra, NeighborLists* lists, int n_threads, const Isa& isa) {
-    const double radius = std::max(power_spectrum ? power_spectrum->reach() : 0.0, lists ? lists->r_cut : 0.0);
+    const double radius =
+        std::max(power_spectrum ? power_spectrum->reach() : 0.0, lists ? lists->r_cut : 0.0);
     const Cells cells(atoms, power_spectrum ? power_spectrum->basis().n_species : 1, radius);
     n_threads = static_cast<int>(std::clamp<std::int64_t>(n_threads, 1, 1 + centers.count / 16));
     std::vector<Worker> workers;

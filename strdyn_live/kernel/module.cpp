@@ -75,6 +75,8 @@ std::int64_t* new_ints(std::size_t n) {
     return data;
 }
 
+const std::uint8_t* bytes(const Mask& mask) { return reinterpret_cast<const std::uint8_t*>(mask.data()); }
+
 double* new_doubles(std::size_t n) {
     auto* data = static_cast<double*>(std::malloc((n ? n : 1) * sizeof(double)));
     if (!data) throw std::bad_alloc();
@@ -118,7 +120,7 @@ std::tuple<NewMatrix, NewInts, NewInts> spectra_and_neighbors(
     double* out = new_doubles(n * n_features);
     nb::capsule owner(out, [](void* p) noexcept { std::free(p); });
     NewInts counts = take(new_ints(n), n);
-    NeighborLists lists{r_cut, atom_ids.data(), reinterpret_cast<const std::uint8_t*>(environment.data()), counts.data(), {}};
+    NeighborLists lists{r_cut, atom_ids.data(), bytes(environment), counts.data(), {}};
     {
         nb::gil_scoped_release release;
         check_atoms(positions, species.shape(0), "species");
@@ -139,7 +141,7 @@ std::tuple<NewInts, NewInts> neighbors(Vectors positions, Ints atom_ids, Ints ce
     const Isa& chosen = find_isa(isa.c_str());
     const std::size_t n = centers.shape(0);
     NewInts counts = take(new_ints(n), n);
-    NeighborLists lists{r_cut, atom_ids.data(), reinterpret_cast<const std::uint8_t*>(environment.data()), counts.data(), {}};
+    NeighborLists lists{r_cut, atom_ids.data(), bytes(environment), counts.data(), {}};
     {
         nb::gil_scoped_release release;
         check_atoms(positions, atom_ids.shape(0), "atom_ids");
@@ -147,7 +149,8 @@ std::tuple<NewInts, NewInts> neighbors(Vectors positions, Ints atom_ids, Ints ce
         check_rows("centers", centers.data(), n, positions.shape(0));
         check_r_cut(r_cut);
         const Atoms atoms{static_cast<std::int64_t>(positions.shape(0)), positions.data(), nullptr};
-        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, nullptr, nullptr, &lists, threads, chosen);
+        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, nullptr, nullptr, &lists, threads,
+                 chosen);
     }
     const std::size_t n_ids = lists.ids.size();
     return {counts, take(lists.ids.release(), n_ids)};

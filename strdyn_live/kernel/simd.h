@@ -1,6 +1,7 @@
 // Registers of doubles, and the little that the compiler's vector extensions lack.
 //
-// This header and center.h are compiled once for every instruction set (isa_*.cpp), each time in a
+// This header, gather.h and spectrum.h are compiled once for every instruction set (isa_*.cpp), each
+// time in a
 // namespace of its own. They use nothing of the standard library: an inline function shared
 // between the copies could be linked from the widest one and stop an older processor.
 #pragma once
@@ -85,9 +86,9 @@ template <> struct Exp2<V8> {
 #endif
 
 // x[i] = 2^(a[i mod NA] x[i]), to a few units of the last place, for products between -1000 and 0, or
-// if Deep for all <= 0: those under -1000 then come out about as small, not exact. N at a time, step by step: one alone would wait for
-// the result of every step. Additions, not multiply-adds, where there is a choice: processors that
-// add elsewhere than they multiply do both at once.
+// if Deep for all <= 0: those under -1000 then come out about as small, not exact. N at a time, step
+// by step: one alone would wait for the result of every step. Additions, not multiply-adds, where
+// there is a choice: processors that add elsewhere than they multiply do both at once.
 template <class V, int NA, int N, bool Deep> inline void exp2_of_products(const V* a, V* x) {
     using E = Exp2<V>;
     const V magic = broadcast<V>(6755399441055744.0 / E::steps);  // adding 1.5 * 2^52 rounds to integers
@@ -111,7 +112,7 @@ template <class V, int NA, int N, bool Deep> inline void exp2_of_products(const 
     for (int i = 0; i < N; ++i) x[i] = E::scale(p[i], t[i]);
 }
 
-// Rows of this many doubles are the widest register of the file; `narrow` serves the last 4 of n_pad.
+// The widest register of the instruction set.
 #if defined(__AVX512F__)
 typedef V8 Wide;
 #elif defined(__AVX2__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Every pair style is a soft one: the systems are about geometry, not about physics.
@@ -133,3 +134,41 @@ SYSTEMS = {
         comm_cutoff=11.72,
     ),
 }
+
+
+@dataclass(frozen=True)
+class Restartable:
+    """A system whose run can go on from a restart file."""
+
+    start: str
+    settings: str  # what a restart file does not keep
+
+
+RESTARTABLE = Restartable(
+    start="""
+units metal
+lattice fcc 3.615 origin 0.01 0.01 0.01
+region box block 0 5 0 5 0 4
+create_box 1 box
+create_atoms 1 box
+change_box all z delta -8 8 units box
+mass 1 63.5
+region top block INF INF INF INF 1.9 INF
+group surface region top
+velocity all create 900 4928459 loop geom
+""",
+    settings="""
+pair_style lj/cut 5.0
+pair_coeff 1 1 0.4 2.3
+comm_modify cutoff 10.72
+fix nve all nve
+timestep 0.002
+""",
+)
+
+
+def newest_restart(folder: Path, file: str) -> Path | None:
+    """Return the newest complete restart file; the last may have been cut off by a kill."""
+    files = sorted(folder.glob(f"{file}.state.*"), key=lambda path: int(path.suffix[1:]))
+    complete = max((path.stat().st_size for path in files), default=0)
+    return next((path for path in reversed(files) if path.stat().st_size == complete), None)

@@ -28,19 +28,26 @@ def strdyn(*words, cwd):
 @pytest.fixture
 def folder(tmp_path):
     """A buffer of two frames of three atoms."""
-    config = LiveConfig(r_cut=5.0, elements="Cu", n_max=2, l_max=1, file=str(tmp_path / "run.sdl"))
+    write(tmp_path, steps=(0, 100))
+    return tmp_path
+
+
+def write(folder, steps, append=False):
+    config = LiveConfig(
+        r_cut=5.0, elements="Cu", n_max=2, l_max=1, file=str(folder / "run.sdl"), append=append
+    )
     writer = BufferWriter(
         config, atom_ids=np.array([1, 2, 3]), species=np.zeros(3, np.int32), units="metal"
     )
     soap = np.zeros((3, 6), np.float32)
     soap[:, 0] = 1.0
     empty = NeighborLists.from_counts(np.zeros(3, np.int64), np.zeros(0, np.int64))
-    for step in (0, 100):
+    for step in steps:
+        positions = np.arange(9.0).reshape(3, 3)
         writer.append(
-            Frame(step, step * 0.001, np.eye(3) * 10, np.zeros(3), np.zeros((3, 3)), soap, empty)
+            Frame(step, step * 0.001, np.eye(3) * 10, np.zeros(3), positions, soap, empty)
         )
     writer.close()
-    return tmp_path
 
 
 def test_info(folder):
@@ -50,6 +57,38 @@ def test_info(folder):
     facts = json.loads(strdyn("info", "run.sdl", "--json", cwd=folder).stdout)
     assert (facts["frames"], facts["atoms"], facts["features"]) == (2, 3, 6)
     assert facts["steps"] == "0 to 100"
+
+
+def test_verify_pack_prune(folder):
+    done = strdyn("verify", "run.sdl", cwd=folder)
+    assert done.returncode == 0
+    assert done.stdout.startswith("2 frames are intact")
+    assert strdyn("pack", "run.sdl", "-o", "run.h5", cwd=folder).returncode == 0
+    assert json.loads(strdyn("info", "run.h5", "--json", cwd=folder).stdout)["frames"] == 2
+    assert "0 superseded frames removed" in strdyn("prune", "run.sdl", cwd=folder).stdout
+    (segment,) = (folder / "run.sdl").glob("seg-*")
+    content = bytearray(segment.read_bytes())
+    place = content.find(np.float32(1.0).tobytes() + bytes(20))  # a spectrum
+    content[place] ^= 1
+    segment.write_bytes(content)
+    damaged = strdyn("verify", "run.sdl", cwd=folder)
+    assert damaged.returncode == 3
+    assert segment.name in damaged.stdout
+
+
+def test_follow_ends_with_the_frames_that_come(folder):
+    process = subprocess.Popen(
+        [str(STRDYN), "info", "run.sdl", "--follow", "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["frames"] == 2
+    write(folder, steps=(200,), append=True)
+    assert json.loads(process.stdout.readline())["frames"] == 3
+    process.terminate()
+    process.wait(timeout=30)
 
 
 def test_bad_data_ends_with_3_and_one_line(folder):

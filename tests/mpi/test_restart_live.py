@@ -1,0 +1,214 @@
+"""Runs that end before their time, and go on: the buffer equals that of an uninterrupted run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from systems import RESTARTABLE, newest_restart
+
+from strdyn_live import buffer, open_buffer
+
+pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
+
+DRIVER = Path(__file__).with_name("restart_driver.py")
+EVERY = 10
+
+INPUT = """
+{start}
+{settings}
+restart 50 run.state.*
+python sd here "from strdyn_live import Recorder; &
+sd = Recorder(r_cut=5.0, elements='Cu', n_max=4, l_max=3, file='run.sdl', append=True, &
+centers='surface')"
+fix sd all python/invoke 10 end_of_step sd
+run {n_steps} upto
+"""
+
+
+def same(one, other):
+    """Both buffers hold the same, by step and atom ID; rounding apart, as sums change order."""
+    assert one.steps.tolist() == other.steps.tolist()
+    assert one.atom_ids.tolist() == other.atom_ids.tolist()
+    for k in range(one.n_frames):
+        cell, _ = one.box(k)
+        moved = (one.positions(k) - other.positions(k)) @ np.linalg.inv(cell)
+        np.testing.assert_allclose(moved - np.round(moved), 0.0, atol=1e-6)
+        np.testing.assert_allclose(one.soap(k), other.soap(k), rtol=0, atol=1e-5)
+        assert one.neighbors(k).offsets.tolist() == other.neighbors(k).offsets.tolist()
+        assert one.neighbors(k).ids.tolist() == other.neighbors(k).ids.tolist()
+
+
+def finish(run_driver, file, n_steps, *words, n_ranks=2):
+    done = run_driver(DRIVER, file, str(n_steps), *words, n_ranks=n_ranks)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_second_and_third_start_from_restart_files(run_driver, tmp_path):
+    finish(run_driver, "whole", 200)
+    # ends at 70 and 130 leave frames behind the last restart files, of steps 50 and 100
+    for n_steps, n_ranks in ((70, 2), (130, 1), (200, 2)):
+        finish(run_driver, "run", n_steps, n_ranks=n_ranks)
+    whole, parts = open_buffer(tmp_path / "whole.sdl"), open_buffer(tmp_path / "run.sdl")
+    assert whole.steps.tolist() == list(range(0, 201, EVERY))
+    same(whole, parts)
+    assert buffer.verify(tmp_path / "run.sdl").ok
+
+
+def test_an_older_restart_file_rolls_back(run_driver, tmp_path):
+    finish(run_driver, "run", 200)
+    for step in (100, 150, 200):
+        (tmp_path / f"run.state.{step}").unlink()
+    finish(run_driver, "run", 80)  # from 50
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == list(range(0, 81, EVERY))
+
+
+def test_the_restart_file_of_another_run_is_refused(run_driver, tmp_path):
+    finish(run_driver, "run", 60)
+    state = tmp_path / "run.state.50"
+    before = open_buffer(tmp_path / "run.sdl").steps.tolist()
+    done = run_driver(DRIVER, "run", "80", "centers=all")
+    assert done.returncode != 0
+    assert "run.sdl" in done.stderr
+    assert state.exists()
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == before
+
+
+@pytest.mark.parametrize("n_writers", [2, 4])
+def test_several_writers_leave_the_same_buffer(n_writers, run_driver, tmp_path):
+    finish(run_driver, "one", 60, n_ranks=4)
+    finish(run_driver, "several", 60, f"writers={n_writers}", n_ranks=4)
+    same(open_buffer(tmp_path / "one.sdl"), open_buffer(tmp_path / "several.sdl"))
+
+
+def start(tmp_path, n_steps):
+    mpiexec = str(Path(sys.executable).with_name("mpiexec"))
+    return subprocess.Popen(
+        [mpiexec, "-n", "2", sys.executable, str(DRIVER), "run", str(n_steps)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_frames(folder, n_frames):
+    for _ in range(600):
+        with contextlib.suppress(buffer.BufferError):  # not there yet
+            if open_buffer(folder).n_frames >= n_frames:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"{folder} did not reach {n_frames} frames")
+
+
+def test_sigterm_seals_and_ends_the_run(tmp_path):
+    process = start(tmp_path, 1_000_000)
+    wait_for_frames(tmp_path / "run.sdl", 3)
+    os.kill(int((tmp_path / "pid.1").read_text()), signal.SIGTERM)  # one rank alone
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "SIGTERM: the buffer is sealed, the run ends at step" in output
+    assert not list((tmp_path / "run.sdl").glob("tail-*"))
+    buf = open_buffer(tmp_path / "run.sdl")
+    assert set(np.diff(buf.steps)) == {EVERY}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["wheel", "embedded"])
+@pytest.mark.parametrize("victims", ["one rank", "all ranks"])
+def test_random_kills(way, victims, run_driver, run_embedded, tmp_path):
+    """Killed again and again at random times, and resumed: nothing is missing, nothing twice."""
+    rng = random.Random(f"{way} {victims}")
+    n_steps, n_kills = 2000, 10
+    if way == "wheel":
+        finish(run_driver, "whole", n_steps)
+    else:
+        words = INPUT.format(
+            start=RESTARTABLE.start, settings=RESTARTABLE.settings, n_steps=n_steps
+        )
+        done = run_embedded(words.replace("run.", "whole."))
+        assert done.returncode == 0, done.stderr
+    killed = 0
+    for _ in range(200):
+        if killed >= n_kills:
+            break
+        process = (start if way == "wheel" else start_embedded)(tmp_path, n_steps)
+        time.sleep(rng.uniform(1.5, 4.0))
+        if process.poll() is not None:  # it had finished: begin again from an earlier state
+            process.communicate()
+            shutil.rmtree(tmp_path / "run.sdl")
+            for path in tmp_path.glob("run.state.*"):
+                path.unlink()
+            continue
+        kill(process, victims)
+        process.communicate(timeout=60)
+        killed += 1
+    assert killed == n_kills
+    last = (start if way == "wheel" else start_embedded)(tmp_path, n_steps)
+    output, _ = last.communicate(timeout=120)
+    assert last.returncode == 0, output
+    same(open_buffer(tmp_path / "whole.sdl"), open_buffer(tmp_path / "run.sdl"))
+    assert buffer.verify(tmp_path / "run.sdl").ok
+
+
+def start_embedded(tmp_path, n_steps):
+    newest = newest_restart(tmp_path, "run")
+    start_words = RESTARTABLE.start if newest is None else f"read_restart {newest.name}"
+    (tmp_path / "in.test").write_text(
+        INPUT.format(start=start_words, settings=RESTARTABLE.settings, n_steps=n_steps)
+    )
+    embedded = Path(__file__).parents[2] / ".venv-embedded" / "bin" / "strdyn"
+    return subprocess.Popen(
+        ["bash", "-c", f'eval "$({embedded} shellenv)" && exec mpirun --oversubscribe -np 2 '
+         "/usr/bin/lmp -in in.test -log none"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def kill(process, victims):
+    """SIGKILL: a rank (the launcher ends the others), or the launcher with all ranks."""
+    if victims == "all ranks":
+        os.killpg(process.pid, signal.SIGKILL)
+    ranks = children(process.pid)
+    for pid in ranks if victims == "all ranks" else ranks[-1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def children(pid):
+    """Return the LAMMPS processes below a launcher."""
+    found, wanted = [], {pid}
+    stats = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        stats[int(stat.parent.name)] = int(fields[1])
+    while wanted:
+        below = {child for child, parent in stats.items() if parent in wanted}
+        found += sorted(below)
+        wanted = below
+    return found
