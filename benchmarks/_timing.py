@@ -45,7 +45,7 @@ def with_images(atoms: Atoms, reach: float) -> tuple[NDArray[np.float64], NDArra
 
 
 def copper_slab() -> tuple[Atoms, NDArray[np.int64]]:
-    """A Cu(211) slab of 2400 atoms at some temperature, and its 900 outermost atoms."""
+    """Make a Cu(211) slab of 2400 atoms at some temperature and name its 900 outermost atoms."""
     slab = fcc211("Cu", (15, 20, 8), vacuum=12.0)
     slab.pbc = (True, True, False)
     slab.positions += np.random.default_rng(0).normal(0.0, 0.08, slab.positions.shape)
@@ -54,14 +54,14 @@ def copper_slab() -> tuple[Atoms, NDArray[np.int64]]:
 
 
 def copper(n_atoms: int) -> Atoms:
-    """A periodic crystal of about so many atoms at some temperature."""
+    """Make a periodic crystal of about so many atoms at some temperature."""
     crystal = bulk("Cu", cubic=True).repeat(max(1, round((n_atoms / 4) ** (1 / 3))))
     crystal.positions += np.random.default_rng(1).normal(0.0, 0.08, crystal.positions.shape)
     return crystal
 
 
 def water(n_side: int) -> Atoms:
-    """Water at its density, molecules turned at random."""
+    """Make water at its density, molecules turned at random."""
     rng = np.random.default_rng(2)
     box = Atoms(cell=np.eye(3) * 3.1 * n_side, pbc=True)
     for corner in itertools.product(range(n_side), repeat=3):

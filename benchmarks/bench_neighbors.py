@@ -124,12 +124,12 @@ def compare(n_atoms: int, r_cut: float) -> None:
     )
     _, ours = one_list(before, *ghosts[1], n_atoms, r_cut)
     same = np.array_equal(ours, both_lists(squared_by_scalars, frames, box, r_cut))
-    each = {name: 1e6 * value / n_atoms for name, value in seconds.items()}
+    ours_, arrays, scalars = (1e6 * value / n_atoms for value in seconds.values())
     print(
         f"{n_atoms:7} atoms, {r_cut:4.2f} Å, {len(before[1]) / n_atoms:5.1f} neighbors: "
-        f"ours {each['ours']:5.2f} µs an atom; dynsight's way {each['arrays']:6.1f} µs "
-        f"({each['arrays'] / each['ours']:4.1f} ×, goal 20 ×), with scalars {each['scalars']:5.1f} µs "
-        f"({each['scalars'] / each['ours']:4.1f} ×); {'same numbers' if same else 'NUMBERS DIFFER'}"
+        f"ours {ours_:5.2f} µs an atom; dynsight's way {arrays:6.1f} µs "
+        f"({arrays / ours_:4.1f} ×, goal 20 ×), with scalars {scalars:5.1f} µs "
+        f"({scalars / ours_:4.1f} ×); {'same numbers' if same else 'NUMBERS DIFFER'}"
     )
 
 

@@ -120,10 +120,13 @@ class Ranks:
             Sorted by atom ID; no rows beyond the receiving ranks.
         """
         receiver = np.searchsorted(first_ids[1:], rows.atom_ids, side="right")
+        mine = rows
         for root in range(len(first_ids)):
-            part = self._gather(rows.take(np.flatnonzero(receiver == root)), root)
+            # a copy of all spectra is worth avoiding
+            part = rows if len(first_ids) == 1 else rows.take(np.flatnonzero(receiver == root))
+            gathered = self._gather(part, root)
             if root in (0, self.rank):
-                mine = part
+                mine = gathered
         return mine.take(np.argsort(mine.atom_ids, kind="stable"))
 
     def _gather(self, rows: Rows, root: int) -> Rows:

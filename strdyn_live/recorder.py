@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,33 @@ class Recorder:
                 flush=True,
             )
 
+    def analyse(self, settings: str | None = None, output: str | None = None) -> None:
+        """Close, then analyse on rank 0 what was recorded, as ``strdyn analyse`` does.
+
+        The one place that reaches for the offline half: the end of an input script.
+
+        Parameters
+        ----------
+        settings : str, optional
+            Path of an ``analysis.toml``.
+        output : str, optional
+            Folder of results and report; by default ``NAME-analysis``.
+        """
+        self.close()
+        if self._ranks is None or not self._ranks.is_root:
+            return
+        from strdyn_post import AnalysisConfig
+        from strdyn_post.watch import analyse_into
+
+        from .buffer import open_buffer
+
+        file = Path(self.config.file)
+        analyse_into(
+            open_buffer(file),
+            AnalysisConfig.from_toml(settings) if settings else None,
+            Path(output) if output else file.with_name(f"{file.stem}-analysis"),
+        )
+
     def __enter__(self) -> Recorder:
         return self
 
@@ -163,17 +191,8 @@ class Recorder:
                 return  # the last step of a run is the first of the next
             ending = self._check(frame, ranks)
             with ranks.together(), section("describe"):
-                species = self._species_of_type[frame.types]
-                spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
-                spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+                rows = self._describe(frame)
             with section("gather"):
-                rows = Rows(
-                    frame.atom_ids[frame.centers],
-                    species[frame.centers],
-                    frame.positions[frame.centers],
-                    spectra.astype(np.float32),
-                    neighbors,
-                )
                 rows = ranks.gather_by_id(rows, self._first_ids or self._share_out(rows, ranks))
             with ranks.together(), section("write"):
                 if self._writers is not None:
@@ -181,6 +200,20 @@ class Recorder:
         self._last_step = frame.step
         if ending:
             self._end(ranks)
+
+    def _describe(self, frame: LocalFrame) -> Rows:
+        """Describe the centers that this rank owns."""
+        species = self._species_of_type[frame.types]
+        spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
+        spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+        centers = frame.centers
+        return Rows(
+            frame.atom_ids[centers],
+            species[centers],
+            frame.positions[centers],
+            spectra.astype(np.float32),
+            neighbors,
+        )
 
     def _begin(self) -> Ranks:
         """Check LAMMPS against the settings, before the first frame."""

@@ -54,7 +54,8 @@ def run_embedded(tmp_path: Path) -> Run:
         (tmp_path / "in.test").write_text(script)
         command = (
             f'eval "$({EMBEDDED}/bin/strdyn shellenv)" && '
-            f"exec mpirun --oversubscribe -np {n_ranks} {lmp} -in in.test -log none {shlex.join(words)}"
+            f"exec mpirun --oversubscribe -np {n_ranks} {lmp} -in in.test -log none "
+            + shlex.join(words)
         )
         env = {
             "OMPI_ALLOW_RUN_AS_ROOT": "1",

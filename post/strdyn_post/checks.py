@@ -130,7 +130,8 @@ def _warnings(checks: Checks, worst: float) -> list[str]:
             f"the exchange is not Markovian at this lag: counted and predicted persistence differ "
             f"by up to {worst:.2f}. A longer lag or frames further apart may help."
         )
-    drifting = np.flatnonzero((np.abs(checks.drift) > 4.0) & (checks.early + checks.late > 0.0))
+    change = np.abs(checks.late - checks.early) / np.maximum(checks.late, checks.early).clip(1e-300)
+    drifting = np.flatnonzero((np.abs(checks.drift) > 4.0) & (change > 0.1))
     for k in drifting[:3]:
         found.append(
             f"cluster {k} drifts: {checks.early[k]:.1%} of the early half, {checks.late[k]:.1%} of "

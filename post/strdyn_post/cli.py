@@ -8,7 +8,7 @@ import shlex
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +53,7 @@ def demo(
     """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
     from .demo import run_demo
 
-    run_demo(output, frames, progress=_progress)
+    run_demo(output, frames, progress=_progress, tell=_tell)
 
 
 @app.command()
@@ -123,15 +123,43 @@ def prune(buffer: Buffer) -> None:
 
 
 @app.command()
-def analyse(buffer: Buffer, config: Settings = None, output: OutputFolder = None) -> None:
+def analyse(
+    buffer: Buffer,
+    config: Settings = None,
+    output: OutputFolder = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Label with an earlier analysis instead of fitting anew.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on as the buffer grows, until interrupted.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that shares the work.")
+    ] = None,
+) -> None:
     """Analyse a buffer, of a finished run or of one that goes on; write results and report."""
     from strdyn_live import open_buffer
 
-    from . import AnalysisConfig
+    from . import AnalysisConfig, load_results
+    from .watch import analyse_into, watch_into
 
-    settings = AnalysisConfig.from_toml(config) if config else AnalysisConfig()
+    settings = AnalysisConfig.from_toml(config) if config else None
+    fitted = load_results(model) if model else None
     folder = output or buffer.with_name(buffer.stem + "-analysis")
-    analyse_into(open_buffer(buffer), settings, folder)
+    work = partial(
+        watch_into if watch else analyse_into,
+        open_buffer(buffer),
+        settings,
+        folder,
+        model=fitted,
+        progress=_progress,
+        tell=_tell,
+    )
+    if scheduler is None:
+        work()
+        return
+    with _dask_client(scheduler) as client:
+        work(map_chunks=client.get_executor(pure=False).map)
 
 
 @app.command()
@@ -182,17 +210,19 @@ def shellenv() -> None:
         )
 
 
-def analyse_into(buf: Any, settings: Any, folder: Path) -> None:
-    """Analyse, save, report, and print the headline numbers."""
-    from . import analyse as run_analysis
-    from .report import write_report
-
-    result = run_analysis(buf, settings, progress=_progress)
-    result.save(folder)
-    page = write_report(result, buf, folder)
+def _tell(result: Any, page: Path) -> None:
+    """Print the headline numbers."""
     for line in headlines(result):
         print(line)
-    print(f"report        {page}")
+    print(f"report        {page}", flush=True)
+
+
+def _dask_client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError("--scheduler needs Dask: pip install 'strdyn-live[dask]'") from error
+    return Client(address)
 
 
 def headlines(result: Any) -> list[str]:
@@ -235,6 +265,3 @@ def _progress(text: str, done: int, total: int) -> None:
     end = "\n" if done >= total else ""
     print(f"\r{text:<28}[{'█' * filled}{' ' * (width - filled)}] {done}/{total}", end=end,
           file=sys.stderr, flush=True)  # fmt: skip
-
-
-Progress = Callable[[str, int, int], None]

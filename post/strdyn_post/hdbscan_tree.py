@@ -186,13 +186,12 @@ class _Membership:
         birth = np.zeros(n_branches)
         birth[splits["child"] - n_rows] = splits["lambda_val"]
         self._chosen = _branches_of_clusters(parent, self._branch, labels, clusters.n_clusters)
-        self._joins = _join_densities(parent, birth, self._chosen)
+        self._joins, below = _join_densities(parent, birth, self._chosen)
 
         self._exemplars = []
         is_leaf = ~np.isin(np.arange(n_branches), parent)
-        for chosen in self._chosen:
-            below = _is_below(parent, chosen)
-            peaks = (is_leaf & below)[self._branch]
+        for column in range(clusters.n_clusters):
+            peaks = (is_leaf & below[:, column])[self._branch]
             peaks &= self._density == self._densest[self._branch]
             self._exemplars.append(cKDTree(self._points[peaks]))
 
@@ -235,31 +234,27 @@ def _branches_of_clusters(
 
 def _join_densities(
     parent: NDArray[Any], birth: NDArray[Any], chosen: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return the density at which each branch joins each cluster; NaN if one holds the other."""
-    joins = np.full((len(parent), len(chosen)), np.nan)
-    for column, cluster in enumerate(chosen):
-        above = {int(cluster)}
-        b, child_of = int(cluster), {}
-        while parent[b] >= 0:
-            child_of[int(parent[b])] = b
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Say where branches and clusters meet.
+
+    Returns
+    -------
+    joins : (n_branches, n_clusters) float64 ndarray
+        Density at which the branch joins the cluster; NaN if one holds the other.
+    below : (n_branches, n_clusters) bool ndarray
+        Whether the branch is part of the cluster.
+    """
+    columns = np.arange(len(chosen))
+    above, below = np.zeros((2, len(parent), len(chosen)), dtype=np.bool_)
+    below[chosen, columns] = True
+    for column in columns:
+        b = int(chosen[column])
+        while b >= 0:
+            above[b, column] = True
             b = int(parent[b])
-            above.add(b)
-        below = _is_below(parent, int(cluster))
-        for row in range(len(parent)):
-            if row in above or below[row]:
-                continue
-            b = row
-            while b not in above:
-                b = int(parent[b])
-            joins[row, column] = birth[child_of[b]]
-    return joins
-
-
-def _is_below(parent: NDArray[Any], top: int) -> NDArray[np.bool_]:
-    """Mark a branch and all branches below it."""
-    below = np.zeros(len(parent), dtype=np.bool_)
-    below[top] = True
-    for b in range(top + 1, len(parent)):
-        below[b] = below[parent[b]]
-    return below
+    joins = np.full(above.shape, np.nan)
+    for b in range(1, len(parent)):  # parents have smaller numbers than their children
+        below[b] |= below[parent[b]]
+        joins[b] = np.where(above[parent[b]], birth[b], joins[parent[b]])
+        joins[b, above[b] | below[b]] = np.nan
+    return joins, below

@@ -140,5 +140,5 @@ def far_rows(
     from scipy.spatial import cKDTree
 
     known = fitted.scores.reshape(-1, fitted.n_components)
-    distances = cKDTree(known).query(scores)[0]
+    distances = cKDTree(known).query(scores, workers=-1)[0]
     return np.asarray((distances > fitted.limits[0]) | (residuals > fitted.limits[1]))

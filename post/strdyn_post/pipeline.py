@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -18,27 +16,19 @@ from numpy.typing import NDArray
 import strdyn_live
 
 from .checks import check_route
-from .clustering import Clustering, cluster_environments, cluster_lens
+from .clustering import cluster_environments, cluster_lens
 from .config import AnalysisConfig
 from .dataset import Dataset
 from .flicker import flicker_share
 from .lens_series import lens_series
-from .merging import merge_clusters
-from .models import far_rows, fit_limits
+from .progress import Clock, Progress
 from .reduction import Moments, Pca
-from .results import ROUTES, AnalysisResult, Merged, Route
-from .series import AnalysisError, Series, find_stretches
+from .results import ROUTES, AnalysisResult
+from .routes import far_warnings, fit_route, label_route
+from .series import AnalysisError, find_stretches
 from .smoothing import smooth
-from .transitions import count_transitions
 
 __all__ = ["analyse"]
-
-FAR_SHARE = 0.05
-"""A frame is far from a model if more of its atoms than this are."""
-
-Progress = Callable[[str, int, int], None]
-Floats = NDArray[np.float64]
-Scores = NDArray[np.float32]
 
 
 def analyse(
@@ -63,7 +53,7 @@ def analyse(
         Called as ``progress(stage, done, total)``.
     map_chunks : callable
         ``map``, or one of its kind that returns results in order: the `map` of an executor (of
-        Dask: ``client.get_executor().map``) spreads the chunks of the buffer over its workers.
+        Dask: ``client.get_executor(pure=False).map``) spreads the chunks of the buffer over its workers.
         The results are the same, bit for bit.
     model : AnalysisResult, optional
         Label the frames with the components, clusters and merging of this result instead of
@@ -84,7 +74,7 @@ def analyse(
             "the model was itself labelled by a model: give the results of the fit, those of "
             f"{model.provenance['model']}."
         )
-    clock = _Clock(progress)
+    clock = Clock(progress)
     with clock("lens"):
         delta = lens_series(buffer, map_chunks)
         smoothed, warnings = smooth(delta, config)
@@ -114,11 +104,11 @@ def analyse(
             if model is None:
                 cluster = cluster_lens if name == "lens" else cluster_environments
                 clusters = cluster(rows[0], config)
-                route = _route(name, smoothed, rows, pcas.get(name), clusters, config)
+                route = fit_route(name, smoothed, rows, pcas.get(name), clusters, config)
                 warnings += [f"{name}: {text}" for text in clusters.warnings]
             else:
-                route = _labelled_by(model[name], smoothed, rows, config)
-                warnings += _far_warnings(route)
+                route = label_route(model[name], smoothed, rows, config)
+                warnings += far_warnings(route)
         with clock(f"checks of {name}"):
             checks, texts = check_route(route, config)
             routes[name] = replace(route, checks=checks)
@@ -150,99 +140,10 @@ def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
     return pcas
 
 
-def _project(pcas: dict[str, Pca], chi: Floats) -> dict[str, tuple[Scores, Scores]]:
+def _project(
+    pcas: dict[str, Pca], chi: NDArray[np.float64]
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     return {name: pca.transform(chi) for name, pca in pcas.items()}
-
-
-def _route(
-    name: str,
-    frames: Series,
-    rows: tuple[Scores, Scores | None],
-    pca: Pca | None,
-    clusters: Clustering,
-    config: AnalysisConfig,
-) -> Route:
-    """Follow the labels in time: counts, dendrogram, merging."""
-    scores, residuals = rows
-    labels = clusters.labels.reshape(len(frames.steps), -1)
-    counts = count_transitions(labels, clusters.n_clusters, config.lag, frames.stretches)
-    merge = merge_clusters(counts, config.merge_cut)
-    merged = None
-    # a number of clusters that was asked for stays: the dendrogram is shown, nothing merged
-    if name != "lens" and config.method == "hdbscan" and config.merge_cut is not None:
-        merged = _merged(labels, merge.mapping, merge.counts)
-    return Route(
-        name=name,
-        labels=labels,
-        counts=counts,
-        steps=frames.steps,
-        times=frames.times,
-        stretches=frames.stretches,
-        atom_ids=frames.atom_ids,
-        scores=scores.reshape(*labels.shape, -1),
-        linkage=merge.linkage,
-        merged=merged,
-        pca=pca,
-        model=clusters.model,
-        limits=np.full(2, np.inf)
-        if residuals is None
-        else fit_limits(scores, residuals, config.seed),
-        identities=np.arange(len(counts if merged is None else merged.counts), dtype=np.int32),
-        far=np.zeros(len(labels)),
-        noise_share=clusters.noise_share,
-        soft_share=clusters.soft_share,
-        agreement=clusters.agreement,
-    )
-
-
-def _labelled_by(
-    model: Route, frames: Series, rows: tuple[Scores, Scores | None], config: AnalysisConfig
-) -> Route:
-    """Label new frames with the clusters and the merging of an earlier fit."""
-    scores, residuals = rows
-    labels = model.model.predict(scores).reshape(len(frames.steps), -1)
-    counts = count_transitions(labels, model.n_clusters, config.lag, frames.stretches)
-    merged = None
-    if model.merged is not None:
-        mapping = model.merged.mapping
-        member = np.eye(model.merged.n_clusters, dtype=np.int64)[mapping]
-        merged = _merged(labels, mapping, member.T @ counts @ member)
-    far = np.zeros(len(labels))
-    if residuals is not None:
-        far = far_rows(model, scores, residuals).reshape(labels.shape).mean(axis=1)
-    return replace(
-        model,
-        labels=labels,
-        counts=counts,
-        steps=frames.steps,
-        times=frames.times,
-        stretches=frames.stretches,
-        atom_ids=frames.atom_ids,
-        scores=scores.reshape(*labels.shape, -1),
-        merged=merged,
-        far=far,
-        noise_share=float((labels < 0).mean()),
-        checks=None,
-    )
-
-
-def _merged(
-    labels: NDArray[np.int32], mapping: NDArray[np.int32], counts: NDArray[np.int64]
-) -> Merged:
-    # noise is −1, so it picks the last entry
-    return Merged(labels=np.append(mapping, np.int32(-1))[labels], counts=counts, mapping=mapping)
-
-
-def _far_warnings(route: Route) -> list[str]:
-    """Name the frames that the model does not describe."""
-    far = np.flatnonzero(route.far > FAR_SHARE)
-    if not len(far):
-        return []
-    return [
-        f"{route.name}: {len(far)} of {len(route.far)} frames, the first at step "
-        f"{route.steps[far[0]]}, are far from the model (up to {route.far.max():.0%} of the atoms "
-        "are unlike anything it was fitted to): fit again with these frames."
-    ]
 
 
 def _gap_warnings(buffer: Any) -> list[str]:
@@ -279,30 +180,3 @@ def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
 
 def _provenance_of(model: AnalysisResult | None) -> dict[str, Any]:
     return {} if model is None else {"model": model.provenance["buffer"]}
-
-
-class _Clock:
-    """Times the stages and passes their progress on."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
-        self._stage, self._total = "", 1
-
-    @contextmanager
-    def __call__(self, stage: str, total: int = 1) -> Iterator[None]:
-        self._stage, self._total = stage, total
-        self._tell(0)
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - start
-        self._tell(total)
-
-    def watch(self, parts: Iterable[Any]) -> Iterator[Any]:
-        for done, part in enumerate(parts, start=1):
-            yield part
-            self._tell(done)
-
-    def _tell(self, done: int) -> None:
-        if self._progress is not None:
-            self._progress(self._stage, done, self._total)

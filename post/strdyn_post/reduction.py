@@ -130,13 +130,15 @@ class Pca:
             If all rows are equal, or fewer than `n_components` columns exist.
         """
         from scipy.linalg import eigh
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         n_features = len(moments.origin) - (lens_weight is None)
         weights = np.ones(n_features)
         if lens_weight is not None:
             weights[-1] = lens_weight
         covariance = moments.covariance[:n_features, :n_features] * np.outer(weights, weights)
-        values, vectors = eigh(covariance)
+        with threadpool_limits(1, "blas"):  # small: threads would mostly wait for each other
+            values, vectors = eigh(covariance)
         values, vectors = values[::-1].clip(0.0), vectors[:, ::-1].T
         if values.sum() <= 0.0:
             raise AnalysisError(

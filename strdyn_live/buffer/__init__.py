@@ -28,6 +28,7 @@ not yet committed. A frame whose fsync failed may still be there afterwards: it 
 from .errors import BufferError, BufferWarning
 from .maintenance import PruneReport, VerifyReport, pack, prune, verify
 from .reader import Buffer, open_buffer
+from .record import frame_bytes
 from .writer import BufferWriter, forecast, writer_rows
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "PruneReport",
     "VerifyReport",
     "forecast",
+    "frame_bytes",
     "open_buffer",
     "pack",
     "prune",

@@ -16,10 +16,7 @@ from strdyn_live.neighbors import NeighborLists
 from .errors import BufferError
 from .storage import Bytes
 
-__all__ = ["PARTS", "Record", "check_frame", "encode"]
-
-# A reader of spectra alone need not read the neighbors to check what it read: one CRC a part.
-PARTS = ("box", "position", "soap", "neighbors")
+__all__ = ["HEADER_SIZE", "Record", "check_frame", "encode", "frame_bytes"]
 
 _MAGIC = b"SDLFRAME"
 _BOX = struct.Struct("<qd12d")  # step, time, cell, origin
@@ -44,7 +41,7 @@ class Record:
     id_size : int
         4 or 8: bytes of a neighbor ID, the fewest that hold all IDs of the frame.
     crcs : tuple of int
-        CRC32 of each of `PARTS`.
+        CRC32 of box, positions, spectra and neighbors: a reader of one part checks that part.
     """
 
     step: int
@@ -142,6 +139,11 @@ def encode(frame: Frame) -> tuple[Record, list[Bytes]]:
         ),
     )
     return record, [positions.data, soap.data, counts.data, ids.data]
+
+
+def frame_bytes(n_atoms: int, n_features: int, n_neighbors: float) -> int:
+    """Return the bytes of a frame with so many neighbors per atom, before it is sealed."""
+    return HEADER_SIZE + round(n_atoms * (24 + 4 * n_features + 4 + 4 * n_neighbors))
 
 
 def id_size(ids: NDArray[np.int64]) -> int:

@@ -201,6 +201,8 @@ NewVector lens(Ints offsets_before, Ints ids_before, Ints offsets_after, Ints id
 }  // namespace
 
 NB_MODULE(_kernel, m) {
+    // a recorder may live until the interpreter ends: nothing to warn a user of
+    nb::set_leak_warnings(false);
     m.doc() = "SOAP power spectra and neighbor lists; use strdyn_live.kernel, which checks the input.";
     m.def("available_isas", [] {
         std::vector<std::string> names;

@@ -1,8 +1,7 @@
 // Registers of doubles, and the little that the compiler's vector extensions lack.
 //
-// This header, gather.h and spectrum.h are compiled once for every instruction set (isa_*.cpp), each
-// time in a
-// namespace of its own. They use nothing of the standard library: an inline function shared
+// This header, gather.h and spectrum.h are compiled once for every instruction set (isa_*.cpp), in a
+// namespace of its own each time. They use nothing of the standard library: an inline function shared
 // between the copies could be linked from the widest one and stop an older processor.
 #pragma once
 

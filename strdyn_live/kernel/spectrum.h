@@ -251,7 +251,8 @@ void contract(const Basis& basis, double* density, double* scratch, double* spec
     // over m: p[l, n, n'] = sum_m c[lm, n] c'[lm, n'], for all l before any is read again: a load
     // that is not one whole store of a moment ago has to wait
     double* const p = c + n_species * n_harmonics * row_size;
-    const double* const end = spectrum + n_species * n_max * (n_species * n_max + 1) / 2 * (basis.l_max + 1);
+    const int n_radial = n_species * n_max;
+    const double* const end = spectrum + n_radial * (n_radial + 1) / 2 * (basis.l_max + 1);
     for (int s = 0; s < n_species; ++s)
         for (int t = s; t < n_species; ++t) {
             for (int l = 0; l <= basis.l_max; ++l)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fault_frames import IDS, N_FEATURES, SPECIES, make_frame, same, settings, writer
 
-from strdyn_live.buffer import BufferError, forecast, open_buffer, writer_rows
+from strdyn_live.buffer import BufferError, forecast, frame_bytes, open_buffer, writer_rows
 from strdyn_live.neighbors import NeighborLists
 
 
@@ -360,4 +360,8 @@ def test_forecast_and_rows(tmp_path: Path) -> None:
     stat = os.statvfs(tmp_path)
     frames = forecast(tmp_path / "not" / "yet" / "run.sdl", 1000)
     assert frames == pytest.approx(stat.f_bavail * stat.f_frsize / 1000, rel=0.05)
+    with writer(tmp_path) as out:
+        out.append(make_frame(0))
+        n_neighbors = len(make_frame(0).neighbors.ids) / 7
+        assert out.bytes_written == frame_bytes(7, N_FEATURES, n_neighbors)
     assert writer_rows(10, 3) == [(0, 3), (3, 6), (6, 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,39 @@ def test_file_of_another_buffer_is_not_mixed_in(tmp_path: Path) -> None:
     shutil.copy(only(other, "seg*"), folder)
     buf = damaged(folder, "belongs to another buffer")
     assert buf.steps.tolist() == [0, 10, 20, 30, 40]
+
+
+def test_log_whose_fsync_failed_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second fsync on the same file would succeed without the data having been written."""
+    out = writer(tmp_path)
+    out.append(make_frame(0))
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("strdyn_live.buffer.tail.sync_data", fails)
+        with pytest.raises(BufferError, match=r"step 10 .*tail-0000-0000.log: Input/output error"):
+            out.append(make_frame(10))
+    out.append(make_frame(20))
+    folder = tmp_path / "run.sdl"
+    assert [path.name for path in sorted(folder.glob("tail*"))] == [
+        "tail-0000-0000.log",
+        "tail-0000-0001.log",
+    ]
+    assert open_buffer(folder).steps.tolist() == [0, 20]
+    out.close()
+    assert open_buffer(folder).steps.tolist() == [0, 20]
+
+
+def test_folder_that_vanishes_is_noticed_at_the_next_frame(tmp_path: Path) -> None:
+    out = writer(tmp_path)
+    out.append(make_frame(0))
+    (tmp_path / "run.sdl").rename(tmp_path / "elsewhere.sdl")
+    with pytest.raises(BufferError, match=r"cannot write step 10 .*deleted, moved or unmounted"):
+        out.append(make_frame(10))
+    with pytest.raises(BufferError, match="cannot seal"):
+        out.close()
+    assert open_buffer(tmp_path / "elsewhere.sdl").steps.tolist() == [0]

@@ -49,16 +49,16 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 SAMPLES: dict[str, Callable[[Driver, Path], Tally]] = {
-    "kill": lambda drive, root: sweep_kills(drive, root, 89),
-    "tear": lambda drive, root: sweep_kills(drive, root, 97, "tear"),
-    "kill in recovery": lambda drive, root: sweep_kills_in_recovery(drive, root, 250, 23),
-    "ENOSPC once": lambda drive, root: sweep_errors(drive, root, 61, "fail", "ENOSPC", False),
-    "EIO once": lambda drive, root: sweep_errors(drive, root, 53, "fail", "EIO", False),
+    "kill": lambda drive, root: sweep_kills(drive, root, 131),
+    "tear": lambda drive, root: sweep_kills(drive, root, 137, "tear"),
+    "kill in recovery": lambda drive, root: sweep_kills_in_recovery(drive, root, 260, 31),
+    "ENOSPC once": lambda drive, root: sweep_errors(drive, root, 83, "fail", "ENOSPC", False),
+    "EIO once": lambda drive, root: sweep_errors(drive, root, 71, "fail", "EIO", False),
     "EDQUOT on": lambda drive, root: sweep_errors(drive, root, 139, "fail", "EDQUOT", True),
     "short writes": lambda drive, root: sweep_errors(drive, root, 181, "short", "EIO", True),
-    "pack": lambda drive, root: sweep_pack(drive, root, 61),
-    "power": lambda drive, root: sweep_power(drive, root, 53, 1),
-    "bits of a segment": lambda drive, root: sweep_flips(drive, root, "seg-*", 4001),
+    "pack": lambda drive, root: sweep_pack(drive, root, 89),
+    "power": lambda drive, root: sweep_power(drive, root, 83, 1),
+    "bits of a segment": lambda drive, root: sweep_flips(drive, root, "seg-*", 6007),
     "bits of a log": lambda drive, root: sweep_flips(drive, root, "tail-*", 1201, killed_at=115),
     "bits of JSON": lambda drive, root: sweep_flips(drive, root, "*.json", 211),
 }
@@ -83,7 +83,7 @@ def test_promise_at_every_operation(drive: Driver, root: Path) -> None:
 
 @pytest.mark.parametrize("careless", ["data", "names"])
 def test_trials_notice_a_missing_fsync(drive: Driver, root: Path, careless: str) -> None:
-    tally = sweep_power(drive, root, 37, 1, careless)
+    tally = sweep_power(drive, root, 61, 1, careless)
     assert tally.lost > 0 or tally.faults
 
 
@@ -100,13 +100,14 @@ def test_reader_beside_a_writer_that_is_killed(tmp_path: Path) -> None:
     here = Path(__file__).parent
     path = [str(here.parent.parent), str(here), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-    buf, last, n_looks = None, -1, 0
+    buf, last = None, -1
     for _ in range(2):
         resume = "" if last < 0 else str(last)
         job = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), resume], env=environment)
         try:
-            end = time.monotonic() + 2
-            while time.monotonic() < end:
+            n_looks, first, deadline = 0, last, time.monotonic() + 60
+            while n_looks < 20 or last < first + 30:
+                assert time.monotonic() < deadline
                 if not (tmp_path / "run.sdl" / "config.json").exists():
                     time.sleep(0.01)
                     continue
@@ -124,6 +125,4 @@ def test_reader_beside_a_writer_that_is_killed(tmp_path: Path) -> None:
             job.send_signal(signal.SIGKILL)
             job.wait()
         assert buf is not None
-        last = buf.refresh() - 1
-    assert last > 50
-    assert n_looks > 20
+        last = buf.refresh() - 1  # the restart supersedes no frame

@@ -61,6 +61,29 @@ def test_the_example(run_embedded, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(buf.soap(1), axis=1), 1.0, rtol=1e-6)
 
 
+def test_the_simulation_is_not_touched(run_embedded, tmp_path):
+    """Positions and velocities with and without the recorder agree to the last bit."""
+    for output in ("with", "without"):
+        dump = (
+            f"dump all all custom 10 {output}.dump id type x y z vx vy vz\n"
+            "dump_modify all sort id format float %.17g"
+        )
+        run = "run 40" if output == "with" else "unfix sd\nrun 40"
+        done = run_embedded(script(before=dump, run=run))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "with.dump").read_bytes() == (tmp_path / "without.dump").read_bytes()
+    assert len(open_buffer(tmp_path / "run.sdl")) == 4
+
+
+def test_the_analysis_at_the_end_of_a_script(run_embedded, tmp_path):
+    (tmp_path / "a.toml").write_text('method = "gmm"\nsmoothing_window = 3\nvariance = 0.9\n')
+    run = "run 200\npython end here \"sd.analyse('a.toml'); end = sd\""
+    done = run_embedded(script(run=run))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "went on" in done.stdout
+    assert (tmp_path / "run-analysis" / "report.html").exists()
+
+
 def test_live_equals_rerun(run_embedded, tmp_path):
     dump = (
         "dump all all custom 10 run.dump id type x y z\ndump_modify all sort id format float %.17g"

@@ -181,3 +181,28 @@ def test_a_driver_may_run_lammps_on_a_communicator_of_its_own(run_driver, tmp_pa
     assert done.returncode == 0, done.stderr
     for rank in range(2):
         assert open_buffer(tmp_path / f"run{rank}.sdl").steps.tolist() == [0, 10, 20, 30, 40]
+
+
+def test_two_recorders_on_one_buffer(run_driver, tmp_path):
+    run = (
+        'second = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, file="run.sdl", append=True)\n'
+        "second.attach(lmp, every=10)\n"
+        'lmp.command("run 20")'
+    )
+    done = run_driver(program(tmp_path, run=run))
+    assert done.returncode != 0
+    assert "run.sdl" in done.stderr
+    assert "process" in done.stderr
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0]
+
+
+def test_ids_that_occur_twice(run_driver, tmp_path):
+    run = (
+        "ids = lmp.numpy.extract_atom('id')\n"
+        "ids[:] = 1 + (ids - 1) // 2 * 2\n"
+        'lmp.command("run 20")'
+    )
+    done = run_driver(program(tmp_path, run=run), n_ranks=1)
+    assert done.returncode != 0
+    assert "two atoms have the ID 1: IDs must be unique" in done.stderr
+    assert not (tmp_path / "run.sdl").exists()

@@ -64,6 +64,9 @@ def make_route(
         merged=None,
         pca=pca if ratios else None,
         model=Centers(np.zeros((n_clusters, n_components))),
+        limits=np.full(2, np.inf),
+        identities=np.arange(n_clusters, dtype=np.int32),
+        far=np.zeros(n_frames),
         noise_share=float((labels < 0).mean()),
     )
 
@@ -73,7 +76,7 @@ def merge(route: Route, mapping: list[int]) -> Route:
     mapped = np.array([*mapping, -1], dtype=np.int32)
     labels = mapped[route.labels]
     merged = Merged(labels=labels, counts=count(labels, max(mapping) + 1), mapping=mapped[:-1])
-    return replace(route, merged=merged)
+    return replace(route, merged=merged, identities=np.arange(max(mapping) + 1, dtype=np.int32))
 
 
 def make_states(n_frames: int, n_atoms: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,6 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -80,10 +81,13 @@ def test_merged_labels_follow_the_mapping(run):
     assert route.final is merged
 
 
-def test_same_seed_same_bits_whatever_runs_the_chunks(run):
+@pytest.mark.parametrize("processes", [False, True])
+def test_same_seed_same_bits_whatever_runs_the_chunks(run, processes):
     _, buffer, result = run
-    with ThreadPoolExecutor(2) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn) if processes else ThreadPoolExecutor(2) as pool:
         again = analyse(buffer, CONFIG, map_chunks=pool.map)
+    assert again.flicker_share == result.flicker_share
     for name in ROUTES:
         np.testing.assert_array_equal(again[name].scores, result[name].scores)
         np.testing.assert_array_equal(again[name].labels, result[name].labels)
@@ -164,6 +168,26 @@ def test_two_frames_do_what_they_can(run):
     assert not result["soap"].counts.any()
     with pytest.raises(AnalysisError, match="holds 1 frame"):
         analyse(run[1].frames(slice(0, 1)))
+
+
+def test_all_noise_goes_through_to_the_end(run, tmp_path):
+    result = analyse(run[1].frames(slice(0, 2)), AnalysisConfig(min_cluster_size=150))
+    assert "soap: HDBSCAN* found no cluster" in " ".join(result.warnings)
+    loaded = load_results(result.save(tmp_path))
+    assert loaded["soap"].final.n_clusters == 0
+    assert loaded["soap"].checks.low.shape == (0, 0)
+    assert (loaded["soap"].labels == -1).all()
+
+
+def test_checks_are_kept_with_the_results(run, tmp_path):
+    _, _, result = run
+    chi = load_results(result.save(tmp_path))["soap_lens"]
+    matrix = chi.final.transition_matrix
+    assert ((chi.checks.low <= matrix) & (matrix <= chi.checks.high)).all()
+    assert chi.checks.timescales.shape == (len(chi.checks.lags), 2)
+    np.testing.assert_allclose(chi.checks.residence, 1 / (1 - np.diag(matrix)))
+    np.testing.assert_array_equal(chi.checks.drift, result["soap_lens"].checks.drift)
+    assert 0.0 <= result.flicker_share <= 1.0
 
 
 def test_progress_counts_every_stage(run):
