@@ -107,9 +107,8 @@ def ours(buffer, config):
 
 
 def run(way, path, labels):
-    from strdyn_post import AnalysisConfig
-
     from strdyn_live import open_buffer
+    from strdyn_post import AnalysisConfig
 
     config = AnalysisConfig()
     # compile what is compiled once per installation

@@ -185,7 +185,8 @@ def test_a_driver_may_run_lammps_on_a_communicator_of_its_own(run_driver, tmp_pa
 
 def test_two_recorders_on_one_buffer(run_driver, tmp_path):
     run = (
-        'second = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, file="run.sdl", append=True)\n'
+        'second = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, '
+        'file="run.sdl", append=True)\n'
         "second.attach(lmp, every=10)\n"
         'lmp.command("run 20")'
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+
+from strdyn_live import LiveConfig
 from strdyn_post.clustering import Centers
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.merging import merge_clusters
 from strdyn_post.reduction import Pca
 from strdyn_post.results import AnalysisResult, Merged, Route
 from strdyn_post.series import Series
-
-from strdyn_live import LiveConfig
 
 FAST = 4
 

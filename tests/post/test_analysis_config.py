@@ -1,4 +1,5 @@
 import pytest
+
 from strdyn_post import AnalysisConfig
 from strdyn_post.config import ConfigError
 

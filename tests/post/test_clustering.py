@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
+
 from strdyn_post import AnalysisConfig
 from strdyn_post.clustering import (
     Mixture,

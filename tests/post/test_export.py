@@ -13,12 +13,12 @@ import pytest
 from ase import Atoms
 from ase.io import read
 from dscribe.descriptors import SOAP
-from strdyn_post.export import FORMATS, export, to_ase, to_mda, write_soapify
-from strdyn_post.results import ROUTES
 from synthetic import make_buffer, make_result
 
 from strdyn_live import LiveConfig
 from strdyn_live.soap import Soap
+from strdyn_post.export import FORMATS, export, to_ase, to_mda, write_soapify
+from strdyn_post.results import ROUTES
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
+from synthetic import FAST, count, make_buffer, make_result, make_route
+
 from strdyn_post import figures
 from strdyn_post.figures import (
     plot_alluvial,
@@ -40,7 +42,6 @@ from strdyn_post.palette import (
     make_palettes,
     match_environments,
 )
-from synthetic import FAST, count, make_buffer, make_result, make_route
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from strdyn_post.merging import merge_clusters
 from strdyn_post.transitions import count_transitions, fluxes, transition_matrix
 

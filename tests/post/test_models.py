@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
+
 from strdyn_post import AnalysisConfig, analyse, load_results
 from strdyn_post.models import keep_identities, match_labels
 from strdyn_post.results import ROUTES

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
 from sklearn.metrics import adjusted_rand_score
-from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.results import ROUTES
-from strdyn_post.series import AnalysisError
-from strdyn_post.transitions import count_transitions
 
 from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
+from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.results import ROUTES
+from strdyn_post.series import AnalysisError
+from strdyn_post.transitions import count_transitions
 
 # terrace, edge and adatom; SOAP sees adatoms as edges, only their neighbors tell
 RATES = np.array([[0.97, 0.03, 0.0], [0.04, 0.955, 0.005], [0.0, 0.05, 0.95]])

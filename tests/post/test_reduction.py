@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from memory_buffer import MemoryBuffer
 from sklearn.decomposition import PCA
-from strdyn_post.dataset import Dataset
-from strdyn_post.reduction import Moments, Pca
-from strdyn_post.series import AnalysisError, Series
 
 from strdyn_live.neighbors import NeighborLists
 from strdyn_live.soap import Soap
+from strdyn_post.dataset import Dataset
+from strdyn_post.reduction import Moments, Pca
+from strdyn_post.series import AnalysisError, Series
 
 
 def make_data(spectra, delta, rows_per_chunk=64):

@@ -3,12 +3,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from memory_buffer import MemoryBuffer
+
+from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig
 from strdyn_post.lens_series import lens_series
 from strdyn_post.series import AnalysisError, Series, find_stretches
 from strdyn_post.smoothing import smooth
-
-from strdyn_live.neighbors import NeighborLists
 
 
 def lists_of(*neighbors):

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
+
+from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig
 from strdyn_post.flicker import flicker, flicker_share
 from strdyn_post.scans import seed_agreement, weight_scan
@@ -14,8 +16,6 @@ from strdyn_post.uncertainty import (
     stationarity,
     transition_intervals,
 )
-
-from strdyn_live.neighbors import NeighborLists
 
 RATES = np.array([[0.95, 0.05, 0.0], [0.08, 0.91, 0.01], [0.0, 0.1, 0.9]])
 

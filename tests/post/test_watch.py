@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
-from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.watch import watch_into
 
 from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
+from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.watch import watch_into
 
 WALK = np.array([[0.96, 0.04, 0.0], [0.04, 0.92, 0.04], [0.0, 0.1, 0.9]])
 STRUCTURE = np.array([0, 1, 2])

@@ -134,6 +134,7 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
             out, format="svg", transparent=True, dpi=180, bbox_inches=box, metadata={"Date": None}
         )
     svg = out.getvalue()
+    figure.set_layout_engine("none")  # the one just found serves the second file too
     figure.savefig(folder / f"{name}.png", facecolor="white", dpi=180, bbox_inches=box)
     (folder / f"{name}.svg").write_text(
         svg.replace("<svg ", '<svg style="background: #fff" ', 1), encoding="utf-8"
