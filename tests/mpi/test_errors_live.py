@@ -5,6 +5,7 @@ A run must end on all ranks, with an exit code that is not 0, and say what to do
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,34 @@ def test_ids_that_occur_twice(run_driver, tmp_path):
     assert done.returncode != 0
     assert "two atoms have the ID 1: IDs must be unique" in done.stderr
     assert not (tmp_path / "run.sdl").exists()
+
+
+# From now on the files of the rank that writes cannot grow: as on a full disk, write fails.
+FULL = """
+import resource
+if MPI.COMM_WORLD.rank == 0:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+"""
+
+
+def test_a_full_disk_stops_the_run_and_costs_nothing(run_driver, tmp_path):
+    done = run_driver(program(tmp_path, before=FULL, run='lmp.command("run 400")'))
+    assert done.returncode != 0
+    assert "went on" not in done.stdout
+    assert "run.sdl" in done.stderr
+    failed = int(re.search(r"step (\d+)", done.stderr)[1])
+    steps = open_buffer(tmp_path / "run.sdl").steps.tolist()
+    assert steps == list(range(0, failed, 10))
+    assert len(steps) > 1
+
+
+def test_a_full_disk_may_cost_frames_and_not_the_run(run_driver, tmp_path):
+    done = run_driver(
+        program(tmp_path, before=FULL, settings=', on_error="drop"', run='lmp.command("run 400")')
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("went on") == 2
+    dropped = [int(step) for step in re.findall(r"frame dropped: .*?step (\d+)", done.stderr)]
+    assert dropped
+    steps = open_buffer(tmp_path / "run.sdl").steps.tolist()
+    assert sorted(steps + dropped) == list(range(0, 401, 10))
