@@ -156,7 +156,7 @@ def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
     model: Model
     if config.method == "gmm":
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
             fitted = GaussianMixture(n_clusters, random_state=config.seed, reg_covar=1e-9).fit(

@@ -97,7 +97,7 @@ class Dataset:
         map_chunks: Callable[..., Iterable[Any]] = map,
     ) -> Iterator[Any]:
         """Apply a function to the rows of every chunk; yield the results in order."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         # Chunks are small and spread by `map_chunks`: one thread each is faster than many, and
         # the sums do not depend on how many there are.

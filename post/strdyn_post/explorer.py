@@ -42,8 +42,7 @@ def explorer_data(
     buffer : Buffer
         Positions, boxes, species.
     palettes : mapping of str to Palette
-        Of `make_palettes`; environments carry the numbers that they have there, a fast one the
-        number after the last, and 0 is given to none.
+        Of `make_palettes`; environments are counted from 1 in its order, 0 is given to none.
     max_points : int
         Whole frames are taken, evenly spread, so that not more points than this come out.
     keep : int, optional

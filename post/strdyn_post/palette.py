@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .models import match_labels
 
 if TYPE_CHECKING:
     from .results import Route
@@ -19,6 +22,8 @@ __all__ = ["HIGHLIGHT", "NOISE", "Palette", "make_palettes", "match_environments
 _BASE = ("#3266D4", "#ED9B28", "#76B188", "#C42900", "#7AD1FA", "#8777BB", "#F8D691", "#8C5741")
 HIGHLIGHT = "#C81C7C"
 NOISE = "#C9D4D8"
+# for what SOAP alone does not find; F is fast, L a level of LENS, I and O are read as 1 and 0
+_LETTERS = "ABCDEGHJKMNPQRSTUVWXYZ"
 # levels of LENS are no environments: greys, the faster the darker
 _SLOW, _FASTER = "#C9D4DE", "#54697D"
 
@@ -32,9 +37,9 @@ class Palette:
     colors : tuple of str
         ``#RRGGBB`` of each environment.
     names : tuple of str
-        For legends: "environment 3", "fast environment".
+        For legends: "environment 3", "environment A", "fast environment".
     marks : tuple of str
-        For places without room: "3", "F".
+        For places without room: "3", "A", "F".
     """
 
     colors: tuple[str, ...]
@@ -43,7 +48,7 @@ class Palette:
 
     @property
     def order(self) -> list[int]:
-        """Labels as figures list them: by number, then what is fast; the same in every route."""
+        """Labels as figures list them: by number, then by letter; the same in every route."""
         return sorted(range(len(self.marks)), key=lambda label: _mark_key(self.marks[label]))
 
     @property
@@ -65,9 +70,11 @@ class Palette:
 def make_palettes(routes: Mapping[str, Route]) -> dict[str, Palette]:
     """Give every environment of every route its colour, name and mark.
 
-    SOAP alone sets colours and numbers. An environment of SOAP&LENS that corresponds to one of
-    SOAP takes them over; one that does not is what LENS adds, and is highlighted. Levels of LENS
-    alone are grey, except where one is what LENS adds, or nearly all of some environment.
+    They follow `Route.identities`, so they stay from fit to fit. SOAP alone sets colours and
+    numbers. An environment of SOAP&LENS that corresponds to one of SOAP takes them over; one that
+    does not is what LENS adds: it has a letter, and the first of them, or those that are fast, are
+    highlighted. Levels of LENS alone are grey and numbered from slow to fast, except for the
+    colour where one is what LENS adds, or nearly all of some environment.
 
     Parameters
     ----------
@@ -79,16 +86,13 @@ def make_palettes(routes: Mapping[str, Route]) -> dict[str, Palette]:
     dict of str to Palette
     """
     palettes: dict[str, Palette] = {}
-    n_numbered = 0
-    if "soap" in routes:
-        n_numbered = routes["soap"].final.n_clusters
-        palettes["soap"] = _numbered(range(n_numbered))
-    if "soap_lens" in routes:
-        palettes["soap_lens"] = _combined(routes, n_numbered)
+    for name, route in routes.items():
+        if name == "lens":
+            continue
+        combined = name == "soap_lens" and "soap" in routes
+        palettes[name] = _combined(routes) if combined else _numbered(route)
     if "lens" in routes:
         palettes["lens"] = _levels(routes, palettes.get("soap_lens"))
-    for name in routes.keys() - palettes.keys():
-        palettes[name] = _numbered(range(routes[name].final.n_clusters))
     return palettes
 
 
@@ -110,18 +114,10 @@ def match_environments(route: Route, reference: Route, least: float = 0.5) -> di
     dict of int to int
         Final label of `route` → final label of `reference`.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    ours, theirs = route.final, reference.final
     labels, other = shared_rows(route, reference)
-    both = (labels >= 0) & (other >= 0)
-    table = np.zeros((ours.n_clusters, theirs.n_clusters))
-    np.add.at(table, (labels[both], other[both]), 1)
-    sizes = np.bincount(labels[labels >= 0], minlength=ours.n_clusters)[:, None]
-    other_sizes = np.bincount(other[other >= 0], minlength=theirs.n_clusters)
-    overlap = 2 * table / np.maximum(sizes + other_sizes, 1)
-    pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-    return {int(a): int(b) for a, b in pairs if overlap[a, b] >= least}
+    n_ours, n_theirs = route.final.n_clusters, reference.final.n_clusters
+    match = match_labels(labels, other, n_ours, n_theirs, least)
+    return {label: int(same) for label, same in enumerate(match) if same >= 0}
 
 
 def shared_rows(route: Route, reference: Route) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -152,37 +148,42 @@ def is_fast(route: Route, lens: Route) -> NDArray[np.bool_]:
     return fast
 
 
-def _combined(routes: Mapping[str, Route], n_numbered: int) -> Palette:
+def _combined(routes: Mapping[str, Route]) -> Palette:
     """SOAP&LENS: colours of SOAP where environments correspond; what is new, highlighted."""
-    route = routes["soap_lens"]
-    n_clusters = route.final.n_clusters
-    match = match_environments(route, routes["soap"]) if "soap" in routes else {}
-    fast = is_fast(route, routes["lens"]) if "lens" in routes else np.zeros(n_clusters, dtype=bool)
-    fresh = [label for label in range(n_clusters) if label not in match]
-    # without SOAP to compare with nothing is new: only what is fast is highlighted
-    special = [label for label in fresh if fast[label]] or (fresh[:1] if match else [])
-    numbers = dict(match)
+    route, soap = routes["soap_lens"], routes["soap"]
+    match = match_environments(route, soap)
+    fast = is_fast(route, routes["lens"]) if "lens" in routes else np.zeros(len(route.identities))
+    # a model may find nothing of an environment in new frames: that is not new
+    fresh = [k for k in np.argsort(route.identities).tolist() if k not in match]
+    seen = [k for k in fresh if route.final.populations[k]]
+    special = [k for k in seen if fast[k]] or (seen[:1] if match else [])
+    taken = {int(number) for number in soap.identities}
+    colors, names, marks = ([""] * len(fast) for _ in range(3))
+    for label, same in match.items():
+        number = int(soap.identities[same])
+        colors[label] = _color(number)
+        names[label], marks[label] = f"environment {number + 1}", str(number + 1)
     for label in fresh:
-        numbers[label] = n_numbered
-        n_numbered += 1
-    plain = _numbered(numbers[label] for label in range(n_clusters))
-    colors, names, marks = list(plain.colors), list(plain.names), list(plain.marks)
+        identity = int(route.identities[label])
+        turn, place = divmod(identity, len(_LETTERS))
+        marks[label] = _LETTERS[place] + (str(turn + 1) if turn else "")
+        names[label] = f"environment {marks[label]}"
+        free = (k for k in count(len(_BASE) - 1 - identity % len(_BASE)) if k not in taken)
+        if label not in special:
+            taken.add(number := next(free))
+            colors[label] = _color(number)
     n_fast = sum(bool(fast[label]) for label in special)
     for rank, label in enumerate(special):
         colors[label] = _shade(HIGHLIGHT, rank)
         if fast[label]:
-            number = "" if n_fast == 1 else f" {rank + 1}"
-            names[label], marks[label] = f"fast environment{number}", f"F{number.strip()}"
+            number_of = "" if n_fast == 1 else f" {rank + 1}"
+            names[label], marks[label] = f"fast environment{number_of}", f"F{number_of.strip()}"
     return Palette(tuple(colors), tuple(names), tuple(marks))
 
 
 def _levels(routes: Mapping[str, Route], combined: Palette | None) -> Palette:
-    """LENS alone: levels of the signal from slow to fast, L1 ... Ln in the order of δ."""
+    """LENS alone: levels of the signal, whose labels go from slow to fast."""
     lens = routes["lens"]
-    shown = lens.final
-    delta = lens.scores[..., 0]
-    means = [delta[shown.labels == label].mean() for label in range(shown.n_clusters)]
-    rank = np.argsort(np.argsort(means))
     known: dict[int, str] = {}
     if combined:
         close = match_environments(lens, routes["soap_lens"], least=0.75)
@@ -190,23 +191,26 @@ def _levels(routes: Mapping[str, Route], combined: Palette | None) -> Palette:
         pairs = close | {a: b for a, b in loose.items() if b in combined.highlighted}
         known = {a: combined.colors[b] for a, b in pairs.items()}
     slow, faster = np.array(_to_rgb(_SLOW)), np.array(_to_rgb(_FASTER))
-    colors, names, marks = [], [], []
-    for label in range(shown.n_clusters):
-        level = int(rank[label]) + 1
-        grey = slow + (faster - slow) * rank[label] / max(shown.n_clusters - 1, 1)
-        colors.append(known.get(label) or _to_hex(grey))
-        names.append(f"LENS level {level}")
-        marks.append(f"L{level}")
-    return Palette(tuple(colors), tuple(names), tuple(marks))
-
-
-def _numbered(numbers: Any) -> Palette:
-    numbers = list(numbers)
+    levels = range(lens.final.n_clusters)
+    grey = [slow + (faster - slow) * k / max(len(levels) - 1, 1) for k in levels]
     return Palette(
-        tuple(_shade(_BASE[number % len(_BASE)], number // len(_BASE)) for number in numbers),
+        tuple(known.get(k) or _to_hex(grey[k]) for k in levels),
+        tuple(f"LENS level {k + 1}" for k in levels),
+        tuple(f"L{k + 1}" for k in levels),
+    )
+
+
+def _numbered(route: Route) -> Palette:
+    numbers = route.identities.tolist()
+    return Palette(
+        tuple(_color(number) for number in numbers),
         tuple(f"environment {number + 1}" for number in numbers),
         tuple(str(number + 1) for number in numbers),
     )
+
+
+def _color(number: int) -> str:
+    return _shade(_BASE[number % len(_BASE)], number // len(_BASE))
 
 
 def _shade(color: str, turn: int) -> str:

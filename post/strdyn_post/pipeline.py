@@ -53,8 +53,8 @@ def analyse(
         Called as ``progress(stage, done, total)``.
     map_chunks : callable
         ``map``, or one of its kind that returns results in order: the `map` of an executor (of
-        Dask: ``client.get_executor(pure=False).map``) spreads the chunks of the buffer over its workers.
-        The results are the same, bit for bit.
+        Dask: ``client.get_executor(pure=False).map``) spreads the chunks of the buffer over its
+        workers. The results are the same, bit for bit.
     model : AnalysisResult, optional
         Label the frames with the components, clusters and merging of this result instead of
         fitting new ones. `Route.far` tells where they do not apply.

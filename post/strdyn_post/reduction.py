@@ -130,7 +130,7 @@ class Pca:
             If all rows are equal, or fewer than `n_components` columns exist.
         """
         from scipy.linalg import eigh
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         n_features = len(moments.origin) - (lens_weight is None)
         weights = np.ones(n_features)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import _warnings as check_warnings
 from .explorer import explorer_data, explorer_payload
 from .figures import (
     plot_alluvial,
@@ -19,15 +20,19 @@ from .figures import (
     plot_dendrogram,
     plot_lens_series,
     plot_pca,
+    plot_persistence,
     plot_snapshot,
+    plot_timescales,
     plot_transition_matrix,
     plot_variance,
 )
 from .figures.style import TITLES, readable_on, save_figure
-from .figures.transitions import FEW_EVENTS, percent
+from .figures.transitions import percent
 from .palette import Palette, make_palettes
 from .results import ROUTES
 from .summary import summarise
+from .trust import CLEAR, MEMORY, SUPPORT, memory
+from .uncertainty import FEW_EVENTS
 
 if TYPE_CHECKING:
     from strdyn_live.buffer import Buffer
@@ -98,8 +103,10 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         sections=sections,
         palettes=palettes,
         titles=TITLES,
+        path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
-        few_events=FEW_EVENTS,
+        limits={"few": FEW_EVENTS, "errors": CLEAR, "memory": MEMORY, "support": SUPPORT},
+        notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),
         summary_json=Markup(json.dumps(summary).replace("</", "<\\/")),
@@ -136,7 +143,7 @@ def _panels(
         ),
     )
     cut = config.merge_cut
-    side = max(3.6, 0.62 * max(result[name].final.n_clusters for name in ROUTES) + 1.0)
+    side = max(3.6, 0.66 * max(result[name].final.n_clusters for name in ROUTES) + 1.0)
     for name in ROUTES:
         route, title = result[name], TITLES[name]
         yield (
@@ -164,6 +171,24 @@ def _panels(
                 f"{title}: populations and fluxes",
                 (3.6, 3.7),
                 _with(plot_chord, route, palettes),
+            ),
+        )
+        yield (
+            "timescales",
+            Panel(
+                f"timescales_{name}",
+                f"{title}: implied timescales over the lag",
+                (3.6, 3.1),
+                _axes(plot_timescales, route, units=units),
+            ),
+        )
+        yield (
+            "persistence",
+            Panel(
+                f"persistence_{name}",
+                f"{title}: probability to be in the same environment after a lag",
+                (3.6, 3.1),
+                _with(plot_persistence, route, palettes, units=units),
             ),
         )
     yield (
@@ -197,7 +222,7 @@ def _panels(
                 _snapshot(chi, buffer, palettes, k, "oblique"),
             ),
         )
-    atom_id = _telling_atom(chi, palettes["soap_lens"])
+    atom_id, _ = _telling_atom(chi, palettes["soap_lens"])
     yield (
         "path",
         Panel(
@@ -218,10 +243,14 @@ def _panels(
     )
 
 
+def _axes(plot: Callable[..., Any], route: Route, **options: Any) -> Callable[[Any], Any]:
+    return lambda ax: plot(route, ax=ax, **options)
+
+
 def _with(
     plot: Callable[..., Any], route: Route, palettes: dict[str, Palette], **options: Any
 ) -> Callable[[Any], Any]:
-    return lambda ax: plot(route, palettes[route.name], ax=ax, **options)
+    return _axes(plot, route, palette=palettes[route.name], **options)
 
 
 def _snapshot(
@@ -262,14 +291,17 @@ def _telling_frame(route: Route, palette: Palette) -> int:
     return int(inside.argmax()) if inside.any() else len(inside) - 1
 
 
-def _telling_atom(route: Route, palette: Palette) -> int:
-    """Return the atom to follow: it enters and leaves what is highlighted, or else moves most."""
+def _telling_atom(route: Route, palette: Palette) -> tuple[int, bool]:
+    """Return the atom to follow, and whether it enters and leaves what is highlighted.
+
+    Without such an atom, that which moves most.
+    """
     labels = route.final.labels
     inside = np.isin(labels, palette.highlighted)
     visits = np.where(inside[0] | inside[-1], 0, inside.sum(axis=0))
     moves = (labels[1:] != labels[:-1]).sum(axis=0)
     row = visits.argmax() if visits.any() else moves.argmax()
-    return int(route.atom_ids[row])
+    return int(route.atom_ids[row]), bool(visits.any())
 
 
 def _settings(result: AnalysisResult, buffer: Buffer) -> dict[str, dict[str, str]]:
@@ -280,6 +312,16 @@ def _settings(result: AnalysisResult, buffer: Buffer) -> dict[str, dict[str, str
     return {
         "Recording": {"elements": " ".join(buffer.config.elements), **_words(recording)},
         "Analysis": _words(asdict(result.config)),
+    }
+
+
+def _told_elsewhere(result: AnalysisResult) -> set[str]:
+    """Return the warnings of the checks: they name labels, the page says them with its marks."""
+    return {
+        f"{name}: {text}"
+        for name, route in result.routes.items()
+        if route.checks is not None
+        for text in check_warnings(route.checks, memory(route.checks))
     }
 
 

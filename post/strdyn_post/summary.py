@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .figures.style import time_axis
-from .figures.transitions import FEW_EVENTS
-from .palette import Palette, make_palettes, match_environments, shared_rows
+from .palette import Palette, is_fast, make_palettes, match_environments, shared_rows
 from .results import ROUTES
+from .routes import FAR_SHARE
+from .trust import route_trust
+from .uncertainty import FEW_EVENTS
 
 if TYPE_CHECKING:
     from strdyn_live.buffer import Buffer
@@ -31,7 +33,8 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``run``, ``routes``, ``new_environments``, ``warnings``, ``timings``.
+        ``run``, ``routes`` with their ``checks``, ``environments``, ``new_environments``,
+        shares, ``warnings``, ``timings``.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -57,9 +60,17 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
             "span_unit": span_unit,
             "lag": int(result.config.lag),
         },
-        "routes": {name: _route_numbers(result[name], palettes[name]) for name in ROUTES},
+        "routes": {
+            name: _route_numbers(result[name], palettes[name])
+            | {"checks": route_trust(result[name], palettes[name], buffer.units)}
+            for name in ROUTES
+        },
         "environments": _environment_rows(result, palettes),
         "new_environments": _new_environments(result, palettes),
+        "flicker_share": _number(result.flicker_share),
+        "far_share": float(chi.far.max(initial=0.0)),
+        "n_far_frames": int((chi.far > FAR_SHARE).sum()),
+        "labelled_by_model": "model" in result.provenance,
         "warnings": [str(warning) for warning in result.warnings],
         "timings": {name: round(float(seconds), 3) for name, seconds in result.timings.items()},
     }
@@ -124,11 +135,17 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
     shown, palette = chi.final, palettes["soap_lens"]
     known = match_environments(chi, soap)
     labels, soap_labels = shared_rows(chi, soap)
+    delta = result["lens"].scores[..., 0]
+    fast = is_fast(chi, result["lens"])
+    means = [
+        float(delta[labels == k].mean()) if shown.populations[k] else 0.0
+        for k in range(shown.n_clusters)
+    ]
     found = []
-    for label in (k for k in palette.order if k not in known):
+    for label in (k for k in palette.order if k not in known and shown.populations[k]):
         inside = labels == label
-        of_soap = soap_labels[inside]
-        of_soap = of_soap[of_soap >= 0]
+        of_soap = np.bincount(soap_labels[inside & (soap_labels >= 0)], minlength=1)
+        highest = max((mean for k, mean in enumerate(means) if k != label), default=0.0)
         entry: dict[str, Any] = {
             "name": palette.names[label],
             "mark": palette.marks[label],
@@ -137,24 +154,35 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
             "n_rows": int(inside.sum()),
             "n_atoms": int(inside.any(axis=0).sum()),
             "share": float(inside.mean()),
+            "delta": means[label],
+            "highest_other_delta": highest,
+            # nothing is called dynamic whose LENS signal is not above that of all others
+            "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_environment": None,
             "soap_share": None,
+            "soap_rest_delta": None,
             "source": None,
         }
-        if len(of_soap):
-            n_per_cluster = np.bincount(of_soap)
-            entry["soap_environment"] = palettes["soap"].names[int(n_per_cluster.argmax())]
-            entry["soap_share"] = float(n_per_cluster.max() / inside.sum())
+        if of_soap.any():
+            home = int(of_soap.argmax())
+            rest = (soap_labels == home) & ~inside
+            entry["soap_environment"] = palettes["soap"].names[home]
+            entry["soap_share"] = float(of_soap[home] / inside.sum())
+            entry["soap_rest_delta"] = float(delta[rest].mean()) if rest.any() else None
         into = np.array(shown.counts[:, label])
         into[label] = 0
         if into.any():
             source = int(into.argmax())
-            entry |= {
-                "source": palette.names[source],
-                "n_in": int(shown.counts[source, label]),
-                "p_in": float(shown.transition_matrix[source, label]),
-                "n_out": int(shown.counts[label, source]),
-                "p_out": float(shown.transition_matrix[label, source]),
-            }
+            entry["source"] = palette.names[source]
+            for way, a, b in (("in", source, label), ("out", label, source)):
+                entry[f"n_{way}"] = int(shown.counts[a, b])
+                entry[f"p_{way}"] = float(shown.transition_matrix[a, b])
+                if chi.checks is not None:
+                    entry[f"p_{way}_low"] = float(chi.checks.low[a, b])
+                    entry[f"p_{way}_high"] = float(chi.checks.high[a, b])
         found.append(entry)
     return found
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

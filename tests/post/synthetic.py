@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from strdyn_live import LiveConfig
+from strdyn_post.checks import check_route
 from strdyn_post.clustering import Centers
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.merging import merge_clusters
@@ -129,11 +130,15 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
             [0.757, 0.178, 0.050, 0.0099, 0.0022, 0.0029],
         ),
     }
+    config = AnalysisConfig(soft="none")
+    for name, route in routes.items():
+        routes[name] = replace(route, checks=check_route(route, config)[0])
     steps = routes["lens"].steps
     return AnalysisResult(
         routes,
-        AnalysisConfig(soft="none"),
+        config,
         Series(delta, steps, steps * 0.005, routes["lens"].atom_ids, routes["lens"].stretches),
+        flicker_share=0.31,
         provenance={"buffer": "cu211.sdl", "numpy": np.__version__, "seed": 0},
         warnings=["a warning of the analysis, with <brackets> & ampersand"],
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},

@@ -18,13 +18,17 @@ from matplotlib.patches import PathPatch, Rectangle
 from synthetic import FAST, count, make_buffer, make_result, make_route
 
 from strdyn_post import figures
+from strdyn_post.checks import check_route
+from strdyn_post.config import AnalysisConfig
 from strdyn_post.figures import (
     plot_alluvial,
     plot_chord,
     plot_dendrogram,
     plot_lens_series,
     plot_pca,
+    plot_persistence,
     plot_snapshot,
+    plot_timescales,
     plot_transition_matrix,
     plot_variance,
 )
@@ -33,6 +37,7 @@ from strdyn_post.figures.lens import band_limits
 from strdyn_post.figures.snapshot import render_spheres, view_axes, wrap
 from strdyn_post.figures.style import time_axis
 from strdyn_post.figures.transitions import percent
+from strdyn_post.models import keep_identities
 from strdyn_post.palette import (
     _BASE,
     HIGHLIGHT,
@@ -149,7 +154,7 @@ def test_fast_is_said_only_if_the_lens_signal_says_so(result):
     assert is_fast(result["soap_lens"], result["lens"]).tolist() == [False] * 3 + [True, False]
     calm = replace(result["lens"], scores=np.full_like(result["lens"].scores, 0.1))
     palette = make_palettes({**result.routes, "lens": calm})["soap_lens"]
-    assert palette.names[3] == "environment 5"
+    assert palette.names[3] == "environment D"
     assert palette.colors[3] == HIGHLIGHT
 
 
@@ -171,6 +176,52 @@ def test_environments_that_share_less_than_half_do_not_match():
     # overlaps by hand: (0, 0) 2*2/8 = 0.5, (0, 1) 2*4/14 = 0.57, (1, 1) 2*4/12 = 0.67
     assert match_environments(route, other) == {0: 0, 1: 1}
     assert match_environments(route, other, least=0.6) == {1: 1}
+
+
+def test_colours_and_marks_stay_when_a_new_fit_numbers_clusters_anew(result, palettes):
+    """The same environments, counted in another order, plus one that is new."""
+    routes = {}
+    for name, order in (("soap", [4, 2, 0, 1, 3]), ("soap_lens", [3, 1, 0, 4, 2])):
+        route = result[name]
+        labels = np.append(order, -1)[route.labels]
+        routes[name] = make_route(name, labels, route.scores, [0.9, 0.1])
+    late = routes["soap"]
+    late.labels[-9:, 7] = 5  # a sixth environment
+    routes["soap"] = make_route("soap", late.labels, late.scores, [0.9, 0.1])
+    unmerged = {**result.routes, "soap": replace(result["soap"], merged=None)}
+    unmerged["soap"] = replace(unmerged["soap"], identities=np.arange(5, dtype=np.int32))
+    old = make_palettes(unmerged)
+    again = keep_identities(
+        replace(result, routes={**unmerged, **routes}), replace(result, routes=unmerged)
+    )
+    new = make_palettes(again.routes)
+    for name, order in (("soap", [4, 2, 0, 1, 3]), ("soap_lens", [3, 1, 0, 4, 2])):
+        for before, after in enumerate(order):
+            assert new[name].marks[after] == old[name].marks[before]
+            assert new[name].colors[after] == old[name].colors[before]
+    assert new["soap"].marks[5] == "6"
+    assert new["soap"].colors[5] == _BASE[5]
+
+
+def test_what_only_soap_lens_finds_has_a_letter_and_no_colour_of_soap(result):
+    labels = result["soap_lens"].labels.copy()
+    labels[(labels == 2) & (np.arange(300) % 2 == 0)] = 5
+    labels[(labels == 0) & (np.arange(300) % 2 == 0)] = 6
+    chi = make_route("soap_lens", labels, result["soap_lens"].scores, [0.9, 0.1])
+    palettes = make_palettes({**result.routes, "soap_lens": chi})
+    lettered = [mark for mark in palettes["soap_lens"].marks if mark.isalpha()]
+    assert len(lettered) >= 2
+    assert "F" in lettered
+    assert len(set(palettes["soap_lens"].colors)) == 7
+    for mark, color in zip(palettes["soap_lens"].marks, palettes["soap_lens"].colors, strict=True):
+        assert (color in palettes["soap"].colors) == mark.isdigit()
+
+
+def test_what_a_model_finds_no_atom_of_is_not_new(result):
+    labels = np.where(result["soap_lens"].labels == 3, 1, result["soap_lens"].labels)
+    chi = replace(result["soap_lens"], labels=labels)
+    chi.__dict__.pop("populations", None)
+    assert make_palettes({**result.routes, "soap_lens": chi})["soap_lens"].highlighted == []
 
 
 def test_noise_is_grey(palettes):
@@ -200,10 +251,7 @@ def test_chords_lie_on_their_arcs_and_do_not_overlap(n, seed):
     arcs, chords, factor = chord_geometry(counts.sum(axis=1), probabilities, gap=gap)
     lengths = [stop - start for start, stop in arcs]
     assert sum(lengths) + n * gap * (n > 1) == pytest.approx(2 * np.pi)
-    assert (
-        np.argsort(lengths, kind="stable").tolist()
-        == np.argsort(counts.sum(axis=1), kind="stable").tolist()
-    )
+    assert np.diff(np.array(lengths)[np.argsort(counts.sum(axis=1))]).min(initial=0) > -1e-9
     spans = [[] for _ in range(n)]
     for (a, b), (first, second) in chords.items():
         spans[a].append((*first, probabilities[a, b]))
@@ -245,16 +293,49 @@ def test_matrix_shows_probabilities_and_counts(ax):
 
 
 def test_matrix_leaves_what_was_never_seen_empty(result, palettes, ax):
-    plot_transition_matrix(result["soap_lens"], palettes["soap_lens"], ax=ax)
-    assert len(texts(ax)) == 2 * np.count_nonzero(result["soap_lens"].counts) + 2 * 5
+    route = replace(result["soap_lens"], checks=None)
+    plot_transition_matrix(route, palettes["soap_lens"], ax=ax)
+    assert len(texts(ax)) == 2 * np.count_nonzero(route.counts) + 2 * 5
 
 
-def test_matrix_shows_intervals_where_there_are_any(ax):
-    route = two_states([[0] * 60 + [1] * 40, [0] * 30 + [1] * 70])
-    object.__setattr__(route, "intervals", np.array([[[0.4, 0.6], [0.35, 0.5]], [[0, 0], [1, 1]]]))
-    plot_transition_matrix(route, ax=ax)
-    assert "40.0 – 60.0" in texts(ax)
-    assert "35.0 – 50.0" in texts(ax)
+def test_matrix_shows_intervals_where_there_are_any(result, ax):
+    route = two_states([[0] * 60 + [1] * 40, [0] * 60 + [1] * 5 + [0] * 35])
+    bounds = np.array([[0.9, 0.0], [0.77, 0.05]]), np.array([[1.0, 0.0596], [0.93, 0.26]])
+    checks = replace(result["soap"].checks, low=bounds[0], high=bounds[1])
+    plot_transition_matrix(replace(route, checks=checks), ax=ax)
+    assert texts(ax) == [
+        "100", "90.0–100", "60", "< 6.0", "87.5", "77.0–93.0", "35", "12.5", "5.0–26.0", "5",
+        "1", "1", "2", "2",
+    ]  # fmt: skip
+    italic = [text.get_text() for text in ax.texts if text.get_fontstyle() == "italic"]
+    assert italic == ["12.5", "5.0–26.0", "5"]
+
+
+# lags
+
+
+def test_persistence_and_timescales_are_those_of_the_checks(result, palettes, ax):
+    route, checks = result["soap_lens"], result["soap_lens"].checks
+    plot_persistence(route, palettes["soap_lens"], units="metal", ax=ax)
+    lines = [line for line in ax.lines if len(line.get_xdata())]
+    first = palettes["soap_lens"].order[0]
+    np.testing.assert_allclose(lines[0].get_xdata(), 2.5 * checks.lags)  # ps
+    np.testing.assert_allclose(lines[0].get_ydata(), checks.predicted_stay[:, first])
+    np.testing.assert_allclose(lines[1].get_ydata(), checks.stay[:, first])
+    assert to_hex(lines[0].get_color()).upper() == palettes["soap_lens"].colors[first]
+
+    plot_timescales(route, units="metal", ax=(other := Figure().subplots()))
+    drawn = [line.get_ydata() for line in other.lines]
+    np.testing.assert_allclose(np.transpose(drawn), 2.5 * checks.timescales)
+
+
+def test_one_environment_has_no_timescale(ax):
+    route = two_states(np.zeros((3, 4), dtype=int))
+    route = replace(route, checks=check_route(route, AnalysisConfig())[0])
+    plot_timescales(route, ax=ax)
+    assert texts(ax) == ["no timescale: fewer than two environments exchange atoms"]
+    plot_persistence(route, ax=(other := Figure().subplots()))
+    assert len(other.lines) == 4  # counted, without memory, and the two of the legend
 
 
 @pytest.mark.parametrize(

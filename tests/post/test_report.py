@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 from synthetic import make_buffer, make_result, make_route
 
+from strdyn_post.checks import check_route
 from strdyn_post.explorer import explorer_data, explorer_payload
 from strdyn_post.figures.style import save_figure
 from strdyn_post.palette import make_palettes
 from strdyn_post.report import write_report
 from strdyn_post.summary import summarise
+from strdyn_post.transitions import count_transitions
 
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
     "dendrogram_soap", "dendrogram_soap_lens", "lens_series", "matrix_lens", "matrix_soap",
     "matrix_soap_lens", "path", "pca_density_soap", "pca_density_soap_lens",
-    "pca_environment_soap", "pca_environment_soap_lens", "snapshot_above_lens",
+    "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
+    "persistence_soap_lens", "snapshot_above_lens",
     "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
     "snapshot_oblique_lens", "snapshot_oblique_soap", "snapshot_oblique_soap_lens",
-    "snapshot_start", "variance",
+    "snapshot_start", "timescales_lens", "timescales_soap", "timescales_soap_lens", "variance",
 ]  # fmt: skip
 
 
@@ -74,6 +77,14 @@ def page(report) -> Page:
     return Page(report.read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def no_files(monkeypatch):
+    """Draw the figures, but spend no time on spheres, on files and on the explorer."""
+    monkeypatch.setattr("strdyn_post.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.report.save_figure", lambda *_, **__: "<svg></svg>")
+    monkeypatch.setattr("strdyn_post.report.find_spec", lambda _: None)
+
+
 def test_numbers_on_the_page_are_those_of_the_result(result, page):
     """Counted again here from labels and scores, not through the summary."""
     chi, soap, lens = result["soap_lens"], result["soap"], result["lens"]
@@ -110,6 +121,153 @@ def test_numbers_on_the_page_are_those_of_the_result(result, page):
         "environments.4.soap_lens.stays": f"{100 * chi.transition_matrix[fast, fast]:.1f} %",
     }
     assert {key: page.shown.get(key) for key in expected} == expected
+
+
+def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, page):
+    chi, checks = result["soap_lens"], result["soap_lens"].checks
+    at, fast = "routes.soap_lens.checks.", 3
+    row = at + "rows.4."  # the fast environment comes last
+    stays = chi.counts[fast].sum() / (chi.counts[fast].sum() - chi.counts[fast, fast])
+    out, back = chi.counts[fast], chi.counts[:, fast]
+    others = {k: out[k] + back[k] for k in range(5) if k != fast and out[k] + back[k]}
+    other = max(others, key=lambda k: (abs(out[k] - back[k]) / np.sqrt(others[k]), others[k]))
+    expected = {
+        at + "memory": f"{np.abs(checks.stay - checks.predicted_stay).max():.2f}",
+        row + "residence": f"{float(f'{2.5 * stays:.3g}'):g} ps",
+        row + "exits": f"{chi.counts[fast].sum() - chi.counts[fast, fast]}",
+        row + "early": f"{100 * share_of(chi.labels[:30], fast):.2g} %",
+        row + "late": f"{100 * share_of(chi.labels[30:], fast):.2g} %",
+        row + "exchange": f"{out[other]} there, {back[other]} back",
+        "flicker_share": "31.0 %",
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+    text = " ".join(page.texts)
+    ends = [f"{100 * each[1, fast]:.2g}" for each in (checks.low, checks.high)]
+    words = f"{ends[0]} % to {ends[1]} % with 95 % confidence"
+    assert words in text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def share_of(labels, label):
+    return (labels == label).sum() / (labels >= 0).sum()
+
+
+def test_the_new_environment_in_numbers_is_a_naive_recount():
+    """Frame by frame and atom by atom, at a lag of two frames and across no gap."""
+    result = make_result()
+    stretches = np.repeat([0, 1], [25, 35])
+    routes = {name: replace(route, stretches=stretches) for name, route in result.routes.items()}
+    chi = routes["soap_lens"]
+    chi = routes["soap_lens"] = replace(
+        chi, counts=count_transitions(chi.labels, 5, 2, stretches), checks=None
+    )
+    found = summarise(replace(result, routes=routes), make_buffer(result))["new_environments"]
+    assert [entry["label"] for entry in found] == [3]
+
+    starts, enters, leaves, homes, deltas, rest = [0, 0], 0, 0, [], [], []
+    soap, delta = routes["soap"].final.labels, routes["lens"].scores
+    for frame in range(60):
+        for atom in range(300):
+            now = chi.labels[frame, atom]
+            if now == 3:
+                homes.append(soap[frame, atom])
+                deltas.append(delta[frame, atom, 0])
+            elif soap[frame, atom] == 3:
+                rest.append(delta[frame, atom, 0])
+            if frame + 2 < 60 and stretches[frame + 2] == stretches[frame]:
+                later = chi.labels[frame + 2, atom]
+                if later >= 0:
+                    starts[0] += now == 1
+                    starts[1] += now == 3
+                    enters += (now, later) == (1, 3)
+                    leaves += (now, later) == (3, 1)
+    assert found[0]["source"] == "environment 4"
+    assert found[0]["soap_environment"] == "environment 4"
+    assert (found[0]["n_in"], found[0]["n_out"], found[0]["n_rows"]) == (
+        enters, leaves, len(homes)
+    )  # fmt: skip
+    expected = {
+        "p_in": enters / starts[0],
+        "p_out": leaves / starts[1],
+        "soap_share": homes.count(3) / len(homes),
+        "delta": sum(deltas) / len(deltas),
+        "soap_rest_delta": sum(rest) / len(rest),
+    }
+    assert {key: found[0][key] for key in expected} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("own", "dynamics", "words"),
+    [
+        (0.75, "fast", "exchange neighbors faster than all others"),
+        (0.18, "higher", "dynamics alone does not tell it apart"),
+        (0.16, "none", "It is not set apart by its dynamics"),
+    ],
+)
+@pytest.mark.usefixtures("no_files")
+def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_path):
+    result = make_result(30, 100)
+    inside = result["soap_lens"].labels == 3
+    noise = np.random.default_rng(0).normal(0, 0.02, inside.shape)
+    delta = np.where(inside, own, 0.05 + 0.04 * result["soap"].final.labels) + noise
+    scores = delta[..., None].astype(np.float32)
+    lens = replace(result["lens"], scores=scores)
+    calm = replace(result, routes={**result.routes, "lens": lens})
+    page = write_report(calm, make_buffer(calm), tmp_path).read_text(encoding="utf-8")
+    new = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
+    assert [entry["dynamics"] for entry in new] == [dynamics]
+    assert words in page
+    assert ("fast environment" in page) == (dynamics == "fast")
+
+
+@pytest.mark.usefixtures("no_files")
+def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
+    result = make_result(30, 100)
+    chi, soap = result["soap_lens"], result["soap"]
+    excess = np.zeros((5, 5))
+    excess[0, 2], excess[2, 0] = 3.5, -3.5  # labels 0 and 2 are environments 2 and 1
+    chi = replace(
+        chi,
+        far=np.full(30, 0.25),
+        checks=replace(
+            chi.checks,
+            drift=np.array([5.0, 0, 0, 0, 0]),
+            early=np.array([0.20, 0.2, 0.2, 0.2, 0.2]),
+            late=np.array([0.31, 0.2, 0.2, 0.2, 0.2]),
+            imbalance=excess,
+            stay=chi.checks.predicted_stay + 0.3,
+        ),
+    )
+    soap = replace(
+        soap,
+        checks=replace(
+            soap.checks, merge_cuts=np.array([0.9, 1.1]), merge_support=np.array([0.42])
+        ),
+    )
+    shaky = replace(
+        result,
+        routes={**result.routes, "soap_lens": chi, "soap": soap},
+        provenance={"model": "a.sdl"},
+        warnings=[
+            "soap_lens: cluster 0 drifts: 20.0% of the early half, 31.0% of the late half. "
+            "The run is not stationary.",
+            "soap_lens: something else",
+        ],
+    )
+    page = Page(write_report(shaky, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
+    text = re.sub(r"\s+", " ", " ".join(page.texts))
+    there, back = chi.counts[0, 2], chi.counts[2, 0]
+    for words in (
+        "SOAP & LENS, environment 2: 20.0 % to 31.0 %.",
+        f"SOAP & LENS, environment 2 → environment 1: {there}, back {back}.",
+        "Atoms that have just moved often move back",
+        "Any cut between 0.90 and 1.10 gives the same 4 environments",
+        "SOAP & LENS: something else",
+    ):
+        assert words in text
+    assert page.shown["routes.soap.checks.merge_support"] == "42.0 %"
+    assert page.shown["n_far_frames"] == "30"
+    assert page.shown["far_share"] == "25.0 %"
+    assert "cluster 0" not in text[: text.index('{"run"')]  # no label that the page does not show
 
 
 def test_the_fast_environment_is_told_with_its_origin(page):
@@ -157,7 +315,7 @@ def test_words_of_others_are_escaped(report):
 
 
 def test_same_result_same_page(result, buffer, report, monkeypatch, tmp_path):
-    """All is written anew but most SVG files: one with an image and one with text stand for them."""
+    """All but most of the SVG files anew: one with an image and one with text stand for them."""
     text = report.read_text(encoding="utf-8")
     on_page = dict(re.findall(r'<figure id="(\w+)">(.*?)</figure>', text, flags=re.DOTALL))
 
@@ -178,16 +336,9 @@ def with_labels(result, change, names=("soap", "soap_lens")):
     for name in names:
         route = result[name]
         ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
-        routes[name] = make_route(name, change(route.labels), route.scores, ratios)
+        route = make_route(name, change(route.labels), route.scores, ratios)
+        routes[name] = replace(route, checks=check_route(route, result.config)[0])
     return replace(result, routes=routes)
-
-
-@pytest.fixture
-def no_files(monkeypatch):
-    """Draw the figures, but spend no time on spheres, on files and on the explorer."""
-    monkeypatch.setattr("strdyn_post.report.plot_snapshot", lambda *_, ax, **__: ax)
-    monkeypatch.setattr("strdyn_post.report.save_figure", lambda *_, **__: "<svg></svg>")
-    monkeypatch.setattr("strdyn_post.report.find_spec", lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +367,11 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
         )
         for name, route in result.routes.items()
     }
-    small = replace(result, routes=routes)
+    checked = {
+        name: replace(route, checks=check_route(route, result.config)[0])
+        for name, route in routes.items()
+    }
+    small = replace(result, routes=checked)
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
     assert page.shown["run.n_frames_analysed"] == "1"
     assert page.shown["routes.soap_lens.n_transitions"] == "0"

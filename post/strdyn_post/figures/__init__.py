@@ -2,6 +2,7 @@
 
 from .alluvial import plot_alluvial
 from .chord import plot_chord
+from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
 from .snapshot import VIEWS, plot_snapshot
@@ -14,7 +15,9 @@ __all__ = [
     "plot_dendrogram",
     "plot_lens_series",
     "plot_pca",
+    "plot_persistence",
     "plot_snapshot",
+    "plot_timescales",
     "plot_transition_matrix",
     "plot_variance",
 ]

@@ -185,7 +185,7 @@ def render_spheres(
     image[hit, :3] = np.clip(colors[atoms] * shade[:, None] + gloss, 0, 1)
     image[hit, 3] = 1
     image[..., :3] *= image[..., 3:]
-    rows = (image[::2] + image[1::2])[::-1]
-    image = (rows[:, ::2] + rows[:, 1::2]) / 4
+    pairs = (image[::2] + image[1::2])[::-1]
+    image = (pairs[:, ::2] + pairs[:, 1::2]) / 4
     image[..., :3] /= np.maximum(image[..., 3:], 1e-6)
     return image, (float(low[0]), float(high[0]), float(low[1]), float(high[1]))

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from strdyn_post.palette import Palette
+from strdyn_post.uncertainty import FEW_EVENTS
 
-from .style import INK, MUTED, TITLES, draw_mark, dress, new_axes, say
+from .style import GRID, INK, MUTED, TITLES, draw_mark, dress, new_axes, say
 
 if TYPE_CHECKING:
     from strdyn_post.results import Route
 
-__all__ = ["FEW_EVENTS", "percent", "plot_dendrogram", "plot_transition_matrix"]
-
-FEW_EVENTS = 10
-"""A probability that rests on fewer observed transitions than this is marked."""
+__all__ = ["percent", "plot_dendrogram", "plot_transition_matrix"]
 
 
 def plot_dendrogram(
@@ -30,7 +28,8 @@ def plot_dendrogram(
         Leaves are its clusters *before* merging, in the colours of the merged ones.
     palette : Palette, optional
     cut : float
-        Correlation distance below which clusters merge.
+        Correlation distance below which clusters merge. The grey band: any cut in it gives the
+        same environments.
     ax : matplotlib Axes, optional
 
     Returns
@@ -71,6 +70,9 @@ def plot_dendrogram(
         height = min(high for (foot, low), (_, high) in legs if foot == x and low == 0)
         ax.plot([x, x], [0, min(height, cut)], color=color, linewidth=2.6)
         draw_mark(ax, x, -0.045 * top, palette.marks[group], color, size=7.5)
+    if route.checks is not None and route.merged is not None:
+        low, high = np.clip(route.checks.merge_cuts, 0.0, top)
+        ax.axhspan(low, high, color=GRID, linewidth=0, alpha=0.55, zorder=0)
     ax.axhline(cut, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate(
         f"cut\n{cut:g}",
@@ -98,9 +100,10 @@ def plot_dendrogram(
 def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: Any = None) -> Any:
     """Draw the probabilities to go from row to column within one lag, with what they rest on.
 
-    Probabilities in percent; below them the number of observed transitions, or, where the route
-    has ``intervals`` (n_clusters, n_clusters, 2), the confidence interval. Cells of fewer than
-    `FEW_EVENTS` transitions are set in grey: they are hardly more than an observation.
+    Probabilities in percent; below them their 95 % interval where the route has checks, and the
+    number of observed transitions. Of what was never seen the largest probability that agrees
+    with that. Cells of fewer than `FEW_EVENTS` transitions are set in italics: they are hardly
+    more than an observation.
 
     Parameters
     ----------
@@ -124,39 +127,42 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
     order = palette.order
     cells = np.ix_(order, order)
     probabilities, counts = np.asarray(shown.transition_matrix)[cells], shown.counts[cells]
-    intervals = getattr(shown, "intervals", None)
-    intervals = None if intervals is None else np.asarray(intervals)[cells]
+    bounds: list[Any] = []
+    if route.checks is not None:
+        bounds = [route.checks.low[cells], route.checks.high[cells]]
     # a root scale: one in a thousand is seen, and 90 % differs from 99 %
     alpha = 0.88 * probabilities**0.4
     image = np.ones((n, n, 4)) * [0.10, 0.30, 0.55, 1.0]
     image[..., 3] = np.where(counts > 0, alpha, 0.0)
     ax.imshow(image, interpolation="nearest", aspect="equal")
-    large, small = (9.5, 7.0) if n <= 6 else (8.0, 5.6) if n <= 9 else (6.5, 0.0)
-    for a, b in np.argwhere(counts > 0):
+    large, small = (9.5, 6.2) if n <= 6 else (8.0, 5.4) if n <= 9 else (6.5, 0.0)
+    for a, b in np.ndindex(n, n):
         few = counts[a, b] < FEW_EVENTS
-        color = "#FFFFFF" if alpha[a, b] > 0.5 else MUTED if few else INK
-        below = f"{counts[a, b]:,}" if intervals is None else _interval(intervals[a, b])
-        style = "italic" if few else "normal"
-        ax.text(
-            b,
-            a - (0.13 if small else 0),
-            percent(probabilities[a, b]),
-            ha="center",
-            va="center",
-            fontsize=large,
-            color=color,
-            fontstyle=style,
-        )
-        if small:
+        interval = [percent(float(bound[a, b])) for bound in bounds]
+        probability, events = percent(float(probabilities[a, b])), f"{counts[a, b]:,}"
+        lines = [(0.0, probability, large)]
+        if not counts[a, b]:
+            # of an environment without any move nothing is known
+            known = small and interval and counts[a].any()
+            lines = [(0.0, f"< {interval[1]}", small)] if known else []
+        elif small and interval:
+            lines = [
+                (-0.24, probability, large),
+                (0.06, "–".join(interval), small),
+                (0.30, events, small),
+            ]
+        elif small:
+            lines = [(-0.13, probability, large), (0.24, events, small)]
+        for down, words, size in lines:
             ax.text(
                 b,
-                a + 0.24,
-                below,
+                a + down,
+                words,
                 ha="center",
                 va="center",
-                fontsize=small,
-                color=color,
-                fontstyle=style,
+                fontsize=size,
+                color="#FFFFFF" if counts[a, b] and alpha[a, b] > 0.5 else MUTED if few else INK,
+                fontstyle="italic" if few and counts[a, b] else "normal",
             )
     for k, label in enumerate(order):
         draw_mark(ax, -0.78, k, palette.marks[label], palette.colors[label])
@@ -179,7 +185,3 @@ def percent(share: float) -> str:
     if value >= 99.95:
         return "100" if value >= 99.9995 else f"{value:.3f}".rstrip("0")
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}" if value >= 1e-3 else "<0.001"
-
-
-def _interval(bounds: Any) -> str:
-    return f"{percent(bounds[0])} – {percent(bounds[1])}"
