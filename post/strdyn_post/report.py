@@ -31,7 +31,7 @@ from .figures.transitions import percent
 from .palette import Palette, make_palettes
 from .results import ROUTES
 from .summary import summarise
-from .trust import CLEAR, MEMORY, SUPPORT, memory
+from .trust import CLEAR, SUPPORT, memory
 from .uncertainty import FEW_EVENTS
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         titles=TITLES,
         path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
-        limits={"few": FEW_EVENTS, "errors": CLEAR, "memory": MEMORY, "support": SUPPORT},
+        limits={"few": FEW_EVENTS, "errors": CLEAR, "support": SUPPORT},
         notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),
@@ -143,7 +143,7 @@ def _panels(
         ),
     )
     cut = config.merge_cut
-    side = max(3.6, 0.66 * max(result[name].final.n_clusters for name in ROUTES) + 1.0)
+    side = max(3.3, 0.6 * max(result[name].final.n_clusters for name in ROUTES) + 0.9)
     for name in ROUTES:
         route, title = result[name], TITLES[name]
         yield (

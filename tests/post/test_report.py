@@ -235,6 +235,7 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
             late=np.array([0.31, 0.2, 0.2, 0.2, 0.2]),
             imbalance=excess,
             stay=chi.checks.predicted_stay + 0.3,
+            exits=np.full(5, 100),
         ),
     )
     soap = replace(
@@ -268,6 +269,37 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
     assert page.shown["n_far_frames"] == "30"
     assert page.shown["far_share"] == "25.0 %"
     assert "cluster 0" not in text[: text.index('{"run"')]  # no label that the page does not show
+
+
+def test_memory_is_said_only_beyond_chance(result):
+    """Expected 0.5, counted 0.7: three standard errors are 0.15 of 99 visits, 0.47 of 9."""
+    route = result["soap_lens"]
+    shape = route.checks.stay.shape
+    for n_visits, forgets in ((99, False), (9, True)):
+        checks = replace(
+            route.checks,
+            stay=np.full(shape, 0.7),
+            predicted_stay=np.full(shape, 0.5),
+            exits=np.full(5, n_visits),
+        )
+        routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
+        found = summarise(replace(result, routes=routes), make_buffer(result))["routes"]
+        assert found["soap_lens"]["checks"]["forgets"] == forgets
+        assert found["soap_lens"]["checks"]["memory"] == pytest.approx(0.2)
+
+
+def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
+    route = result["soap_lens"]
+    checks = replace(
+        route.checks,
+        early=np.array([0.20, 0.20, 0.20, 0.20, 0.20]),
+        late=np.array([0.21, 0.25, 0.25, 0.17, 0.20]),
+        drift=np.array([9.0, 2.9, 3.1, -3.1, 0.0]),
+    )
+    routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
+    rows = summarise(replace(result, routes=routes), make_buffer(result))["routes"]["soap_lens"]
+    marks = {row["mark"] for row in rows["checks"]["rows"] if row["drifts"]}
+    assert marks == {"1", "F"}  # labels 2 and 3
 
 
 def test_the_fast_environment_is_told_with_its_origin(page):

@@ -138,7 +138,7 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
     large, small = (9.5, 6.2) if n <= 6 else (8.0, 5.4) if n <= 9 else (6.5, 0.0)
     for a, b in np.ndindex(n, n):
         few = counts[a, b] < FEW_EVENTS
-        interval = [percent(float(bound[a, b])) for bound in bounds]
+        interval = [_bound(float(bound[a, b])) for bound in bounds]
         probability, events = percent(float(probabilities[a, b])), f"{counts[a, b]:,}"
         lines = [(0.0, probability, large)]
         if not counts[a, b]:
@@ -185,3 +185,8 @@ def percent(share: float) -> str:
     if value >= 99.95:
         return "100" if value >= 99.9995 else f"{value:.3f}".rstrip("0")
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}" if value >= 1e-3 else "<0.001"
+
+
+def _bound(share: float) -> str:
+    """Return an end of an interval as percent: small ones to one digit, so that it fits a cell."""
+    return f"{100 * share:.1g}" if 1e-5 <= share < 1e-4 else percent(share)
