@@ -83,7 +83,9 @@ def plain(buffer, config):
     chi = np.concatenate([soap, delta[..., None]], axis=2).reshape(-1, soap.shape[2] + 1)
     found = {}
     for name, rows in (("soap", chi[:, :-1]), ("soap_lens", chi)):
-        scores = PCA(config.variance, svd_solver="full").fit_transform(rows).astype(np.float32)
+        scores = PCA(config.variance, svd_solver="full").fit_transform(rows)
+        # hdbscan's membership vectors are wrong for the Fortran order that PCA returns
+        scores = np.ascontiguousarray(scores, dtype=np.float32)
         start = time.perf_counter()
         fitted = hdbscan.HDBSCAN(
             min_cluster_size=config.min_cluster_size,

@@ -245,6 +245,10 @@ class Buffer:
         self._tails.clear()
         self._recent.clear()
 
+    def __reduce__(self) -> tuple[Callable[[Path], Buffer], tuple[Path]]:
+        # another process opens the files anew
+        return open_buffer, (self.path,)
+
     def __enter__(self) -> Buffer:
         return self
 

@@ -77,7 +77,7 @@ def test_dask_gives_the_same_numbers(source, tmp_path):
 
     write(source, tmp_path, range(80), append=False)
     buf = open_buffer(tmp_path / "run.sdl")
-    alone = analyse(buf, SETTINGS)
+    alone = analyse(buf, SETTINGS)  # leaves files open, which cannot travel
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
