@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .results import Route
 
-__all__ = ["Checks", "check_route"]
+__all__ = ["Checks", "check_route", "check_warnings"]
 
 Float = NDArray[np.float64]
 
@@ -116,10 +116,19 @@ def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]
         merge_cuts=np.array(cuts),
         merge_support=np.array([support]),
     )
-    return checks, _warnings(checks, scan.worst)
+    return checks, check_warnings(checks, scan.worst)
 
 
-def _warnings(checks: Checks, worst: float) -> list[str]:
+def check_warnings(checks: Checks, worst: float) -> list[str]:
+    """Say in words what the checks found wanting.
+
+    Parameters
+    ----------
+    checks : Checks
+        Of one route.
+    worst : float
+        Largest difference of counted and predicted persistence.
+    """
     found = []
     if checks.few_events.any():
         pairs = [f"{a} → {b}" for a, b in np.argwhere(checks.few_events)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import _warnings as check_warnings
+from .checks import check_warnings
 from .explorer import explorer_data, explorer_payload
 from .figures import (
     plot_alluvial,
