@@ -55,7 +55,8 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> Non
     seconds = time.perf_counter() - start
     print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; the recorder had of that:")
     log = (folder / LOG).read_text()
-    print(log[log.rindex("section ") :].strip())
+    table = log[log.rindex("section ") :]
+    print(table[: table.index("\n", table.index("together"))])
     settings = AnalysisConfig.from_toml(example_folder() / "analysis.toml")
     start = time.perf_counter()
     analyse_into(open_buffer(buffer), settings, folder, progress=progress, tell=tell)
