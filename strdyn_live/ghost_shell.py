@@ -52,7 +52,7 @@ def check_ghost_shell(
     # in, and one of ours go out, by as much.
     if skin is None and farthest >= reach + 3.0 * strayed:
         return
-    needed = reach + (strayed if skin is None else 0.5 * skin)
+    needed = reach + max(strayed, 0.5 * (skin or 0.0))
     owned = ranks.all_rows(frame.positions[: frame.n_owned])
     with ranks.together():
         complete = _complete_to(frame, distance, owned, needed)

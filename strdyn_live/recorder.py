@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import sys
 import traceback
 from pathlib import Path
@@ -178,8 +177,10 @@ class Recorder:
                 abort(self._ranks)
             self._error = error
         if self._error is not None:
-            with contextlib.suppress(OSError, ValueError):  # its own failure would hide the first
+            try:
                 self.close()
+            except (OSError, ValueError) as error:  # to raise it would hide the first
+                print(f"strdyn-live: not sealed: {error}", file=sys.stderr, flush=True)
 
     def _record(self) -> None:
         """Describe the current step and commit it: the whole in-situ flow (collective)."""

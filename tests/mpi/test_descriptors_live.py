@@ -34,6 +34,7 @@ def periodic_soap(
         cell=snapshot.cell,
         pbc=snapshot.periodic,
     )
+    atoms.wrap()  # DScribe misses images of atoms outside the cell
     soap = SOAP(
         species=config.species,
         r_cut=config.r_cut,
