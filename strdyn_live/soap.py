@@ -50,6 +50,9 @@ class Soap:
         Every atom closer than this enters the spectrum [length]: r_cut + sigma √(−2 ln 10⁻³).
     n_features : int
         Length of a compact spectrum (324 for one species and n_max = l_max = 8).
+    isometry : (n_features,) float64 ndarray
+        Factor of every component over that of DScribe: √2 for n < n' of same-species blocks, 1
+        else.
     """
 
     def __init__(
@@ -70,8 +73,8 @@ class Soap:
         if backend not in ("native", "dscribe"):
             raise ValueError(f"backend = {backend!r}: expected native or dscribe.")
         self.reach = self.r_cut + self.sigma * math.sqrt(-2.0 * math.log(_DENSITY_THRESHOLD))
-        self._isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
-        self.n_features = len(self._isometry)
+        self.isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
+        self.n_features = len(self.isometry)
 
     def compute(
         self, positions: ArrayLike, species: ArrayLike, centers: ArrayLike, *, threads: int = 1
@@ -112,7 +115,7 @@ class Soap:
         spectra = self._dscribe.create(
             Atoms(symbols=symbols, positions=positions), centers=[int(row) for row in centers]
         )
-        return np.asarray(spectra, dtype=np.float64).reshape(len(centers), -1) * self._isometry
+        return np.asarray(spectra, dtype=np.float64).reshape(len(centers), -1) * self.isometry
 
     def describe(
         self, frame: LocalFrame, species: NDArray[np.int32], lens_r_cut: float, *, threads: int = 1
@@ -167,7 +170,7 @@ class Soap:
             Same dtype; its inner products equal those of the compact form.
         """
         compact = np.asarray(compact)
-        plain: NDArray[np.floating[Any]] = compact / self._isometry.astype(compact.dtype)
+        plain: NDArray[np.floating[Any]] = compact / self.isometry.astype(compact.dtype)
         return plain[..., self._filled]
 
     @cached_property

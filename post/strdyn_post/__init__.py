@@ -6,14 +6,16 @@ if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .pipeline import analyse
     from .results import AnalysisResult, load_results
+    from .soapify_reader import read_soapify
 
-__all__ = ["AnalysisConfig", "AnalysisResult", "analyse", "load_results"]
+__all__ = ["AnalysisConfig", "AnalysisResult", "analyse", "load_results", "read_soapify"]
 
 _HOME = {
     "AnalysisConfig": "config",
     "AnalysisResult": "results",
     "analyse": "pipeline",
     "load_results": "results",
+    "read_soapify": "soapify_reader",
 }
 
 

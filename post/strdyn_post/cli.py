@@ -137,9 +137,10 @@ def analyse(
         str | None, typer.Option(help="Address of a Dask scheduler that shares the work.")
     ] = None,
 ) -> None:
-    """Analyse a buffer, of a finished run or of one that goes on; write results and report."""
-    from strdyn_live import open_buffer
+    """Analyse a buffer, of a finished run or of one that goes on; write results and report.
 
+    A file with trajectory and spectra of cpctools (HDF5) may stand in for the buffer.
+    """
     from . import AnalysisConfig, load_results
     from .watch import analyse_into, watch_into
 
@@ -148,7 +149,7 @@ def analyse(
     folder = output or buffer.with_name(buffer.stem + "-analysis")
     work = partial(
         watch_into if watch else analyse_into,
-        open_buffer(buffer),
+        _open(buffer),
         settings,
         folder,
         model=fitted,
@@ -165,13 +166,11 @@ def analyse(
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")]) -> None:
     """Draw figures and report again from saved results."""
-    from strdyn_live import open_buffer
-
     from . import load_results
     from .report import write_report
 
     result = load_results(folder)
-    print(write_report(result, open_buffer(result.provenance["buffer"]), folder))
+    print(write_report(result, _open(result.provenance["buffer"]), folder))
 
 
 @app.command()
@@ -181,13 +180,11 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
 ) -> None:
     """Write labels or spectra for other programs."""
-    from strdyn_live import open_buffer
-
     from . import load_results
     from .export import export as write
 
     result = load_results(folder)
-    write(result, open_buffer(result.provenance["buffer"]), to, output)
+    write(result, _open(result.provenance["buffer"]), to, output)
     print(output)
 
 
@@ -208,6 +205,15 @@ def shellenv() -> None:
             "that of your own LAMMPS; make an environment without it for embedded use.",
             file=sys.stderr,
         )
+
+
+def _open(path: str | Path) -> Any:
+    """Open a buffer, or a file of cpctools."""
+    from strdyn_live import open_buffer
+
+    from .soapify_reader import is_soapify, read_soapify
+
+    return read_soapify(path) if is_soapify(path) else open_buffer(path)
 
 
 def _tell(result: Any, page: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from strdyn_live.soap import Soap
 
 if TYPE_CHECKING:
     from strdyn_live.buffer import Buffer
@@ -40,7 +44,7 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
     config, path = buffer.config, Path(path)
     name = name or Path(config.file).stem
     n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
-    blocks, isometry = _species_blocks(config.species, config.n_max, config.l_max)
+    soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
     rows_per_chunk = min(100, max(n_frames, 1))
     with h5py.File(path, "w") as file:
         group = file.create_group(f"Trajectories/{name}")
@@ -52,8 +56,8 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
         box = group.create_dataset("Box", (n_frames, 6), chunks=(rows_per_chunk, 6), **compressed)
         spectra = file.create_dataset(
             f"SOAP/{name}",
-            (n_frames, n_atoms, len(isometry)),
-            chunks=(rows_per_chunk, n_atoms, len(isometry)),
+            (n_frames, n_atoms, soap.n_features),
+            chunks=(rows_per_chunk, n_atoms, soap.n_features),
             **compressed,
         )
         for start in range(0, n_frames, rows_per_chunk):  # whole chunks: each is compressed once
@@ -61,7 +65,7 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
             rows = slice(frames.start, frames.stop)
             positions[rows] = [buffer.positions(k) for k in frames]
             box[rows] = [lengths_and_angles(buffer.box(k)[0]) for k in frames]
-            spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / isometry
+            spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / soap.isometry
         spectra.attrs.update(
             SOAPengine="dscribe",
             l_max=config.l_max,
@@ -69,7 +73,7 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
             r_cut=config.r_cut,
             sigma=config.sigma,
             species=list(config.species),
-            **{f"species_location_{pair}": span for pair, span in blocks.items()},
+            **_species_locations(soap),
         )
     return path
 
@@ -87,20 +91,14 @@ def lengths_and_angles(cell: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([lengths, np.degrees(np.arccos(np.clip([b @ c, a @ c, a @ b], -1, 1)))])
 
 
-def _species_blocks(
-    species: tuple[str, ...], n_max: int, l_max: int
-) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.float64]]:
-    """Return where every ordered pair of species lies, and the factor of every component."""
-    n, m = np.triu_indices(n_max)
-    same = np.tile(np.where(n < m, np.sqrt(2.0), 1.0), l_max + 1)
-    cross = np.ones(n_max**2 * (l_max + 1))
-    blocks: dict[str, NDArray[np.int64]] = {}
-    factors: list[NDArray[np.float64]] = []
+def _species_locations(soap: Soap) -> dict[str, list[int]]:
+    """Return the attributes that say where every ordered pair of species begins and ends."""
+    locations: dict[str, list[int]] = {}
     start = 0
-    for i, first in enumerate(species):
-        for second in species[i:]:
-            factors.append(same if first == second else cross)
-            span = np.array([start, start + len(factors[-1])])
-            blocks[f"{first}-{second}"] = blocks[f"{second}-{first}"] = span
-            start += len(factors[-1])
-    return blocks, np.concatenate(factors)
+    for first, second in itertools.combinations_with_replacement(soap.species, 2):
+        n_pairs = math.comb(soap.n_max + 1, 2) if first == second else soap.n_max**2
+        span = [start, start + n_pairs * (soap.l_max + 1)]
+        for pair in (f"{first}-{second}", f"{second}-{first}"):
+            locations[f"species_location_{pair}"] = span
+        start = span[1]
+    return locations
