@@ -1,4 +1,7 @@
-"""The checks that every analysis makes of itself, kept with its results."""
+"""The checks that every analysis makes of itself, and what counts as a finding.
+
+Warnings, page and figures take every judgement of the kinetics from here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .uncertainty import (
+    FEW_EVENTS,
     flux_imbalance,
     lag_scan,
     merge_support,
@@ -22,7 +26,16 @@ if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .results import Route
 
-__all__ = ["Checks", "check_route", "check_warnings"]
+__all__ = ["CHANGE", "CLEAR", "MEMORY", "SUPPORT", "Checks", "check_route", "check_warnings"]
+
+CLEAR = 3.0
+"""A difference of more standard errors than this is called one."""
+CHANGE = 0.1
+"""A share drifts if it also changes by more than this part of itself."""
+MEMORY = 0.1
+"""Moves have a memory if probabilities differ by more than this, and beyond chance."""
+SUPPORT = 0.8
+"""A merge is firm if this share of the resampled counts makes it."""
 
 Float = NDArray[np.float64]
 
@@ -36,7 +49,7 @@ class Checks:
     low, high : (n_clusters, n_clusters) float64 ndarray
         95 % confidence intervals of the transition probabilities.
     few_events : (n_clusters, n_clusters) bool ndarray
-        Moves seen fewer than 10 times.
+        Moves seen, but fewer than `FEW_EVENTS` times: their probabilities are rough.
     lags : (n_lags,) int64 ndarray
         Lags of the next three [frames].
     timescales : (n_lags, n_clusters - 1) float64 ndarray
@@ -72,6 +85,41 @@ class Checks:
     drift: Float
     merge_cuts: Float
     merge_support: Float
+
+    @property
+    def memory(self) -> float:
+        """Largest difference of a probability to stay from that without memory."""
+        return float(np.abs(self.stay - self.predicted_stay).max(initial=0.0))
+
+    @property
+    def remembers(self) -> NDArray[np.bool_]:
+        """Where whether atoms stay depends on where they came from, (n_lags, n_clusters)."""
+        expected = self.predicted_stay
+        # each visit says once how long atoms stay, however many frames it takes
+        chance = np.sqrt(expected * (1.0 - expected) / (self.exits + 1))
+        return np.abs(self.stay - expected) > np.maximum(MEMORY, CLEAR * chance)
+
+    @property
+    def returns(self) -> bool:
+        """Whether all memory is that of atoms which come back."""
+        return bool((self.stay > self.predicted_stay)[self.remembers].all())
+
+    @property
+    def drifts(self) -> NDArray[np.bool_]:
+        """Clusters whose share changes from the early to the late half, (n_clusters,)."""
+        change = np.abs(self.late - self.early)
+        much = change > CHANGE * np.maximum(self.late, self.early)
+        return much & (np.abs(self.drift) > CLEAR)
+
+    @property
+    def unbalanced(self) -> NDArray[np.bool_]:
+        """Pairs a, b with more moves from a to b than back, (n_clusters, n_clusters)."""
+        return self.imbalance > CLEAR
+
+    @property
+    def firm_merge(self) -> bool:
+        """Whether resampled counts merge the same clusters."""
+        return bool(self.merge_support[0] >= SUPPORT)
 
 
 def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]]:
@@ -116,39 +164,40 @@ def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]
         merge_cuts=np.array(cuts),
         merge_support=np.array([support]),
     )
-    return checks, check_warnings(checks, scan.worst)
+    return checks, check_warnings(checks)
 
 
-def check_warnings(checks: Checks, worst: float) -> list[str]:
-    """Say in words what the checks found wanting.
-
-    Parameters
-    ----------
-    checks : Checks
-        Of one route.
-    worst : float
-        Largest difference of counted and predicted persistence.
-    """
+def check_warnings(checks: Checks) -> list[str]:
+    """Say in words what the checks of a route found wanting."""
     found = []
     if checks.few_events.any():
-        pairs = [f"{a} → {b}" for a, b in np.argwhere(checks.few_events)]
-        named = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
-        found.append(f"fewer than 10 events for {named}: take these probabilities as rough.")
-    if worst > 0.1:
+        found.append(
+            f"fewer than {FEW_EVENTS} events for {_named(checks.few_events)}: take these "
+            "probabilities as rough."
+        )
+    if checks.remembers.any():
         found.append(
             f"the exchange is not Markovian at this lag: counted and predicted persistence differ "
-            f"by up to {worst:.2f}. A longer lag or frames further apart may help."
+            f"by up to {checks.memory:.2f}. A longer lag or frames further apart may help."
         )
-    change = np.abs(checks.late - checks.early) / np.maximum(checks.late, checks.early).clip(1e-300)
-    drifting = np.flatnonzero((np.abs(checks.drift) > 4.0) & (change > 0.1))
-    for k in drifting[:3]:
+    for k in np.flatnonzero(checks.drifts)[:3]:
         found.append(
             f"cluster {k} drifts: {checks.early[k]:.1%} of the early half, {checks.late[k]:.1%} of "
             "the late half. The run is not stationary."
         )
-    if checks.merge_support[0] < 0.8:
+    if checks.unbalanced.any():
+        found.append(
+            f"more moves than back for {_named(checks.unbalanced)}, beyond chance: the system is "
+            "not in equilibrium."
+        )
+    if not checks.firm_merge:
         found.append(
             f"the merge is not firm: {checks.merge_support[0]:.0%} of resampled counts merge the "
             "same clusters."
         )
     return found
+
+
+def _named(moves: NDArray[np.bool_]) -> str:
+    pairs = [f"{a} → {b}" for a, b in np.argwhere(moves)]
+    return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")

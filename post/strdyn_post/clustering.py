@@ -1,103 +1,21 @@
-"""Environments: rows of scores to clusters, and the models that label rows never seen."""
+"""Environments: rows of scores to clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .config import AnalysisConfig
 from .hdbscan_tree import find_clusters
+from .models import Bands, Centers, Labels, Mixture, Model, NearestRow, Scores
 
-__all__ = [
-    "Bands",
-    "Centers",
-    "Clustering",
-    "Mixture",
-    "Model",
-    "NearestRow",
-    "cluster_environments",
-    "cluster_lens",
-    "sample_rows",
-]
+__all__ = ["AGREEMENT", "Clustering", "cluster_environments", "cluster_lens", "sample_rows"]
 
-Scores = NDArray[np.floating[Any]]
-Labels = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class NearestRow:
-    """Gives a row the label of the nearest fitted row: the model of HDBSCAN*.
-
-    Fitted rows keep their labels.
-    """
-
-    rows: NDArray[np.float32]
-    labels: Labels
-    kind = "nearest_row"
-
-    def predict(self, scores: Scores) -> Labels:
-        """Return the labels of (n_rows, n_components) scores."""
-        from scipy.spatial import cKDTree
-
-        nearest = cKDTree(self.rows).query(scores, workers=-1)[1]
-        return np.asarray(self.labels[nearest])
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """A mixture of Gaussians: the most probable component."""
-
-    means: NDArray[np.float64]
-    covariances: NDArray[np.float64]
-    shares: NDArray[np.float64]
-    kind = "mixture"
-
-    def predict(self, scores: Scores) -> Labels:
-        """Return the labels of (n_rows, n_components) scores."""
-        best = np.full(len(scores), -np.inf)
-        labels = np.zeros(len(scores), dtype=np.int32)
-        for k, (mean, covariance, share) in enumerate(
-            zip(self.means, self.covariances, self.shares, strict=True)
-        ):
-            root = np.linalg.cholesky(covariance)
-            whitened = np.linalg.solve(root, (scores - mean).T)
-            log = np.log(share) - np.log(np.diag(root)).sum() - 0.5 * (whitened**2).sum(axis=0)
-            labels[log > best] = k
-            best = np.maximum(best, log)
-        return labels
-
-
-@dataclass(frozen=True)
-class Centers:
-    """The nearest of some centers: the model of KMeans."""
-
-    centers: NDArray[np.float64]
-    kind = "centers"
-
-    def predict(self, scores: Scores) -> Labels:
-        """Return the labels of (n_rows, n_components) scores."""
-        from scipy.spatial import cKDTree
-
-        return np.asarray(cKDTree(self.centers).query(scores)[1], dtype=np.int32)
-
-
-@dataclass(frozen=True)
-class Bands:
-    """Intervals of δ between increasing thresholds: the model of LENS alone."""
-
-    thresholds: NDArray[np.float64]
-    kind = "bands"
-
-    def predict(self, scores: Scores) -> Labels:
-        """Return the labels of (n_rows, 1) values: 0 below the first threshold."""
-        return np.digitize(scores[:, 0], self.thresholds).astype(np.int32)
-
-
-Model = NearestRow | Mixture | Centers | Bands
+AGREEMENT = 0.9
+"""Labels depend on chance if their `Clustering.agreement` is smaller."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +38,10 @@ class Clustering:
         Share of the rows in a cluster whose most probable cluster is another one: what ``soft =
         "all"`` changes.
     agreement : float, optional
-        Adjusted Rand index, on rows in neither of two samples, between the labels learnt from the
-        one and from the other; None if all rows were clustered.
+        How little the labels depend on what was drawn: the smallest adjusted Rand index with the
+        labels of two other seeds, on the rows that were fitted; for HDBSCAN* above `max_fit_rows`,
+        with the labels learnt from a second sample, on rows in neither. None where nothing is
+        drawn.
     warnings : list of str
         What the reader of a result must know.
     """
@@ -151,22 +71,9 @@ def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
     """
     if config.method == "hdbscan":
         return _cluster_by_density(scores, config)
-    sample = _uniform_rows(len(scores), config)
-    n_clusters, warnings = _possible(scores[sample], config.n_clusters)
-    model: Model
-    if config.method == "gmm":
-        from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
-            fitted = GaussianMixture(n_clusters, random_state=config.seed, reg_covar=1e-9).fit(
-                scores[sample].astype(np.float64)
-            )
-        order = fitted.means_[:, 0].argsort(kind="stable")
-        model = Mixture(fitted.means_[order], fitted.covariances_[order], fitted.weights_[order])
-    else:
-        model = Centers(_k_means(scores[sample], n_clusters, config.seed))
-    return _labelled(scores, model, n_clusters, warnings)
+    fit = _fit_mixture if config.method == "gmm" else _fit_centers
+    remedy = 'fewer n_clusters, or method = "hdbscan"'
+    return _cluster_by_model(scores, fit, config.n_clusters, remedy, config)
 
 
 def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
@@ -185,20 +92,18 @@ def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
         Its model holds the thresholds: of two neighboring means, the middle.
     """
     values = np.asarray(delta, dtype=np.float64).reshape(-1, 1)
-    warnings: list[str] = []
     if config.lens_thresholds is not None:
-        thresholds = np.array(config.lens_thresholds)
-    else:
-        sample = values[_uniform_rows(len(values), config)]
-        n_clusters, warnings = _possible(sample, config.lens_clusters)
-        if n_clusters < config.lens_clusters and n_clusters == 1:
-            warnings = [
-                f"LENS is constant (δ = {values[0, 0]:g} everywhere): no atom changes its "
-                "neighbors more than another. Write frames further apart, or check lens_r_cut."
-            ]
-        means = _k_means(sample, n_clusters, config.seed)[:, 0]
-        thresholds = (means[1:] + means[:-1]) / 2
-    return _labelled(values, Bands(thresholds), len(thresholds) + 1, warnings)
+        bands = Bands(np.array(config.lens_thresholds))
+        return Clustering(bands.predict(values), len(bands.thresholds) + 1, bands)
+    remedy = "fewer lens_clusters, or fixed lens_thresholds"
+    found = _cluster_by_model(values, _fit_bands, config.lens_clusters, remedy, config)
+    if found.n_clusters == 1 < config.lens_clusters:
+        constant = (
+            f"LENS is constant (δ = {values[0, 0]:g} everywhere): no atom changes its "
+            "neighbors more than another. Write frames further apart, or check lens_r_cut."
+        )
+        return replace(found, warnings=[constant])
+    return found
 
 
 def sample_rows(scores: Scores, n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -275,6 +180,10 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     if len(sample) < len(scores):
         agreement = _held_out_agreement(scores, sample, model, config, rng)
         labels = model.predict(scores)
+    warnings = _density_warnings(n_clusters, noise_share, len(scores), config)
+    warnings += _chance_warnings(
+        agreement, "sample of rows that is clustered", "a larger max_fit_rows"
+    )
     return Clustering(
         labels=labels,
         n_clusters=n_clusters,
@@ -282,7 +191,7 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
         noise_share=noise_share,
         soft_share=soft_share,
         agreement=agreement,
-        warnings=_density_warnings(n_clusters, noise_share, len(scores), config),
+        warnings=warnings,
     )
 
 
@@ -345,17 +254,46 @@ def _density_warnings(
     return []
 
 
-def _labelled(scores: Scores, model: Model, n_clusters: int, warnings: Sequence[str]) -> Clustering:
+def _cluster_by_model(
+    scores: Scores,
+    fit: Callable[[Scores, int, int], Model],
+    n_wanted: int,
+    remedy: str,
+    config: AnalysisConfig,
+) -> Clustering:
+    """Label all rows by a fit to some; two fits with other seeds tell how far it is chance."""
+    from sklearn.metrics import adjusted_rand_score
+
+    seeds = [config.seed + k for k in range(3)]
+    samples = [_uniform_sample(scores, config.max_fit_rows, seed) for seed in seeds]
+    n_clusters, warnings = _possible(samples[0], n_wanted)
+    models = [fit(rows, n_clusters, seed) for rows, seed in zip(samples, seeds, strict=True)]
+    first, *others = (model.predict(samples[0]) for model in models)
+    agreement = min(float(adjusted_rand_score(first, other)) for other in others)
     chunks = range(0, len(scores), 1_000_000)
-    labels = np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
-    return Clustering(labels, n_clusters, model, warnings=list(warnings))
+    return Clustering(
+        labels=np.concatenate([models[0].predict(scores[k : k + 1_000_000]) for k in chunks]),
+        n_clusters=n_clusters,
+        model=models[0],
+        agreement=agreement,
+        warnings=[*warnings, *_chance_warnings(agreement, "seed", remedy)],
+    )
 
 
-def _uniform_rows(n_rows: int, config: AnalysisConfig) -> NDArray[np.intp]:
-    if n_rows <= config.max_fit_rows:
-        return np.arange(n_rows)
-    rng = np.random.default_rng(config.seed)
-    return np.sort(rng.choice(n_rows, config.max_fit_rows, replace=False))
+def _chance_warnings(agreement: float | None, drawn: str, remedy: str) -> list[str]:
+    if agreement is None or agreement >= AGREEMENT:
+        return []
+    return [
+        f"labels depend on the {drawn}: with another they agree to an adjusted Rand index of "
+        f"{agreement:.3f} only. Try {remedy}."
+    ]
+
+
+def _uniform_sample(scores: Scores, n_most: int, seed: int) -> Scores:
+    if len(scores) <= n_most:
+        return scores
+    rows = np.random.default_rng(seed).choice(len(scores), n_most, replace=False)
+    return scores[np.sort(rows)]
 
 
 def _possible(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
@@ -371,12 +309,30 @@ def _possible(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
     ]
 
 
-def _k_means(rows: Scores, n_clusters: int, seed: int) -> NDArray[np.float64]:
+def _fit_mixture(rows: Scores, n_clusters: int, seed: int) -> Mixture:
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
+        fitted = GaussianMixture(n_clusters, random_state=seed, reg_covar=1e-9).fit(
+            rows.astype(np.float64)
+        )
+    order = fitted.means_[:, 0].argsort(kind="stable")
+    return Mixture(fitted.means_[order], fitted.covariances_[order], fitted.weights_[order])
+
+
+def _fit_centers(rows: Scores, n_clusters: int, seed: int) -> Centers:
     """Return the centers of KMeans by increasing first coordinate."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
         fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(rows.astype(np.float64))
-    centers = fitted.cluster_centers_
-    return np.asarray(centers[centers[:, 0].argsort(kind="stable")])
+    centers = np.asarray(fitted.cluster_centers_)
+    return Centers(centers[centers[:, 0].argsort(kind="stable")])
+
+
+def _fit_bands(rows: Scores, n_clusters: int, seed: int) -> Bands:
+    """Return the thresholds half way between the means of KMeans."""
+    means = _fit_centers(rows, n_clusters, seed).centers[:, 0]
+    return Bands((means[1:] + means[:-1]) / 2)

@@ -53,6 +53,8 @@ class AnalysisConfig:
         Drop half a window at both ends of every gapless stretch, where the filter extrapolates.
     lens_weight : float
         Factor of δ in χ; 1 is the paper's.
+    scan_weights : sequence of float
+        Also repeat SOAP&LENS at these weights of δ; each costs one more clustering.
     variance : float
         PCA keeps the fewest components that reach this share of the variance.
     n_components : int, optional
@@ -92,6 +94,7 @@ class AnalysisConfig:
     smoothing_order: int = 2
     trim: str = "half_window"
     lens_weight: float = 1.0
+    scan_weights: tuple[float, ...] = ()
     variance: float = 0.995
     n_components: int | None = None
     method: str = "hdbscan"
@@ -129,6 +132,11 @@ class AnalysisConfig:
             )
         if self.lens_weight < 0.0:
             raise ConfigError(f"lens_weight = {self.lens_weight:g}: expected 0 or more.")
+        _set(self, "scan_weights", _reals("scan_weights", self.scan_weights))
+        if any(weight < 0.0 for weight in self.scan_weights):
+            raise ConfigError(
+                f"scan_weights = {list(self.scan_weights)}: expected 0 or more for each."
+            )
         if self.merge_cut is not None:
             _set(self, "merge_cut", _real("merge_cut", self.merge_cut))
         if self.smoothing_window > 1 and self.smoothing_order >= self.smoothing_window:
@@ -137,14 +145,11 @@ class AnalysisConfig:
                 f"found {self.smoothing_window}."
             )
         if self.lens_thresholds is not None:
-            found: Any = self.lens_thresholds
-            values = (
-                found if isinstance(found, Sequence) and not isinstance(found, str) else [found]
-            )
-            bounds = tuple(_real("lens_thresholds", value) for value in values)
+            bounds = _reals("lens_thresholds", self.lens_thresholds)
             if not bounds or any(b <= a for a, b in pairwise(bounds)):
                 raise ConfigError(
-                    f"lens_thresholds = {found!r}: expected increasing values of δ ([0.1, 0.3])."
+                    f"lens_thresholds = {list(bounds)}: expected increasing values of δ "
+                    "([0.1, 0.3])."
                 )
             _set(self, "lens_thresholds", bounds)
 
@@ -171,10 +176,10 @@ class AnalysisConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON types; `from_mapping` reads them back."""
-        settings = asdict(self)
-        if self.lens_thresholds is not None:
-            settings["lens_thresholds"] = list(self.lens_thresholds)
-        return settings
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
 
     def to_toml(self) -> str:
         """Return the text of an ``analysis.toml`` with every setting."""
@@ -200,6 +205,12 @@ def _real(name: str, value: Any) -> float:
     if isinstance(value, bool) or not math.isfinite(number):
         raise ConfigError(f"{name} = {value!r} is not a finite number.")
     return number
+
+
+def _reals(name: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        values = [values]
+    return tuple(_real(name, value) for value in values)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

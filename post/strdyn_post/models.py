@@ -1,9 +1,9 @@
-"""Models that last: labels for new frames, and clusters that keep their identity."""
+"""Models that last: labels for rows never seen, and clusters that keep their identity."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,97 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .results import AnalysisResult, Route
 
-__all__ = ["far_rows", "fit_limits", "keep_identities", "match_labels"]
+__all__ = [
+    "Bands",
+    "Centers",
+    "Labels",
+    "Mixture",
+    "Model",
+    "NearestRow",
+    "Scores",
+    "far_rows",
+    "fit_limits",
+    "keep_identities",
+    "match_labels",
+]
+
+Scores = NDArray[np.floating[Any]]
+Labels = NDArray[np.int32]
 
 _QUANTILE = 0.999
 _LIMIT_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class NearestRow:
+    """Gives a row the label of the nearest fitted row: the model of HDBSCAN*.
+
+    Fitted rows keep their labels.
+    """
+
+    rows: NDArray[np.float32]
+    labels: Labels
+    kind = "nearest_row"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        from scipy.spatial import cKDTree
+
+        nearest = cKDTree(self.rows).query(scores, workers=-1)[1]
+        return np.asarray(self.labels[nearest])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of Gaussians: the most probable component."""
+
+    means: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    kind = "mixture"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        best = np.full(len(scores), -np.inf)
+        labels = np.zeros(len(scores), dtype=np.int32)
+        for k, (mean, covariance, share) in enumerate(
+            zip(self.means, self.covariances, self.shares, strict=True)
+        ):
+            root = np.linalg.cholesky(covariance)
+            whitened = np.linalg.solve(root, (scores - mean).T)
+            log = np.log(share) - np.log(np.diag(root)).sum() - 0.5 * (whitened**2).sum(axis=0)
+            labels[log > best] = k
+            best = np.maximum(best, log)
+        return labels
+
+
+@dataclass(frozen=True)
+class Centers:
+    """The nearest of some centers: the model of KMeans."""
+
+    centers: NDArray[np.float64]
+    kind = "centers"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        from scipy.spatial import cKDTree
+
+        return np.asarray(cKDTree(self.centers).query(scores)[1], dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Intervals of δ between increasing thresholds: the model of LENS alone."""
+
+    thresholds: NDArray[np.float64]
+    kind = "bands"
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, 1) values: 0 below the first threshold."""
+        return np.digitize(scores[:, 0], self.thresholds).astype(np.int32)
+
+
+Model = NearestRow | Mixture | Centers | Bands
 
 
 def match_labels(

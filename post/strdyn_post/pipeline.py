@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import strdyn_live
 
@@ -22,9 +21,10 @@ from .dataset import Dataset
 from .flicker import flicker_share
 from .lens_series import lens_series
 from .progress import Clock, Progress
-from .reduction import Moments, Pca
-from .results import ROUTES, AnalysisResult
+from .reduction import Moments, Pca, project
+from .results import ROUTES, AnalysisResult, WeightPoint
 from .routes import far_warnings, fit_route, label_route
+from .scans import weight_scan
 from .series import AnalysisError, find_stretches
 from .smoothing import smooth
 
@@ -86,11 +86,12 @@ def analyse(
         if model is None:
             origin = data.read(slice(0, 1)).mean(axis=0)
             parts = data.map(partial(Moments.of, origin=origin), map_chunks)
-            pcas = _fit_pcas(Moments.sum(clock.watch(parts)), config)
+            moments = Moments.sum(clock.watch(parts))
+            pcas = _fit_pcas(moments, config)
         else:
             pcas = _pcas_of(model, buffer)
     with clock("scores", n_chunks):
-        chunks = list(clock.watch(data.map(partial(_project, pcas), map_chunks)))
+        chunks = list(clock.watch(data.map(partial(project, pcas), map_chunks)))
         scores, residuals = (
             {name: np.concatenate([chunk[name][k] for chunk in chunks]) for name in pcas}
             for k in (0, 1)
@@ -113,10 +114,15 @@ def analyse(
             checks, texts = check_route(route, config)
             routes[name] = replace(route, checks=checks)
             warnings += [f"{name}: {text}" for text in texts]
+    scan: tuple[WeightPoint, ...] = ()
+    if config.scan_weights and model is None:
+        with clock("weights of LENS"):
+            scan = weight_scan(data, moments, routes, config, map_chunks)
     return AnalysisResult(
         routes=routes,
         config=config,
         delta=delta,
+        weight_scan=scan,
         flicker_share=flickers,
         provenance=_provenance(buffer, config) | _provenance_of(model),
         warnings=[*_gap_warnings(buffer), *warnings],
@@ -138,12 +144,6 @@ def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
             "both must be recorded with the same elements, n_max and l_max."
         )
     return pcas
-
-
-def _project(
-    pcas: dict[str, Pca], chi: NDArray[np.float64]
-) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    return {name: pca.transform(chi) for name, pca in pcas.items()}
 
 
 def _gap_warnings(buffer: Any) -> list[str]:

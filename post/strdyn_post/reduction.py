@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .series import AnalysisError
 
-__all__ = ["Moments", "Pca"]
+__all__ = ["Moments", "Pca", "project"]
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -175,3 +177,10 @@ class Pca:
         scores: NDArray[Any] = rows @ self.components.T
         squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
         return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
+
+
+def project(
+    pcas: Mapping[Key, Pca], chi: NDArray[np.float64]
+) -> dict[Key, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return what `Pca.transform` of each makes of the same rows."""
+    return {key: pca.transform(chi) for key, pca in pcas.items()}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import check_warnings
+from .checks import CLEAR, check_warnings
+from .clustering import AGREEMENT
 from .explorer import explorer_data, explorer_payload
 from .figures import (
     plot_alluvial,
@@ -31,7 +32,6 @@ from .figures.transitions import percent
 from .palette import Palette, make_palettes
 from .results import ROUTES
 from .summary import summarise
-from .trust import CLEAR, SUPPORT, memory
 from .uncertainty import FEW_EVENTS
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         titles=TITLES,
         path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
-        limits={"few": FEW_EVENTS, "errors": CLEAR, "support": SUPPORT},
+        limits={"few": FEW_EVENTS, "errors": CLEAR, "agreement": AGREEMENT},
         notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),
@@ -321,7 +321,7 @@ def _told_elsewhere(result: AnalysisResult) -> set[str]:
         f"{name}: {text}"
         for name, route in result.routes.items()
         if route.checks is not None
-        for text in check_warnings(route.checks, memory(route.checks))
+        for text in check_warnings(route.checks)
     }
 
 
@@ -336,7 +336,7 @@ def _words(settings: dict[str, Any]) -> dict[str, str]:
         if value is None:
             return "none"
         if isinstance(value, list | tuple):
-            return ", ".join(map(str, value))
+            return ", ".join(map(str, value)) or "none"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
     return {name: word(value) for name, value in settings.items()}

@@ -14,13 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import Checks
-from .clustering import Bands, Centers, Mixture, Model, NearestRow
 from .config import AnalysisConfig
+from .models import Bands, Centers, Mixture, Model, NearestRow
 from .reduction import Pca
 from .series import AnalysisError, Series
 from .transitions import fluxes, transition_matrix
 
-__all__ = ["ROUTES", "AnalysisResult", "Environments", "Merged", "Route", "load_results"]
+__all__ = [
+    "ROUTES",
+    "AnalysisResult",
+    "Environments",
+    "Merged",
+    "Route",
+    "WeightPoint",
+    "load_results",
+]
 
 ROUTES = ("soap", "lens", "soap_lens")
 _FORMAT = 1
@@ -110,7 +118,7 @@ class Route(Environments):
         Share of the atoms unlike anything the model was fitted to; 0 where the frames themselves
         were fitted.
     noise_share, soft_share, agreement : float
-        See `Clustering`; `agreement` is None if every row was clustered.
+        See `Clustering`; `agreement` is None where nothing was drawn.
     checks : Checks or None
         Intervals and tests of the final environments.
     """
@@ -155,6 +163,32 @@ class Route(Environments):
 
 
 @dataclass(frozen=True)
+class WeightPoint:
+    """What SOAP&LENS becomes at one weight of δ.
+
+    Attributes
+    ----------
+    weight : float
+        Factor of δ in χ.
+    lens_variance : float
+        Share of δ in the variance of the data set.
+    n_components, n_clusters, n_environments : int
+        Components kept, clusters, environments after merging.
+    agreement_with_soap, agreement_with_used : float
+        Adjusted Rand index between the labels (after merging) and those of SOAP alone, and those
+        at the weight in use.
+    """
+
+    weight: float
+    lens_variance: float
+    n_components: int
+    n_clusters: int
+    n_environments: int
+    agreement_with_soap: float
+    agreement_with_used: float
+
+
+@dataclass(frozen=True)
 class AnalysisResult:
     """The three routes side by side, with what made them.
 
@@ -166,6 +200,9 @@ class AnalysisResult:
         The settings used.
     delta : Series
         δ before smoothing.
+    weight_scan : tuple of WeightPoint
+        SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty if no
+        others were asked for.
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes (see `flicker`).
     provenance : dict
@@ -179,6 +216,7 @@ class AnalysisResult:
     routes: dict[str, Route]
     config: AnalysisConfig
     delta: Series
+    weight_scan: tuple[WeightPoint, ...] = ()
     flicker_share: float = float("nan")
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -247,6 +285,7 @@ def load_results(path: str | Path) -> AnalysisResult:
                 atom_ids,
                 file["delta/stretch"][()],
             ),
+            weight_scan=_read_weights(file["weight_scan"]) if "weight_scan" in file else (),
             flicker_share=float(file.attrs["flicker_share"]),
             provenance=json.loads(file.attrs["provenance"]),
             warnings=json.loads(file.attrs["warnings"]),
@@ -274,6 +313,9 @@ def _write(result: AnalysisResult, path: Path) -> None:
             ("stretch", result.delta.stretches),
         ):
             file[f"delta/{name}"] = value
+        for item in fields(WeightPoint) if result.weight_scan else ():
+            values = [getattr(point, item.name) for point in result.weight_scan]
+            file[f"weight_scan/{item.name}"] = values
         for name, route in result.routes.items():
             _write_route(file.create_group(name), route)
 
@@ -322,6 +364,11 @@ def _write_environments(group: Any, found: Environments, suffix: str) -> None:
     group[f"transition_matrix{suffix}"] = found.transition_matrix
     group[f"flux{suffix}"] = found.fluxes
     group[f"population{suffix}"] = found.populations
+
+
+def _read_weights(group: Any) -> tuple[WeightPoint, ...]:
+    columns = [group[item.name][()].tolist() for item in fields(WeightPoint)]
+    return tuple(WeightPoint(*row) for row in zip(*columns, strict=True))
 
 
 def _read_route(group: Any) -> Route:

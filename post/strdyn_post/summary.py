@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     -------
     dict
         ``run``, ``routes`` with their ``checks``, ``environments``, ``new_environments``,
-        shares, ``warnings``, ``timings``.
+        ``weight_scan``, shares, ``warnings``, ``timings``.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -67,6 +68,10 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
         },
         "environments": _environment_rows(result, palettes),
         "new_environments": _new_environments(result, palettes),
+        "weight_scan": [
+            asdict(point) | {"in_use": point.weight == result.config.lens_weight}
+            for point in result.weight_scan
+        ],
         "flicker_share": _number(result.flicker_share),
         "far_share": float(chi.far.max(initial=0.0)),
         "n_far_frames": int((chi.far > FAR_SHARE).sum()),

@@ -172,11 +172,6 @@ class LagScan:
     stay: Float
     predicted: Float
 
-    @property
-    def worst(self) -> float:
-        """Largest |counted − predicted|."""
-        return float(np.abs(self.stay - self.predicted).max(initial=0.0))
-
 
 def lag_scan(
     labels: NDArray[np.int32],

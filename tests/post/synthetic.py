@@ -12,11 +12,11 @@ import numpy as np
 
 from strdyn_live import LiveConfig
 from strdyn_post.checks import check_route
-from strdyn_post.clustering import Centers
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.merging import merge_clusters
+from strdyn_post.models import Centers
 from strdyn_post.reduction import Pca
-from strdyn_post.results import AnalysisResult, Merged, Route
+from strdyn_post.results import AnalysisResult, Merged, Route, WeightPoint
 from strdyn_post.series import Series
 
 FAST = 4
@@ -29,6 +29,12 @@ WALK = np.array(
         [0.000, 0.000, 0.060, 0.937, 0.003],
         [0.000, 0.000, 0.000, 0.064, 0.936],
     ]
+)
+
+WEIGHT_SCAN = (
+    WeightPoint(0.25, 0.031, 4, 5, 4, agreement_with_soap=0.985, agreement_with_used=0.9312),
+    WeightPoint(1.0, 0.3388, 5, 5, 5, agreement_with_soap=0.9254, agreement_with_used=1.0),
+    WeightPoint(3.0, 0.822, 5, 7, 6, agreement_with_soap=0.4, agreement_with_used=0.4567),
 )
 
 
@@ -133,11 +139,13 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
     config = AnalysisConfig(soft="none")
     for name, route in routes.items():
         routes[name] = replace(route, checks=check_route(route, config)[0])
+    routes["lens"] = replace(routes["lens"], agreement=0.987)
     steps = routes["lens"].steps
     return AnalysisResult(
         routes,
         config,
         Series(delta, steps, steps * 0.005, routes["lens"].atom_ids, routes["lens"].stretches),
+        weight_scan=WEIGHT_SCAN,
         flicker_share=0.31,
         provenance={"buffer": "cu211.sdl", "numpy": np.__version__, "seed": 0},
         warnings=["a warning of the analysis, with <brackets> & ampersand"],

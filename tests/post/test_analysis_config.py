@@ -7,11 +7,17 @@ from strdyn_post.config import ConfigError
 def test_toml_reads_back_what_was_written(tmp_path):
     path = tmp_path / "analysis.toml"
     config = AnalysisConfig(
-        smoothing_window=20, lens_thresholds=[0.1, 0.3], merge_cut=None, method="gmm", seed=7
+        smoothing_window=20,
+        lens_thresholds=[0.1, 0.3],
+        scan_weights=[2, 0.5],
+        merge_cut=None,
+        method="gmm",
+        seed=7,
     )
     path.write_text(config.to_toml())
     assert AnalysisConfig.from_toml(path) == config
     assert 'merge_cut = "none"' in config.to_toml()
+    assert "scan_weights = [2.0, 0.5]" in config.to_toml()
 
 
 def test_defaults_are_the_papers_copper_surface():
@@ -19,6 +25,7 @@ def test_defaults_are_the_papers_copper_surface():
     assert (config.smoothing_window, config.smoothing_order) == (21, 2)
     assert (config.variance, config.min_cluster_size, config.merge_cut) == (0.995, 80, 1.0)
     assert (config.soft, config.tree, config.lens_weight, config.lag) == ("noise", "exact", 1.0, 1)
+    assert config.scan_weights == ()
 
 
 def test_unknown_setting_names_the_nearest():
@@ -37,6 +44,9 @@ def test_unknown_setting_names_the_nearest():
         ({"variance": 1.5}, "at most 1"),
         ({"variance": "high"}, "finite number"),
         ({"lens_weight": -1}, "0 or more"),
+        ({"scan_weights": [0.5, -2]}, r"scan_weights = \[0.5, -2.0\]: expected 0 or more for each"),
+        ({"scan_weights": [0.5, float("inf")]}, "scan_weights = inf is not a finite number"),
+        ({"scan_weights": "0.5, 2"}, "scan_weights = '0.5, 2' is not a finite number"),
         ({"lens_thresholds": [0.3, 0.1]}, "increasing"),
         ({"lens_thresholds": []}, "increasing"),
         ({"lag": 0}, "1 or more"),

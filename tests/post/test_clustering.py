@@ -4,17 +4,14 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig
-from strdyn_post.clustering import (
-    Mixture,
-    cluster_environments,
-    cluster_lens,
-    sample_rows,
-)
+from strdyn_post.clustering import cluster_environments, cluster_lens, sample_rows
 from strdyn_post.hdbscan_tree import DensityClusters, _linkage, find_clusters
+from strdyn_post.models import Mixture
 
 
 def cloud(n_rows, seed=0, n_components=3):
@@ -206,3 +203,56 @@ def test_clusters_of_a_sample_are_those_of_all_rows_and_the_rare_one_stays():
     assert (found.labels[-120:] == 4).mean() > 0.95
     assert adjusted_rand_score(state, found.labels) > 0.8
     assert found.agreement > 0.9
+    assert found.warnings == []
+
+
+def test_agreement_is_the_smallest_with_two_other_seeds():
+    points, _ = cloud(3000, seed=6)
+    labels = [
+        KMeans(9, n_init=10, random_state=seed).fit_predict(points.astype(float))
+        for seed in (5, 6, 7)
+    ]
+    expected = [adjusted_rand_score(labels[0], other) for other in labels[1:]]
+    assert expected[0] != expected[1]
+    config = AnalysisConfig(method="kmeans", n_clusters=9, seed=5)
+    found = cluster_environments(points, config)
+    assert found.agreement == pytest.approx(min(expected))
+    assert "depend on the seed: with another they agree" in found.warnings[0]
+    assert f" {min(expected):.3f} only. Try fewer n_clusters" in found.warnings[0]
+
+
+@pytest.mark.parametrize("method", ["gmm", "kmeans"])
+def test_clusters_far_apart_do_not_depend_on_the_seed_and_too_many_do(method):
+    points, _ = cloud(3000, seed=6)
+    for max_fit_rows in (1000, 5000):
+        config = AnalysisConfig(method=method, n_clusters=4, max_fit_rows=max_fit_rows)
+        found = cluster_environments(points, config)
+        assert found.agreement > 0.97
+        assert found.warnings == []
+    many = cluster_environments(points, AnalysisConfig(method=method, n_clusters=9))
+    assert many.agreement < 0.9
+    assert "depend on the seed" in many.warnings[0]
+
+
+def test_levels_of_lens_agree_where_there_are_some():
+    rng = np.random.default_rng(1)
+    levels = rng.choice([0.1, 0.4, 0.8], 2000) + rng.normal(0, 0.01, 2000)
+    assert cluster_lens(levels, AnalysisConfig()).agreement == 1.0
+    even = cluster_lens(rng.uniform(size=3000), AnalysisConfig(lens_clusters=9))
+    assert even.agreement < 0.9
+    assert "fewer lens_clusters, or fixed lens_thresholds" in even.warnings[0]
+
+
+def test_what_draws_nothing_has_no_agreement(fitted):
+    points, _ = fitted
+    assert cluster_environments(points, AnalysisConfig(min_cluster_size=60)).agreement is None
+    fixed = AnalysisConfig(lens_thresholds=(0.2, 0.5))
+    assert cluster_lens(np.linspace(0, 1, 50), fixed).agreement is None
+
+
+def test_clusters_that_depend_on_the_sample_are_named():
+    points = np.random.default_rng(8).normal(size=(6000, 2)).astype(np.float32)  # none to find
+    found = cluster_environments(points, AnalysisConfig(max_fit_rows=1000, min_cluster_size=10))
+    assert found.agreement < 0.5
+    assert "depend on the sample of rows" in found.warnings[-1]
+    assert "larger max_fit_rows" in found.warnings[-1]

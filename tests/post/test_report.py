@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic import make_buffer, make_result, make_route
 
-from strdyn_post.checks import check_route
+from strdyn_post.checks import check_route, check_warnings
 from strdyn_post.explorer import explorer_data, explorer_payload
 from strdyn_post.figures.style import save_figure
 from strdyn_post.palette import make_palettes
@@ -147,6 +147,47 @@ def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, pa
     assert words in text.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
+    rows = [
+        ("0.25", "3.1 %", "4", "4", "0.985", "0.931"),
+        ("1", "33.9 %", "5", "5", "0.925", "1.000"),
+        ("3", "82.2 %", "5", "6", "0.400", "0.457"),
+    ]
+    names = ("weight", "lens_variance", "n_components", "n_environments")
+    names = (*names, "agreement_with_soap", "agreement_with_used")
+    expected = {
+        f"weight_scan.{k}.{name}": value
+        for k, row in enumerate(rows)
+        for name, value in zip(names, row, strict=True)
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+    assert not any(key.startswith("weight_scan.3") for key in page.shown)
+    assert "weights" in page.ids
+    assert [text for text in page.texts if text.startswith(", in use")] == [", in use"]
+    after = page.texts.index(", in use")
+    assert page.texts[after - 1] == "1"
+
+
+def test_agreement_over_seeds_is_on_the_page_where_something_is_drawn(page):
+    assert page.shown["routes.lens.agreement"] == "0.987"
+    assert "routes.soap_lens.agreement" not in page.shown
+    assert "hardly change the labels" in " ".join(page.texts)
+
+
+@pytest.mark.usefixtures("no_files")
+def test_labels_that_depend_on_the_seed_are_marked_for_every_route(tmp_path):
+    result = make_result(12, 60)
+    found = {"soap": 0.95, "lens": 0.899, "soap_lens": 1.0}
+    routes = {name: replace(result[name], agreement=found[name]) for name in found}
+    drawn = replace(result, routes=routes, weight_scan=())
+    text = write_report(drawn, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    for name, agreement in found.items():
+        assert page.shown[f"routes.{name}.agreement"] == f"{agreement:.3f}"
+    assert '<li class="attention"><strong>Seeds.</strong>' in text
+    assert "weights" not in page.ids  # no other weight was asked for
+
+
 def share_of(labels, label):
     return (labels == label).sum() / (labels >= 0).sum()
 
@@ -254,6 +295,11 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
             "soap_lens: something else",
         ],
     )
+    told = check_warnings(chi.checks)
+    assert any("cluster 0 drifts" in text for text in told)
+    assert any("more moves than back for 0 → 2, beyond chance" in text for text in told)
+    assert any("differ by up to 0.30" in text for text in told)
+    assert any("42% of resampled counts" in text for text in check_warnings(soap.checks))
     page = Page(write_report(shaky, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
     text = re.sub(r"\s+", " ", " ".join(page.texts))
     there, back = chi.counts[0, 2], chi.counts[2, 0]
@@ -285,6 +331,7 @@ def test_memory_is_said_only_beyond_chance(result):
         routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
         found = summarise(replace(result, routes=routes), make_buffer(result))["routes"]
         assert found["soap_lens"]["checks"]["forgets"] == forgets
+        assert any("not Markovian" in text for text in check_warnings(checks)) != forgets
         assert found["soap_lens"]["checks"]["memory"] == pytest.approx(0.2)
 
 
@@ -300,6 +347,8 @@ def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
     rows = summarise(replace(result, routes=routes), make_buffer(result))["routes"]["soap_lens"]
     marks = {row["mark"] for row in rows["checks"]["rows"] if row["drifts"]}
     assert marks == {"1", "F"}  # labels 2 and 3
+    drifts = [text[:9] for text in check_warnings(checks) if "drifts" in text]
+    assert drifts == ["cluster 2", "cluster 3"]
 
 
 def test_the_fast_environment_is_told_with_its_origin(page):

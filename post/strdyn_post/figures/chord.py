@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.checks import CLEAR
 from strdyn_post.palette import Palette
+from strdyn_post.uncertainty import flux_imbalance
 
 from .style import MUTED, PAPER, TITLES, draw_mark, dress, new_axes, say
 
@@ -24,7 +26,7 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
     The share of an arc that a chord covers is the probability to leave along it within one lag,
     times the factor written below where the fluxes are thin. A chord has the colour of the
     environment that sends more than it gets back; it is pale where the two directions agree
-    within what chance makes of such counts (difference below 2√(N_ab + N_ba)).
+    within chance (`CLEAR` standard deviations).
 
     Parameters
     ----------
@@ -45,11 +47,12 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
     colors = [palette.colors[label] for label in order]
     counts = np.asarray(shown.counts)[np.ix_(order, order)]
     probabilities = np.asarray(shown.transition_matrix)[np.ix_(order, order)]
+    excess = flux_imbalance(counts)
     arcs, chords, factor = chord_geometry(np.asarray(shown.populations)[order], probabilities)
     # thick chords first: a thin one stays visible on top
     for a, b in sorted(chords, key=lambda pair: -counts[pair] - counts[pair[::-1]]):
         forth, back = int(counts[a, b]), int(counts[b, a])
-        clear = abs(forth - back) > 2 * np.sqrt(forth + back)
+        clear = abs(excess[a, b]) > CLEAR
         color = colors[a if forth >= back else b]
         ax.add_patch(
             PathPatch(

@@ -1,0 +1,102 @@
+"""SOAP&LENS at other weights of δ."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from memory_buffer import make_buffer, walk
+from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
+
+from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.dataset import Dataset
+from strdyn_post.reduction import Moments
+from strdyn_post.results import WeightPoint
+from strdyn_post.scans import weight_scan
+
+RATES = np.array([[0.95, 0.05, 0.0], [0.08, 0.91, 0.01], [0.0, 0.1, 0.9]])
+CONFIG = AnalysisConfig(smoothing_window=1, min_cluster_size=60, scan_weights=(2.0, 0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def buffer():
+    # SOAP sees state 2 as 1; it exchanges more neighbors
+    states = walk(RATES, 60, 150, np.random.default_rng(7))
+    return make_buffer(states, np.array([0, 1, 1]), np.array([0, 1, 14]))
+
+
+@pytest.fixture(scope="module")
+def result(buffer):
+    return analyse(buffer, CONFIG)
+
+
+def test_scan_goes_from_soap_alone_to_the_weight_in_use_and_beyond(result):
+    none, used, double = result.weight_scan
+    assert (none.weight, used.weight, double.weight) == (0.0, 1.0, 2.0)
+    assert (none.lens_variance, none.agreement_with_soap) == (0.0, 1.0)
+    assert [point.n_clusters for point in result.weight_scan] == [2, 3, 3]
+    assert used.agreement_with_soap < 1.0
+    assert none.agreement_with_used == used.agreement_with_soap
+    assert double.agreement_with_used > 0.99
+
+
+def test_the_point_in_use_is_the_route_itself(result):
+    chi, soap = result["soap_lens"], result["soap"]
+    used = result.weight_scan[1]
+    assert used.n_components == chi.n_components
+    assert used.n_environments == chi.final.n_clusters
+    assert used.agreement_with_used == 1.0
+    assert used.agreement_with_soap == adjusted_rand_score(
+        chi.final.labels.ravel(), soap.final.labels.ravel()
+    )
+
+
+def test_every_point_is_an_analysis_at_its_weight(buffer, result):
+    double = result.weight_scan[2]
+    chi = analyse(buffer, replace(CONFIG, lens_weight=2.0, scan_weights=()))["soap_lens"]
+    assert (double.n_components, double.n_clusters, double.n_environments) == (
+        chi.n_components, chi.n_clusters, chi.final.n_clusters
+    )  # fmt: skip
+    assert double.agreement_with_used == adjusted_rand_score(
+        chi.final.labels.ravel(), result["soap_lens"].final.labels.ravel()
+    )
+    # the whole array at once, by scikit-learn
+    spectra = buffer.spectra[:-1].reshape(-1, buffer.spectra.shape[2]).astype(float)
+    spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+    weighted = 2.0 * result.delta.values.ravel()
+    rows = np.column_stack([spectra, weighted])
+    assert double.lens_variance == pytest.approx(weighted.var() / rows.var(axis=0).sum())
+    shares = np.cumsum(PCA().fit(rows).explained_variance_ratio_)
+    assert double.n_components == np.searchsorted(shares, 0.995) + 1
+
+
+def test_the_size_of_chunks_and_what_runs_them_do_not_matter(buffer, result):
+    small = Dataset.join(buffer, result.delta, rows_per_chunk=1000)
+    rows = small.read(slice(None))
+    moments = Moments.sum(map(partial(Moments.of, origin=rows[0]), np.array_split(rows, 7)))
+    with ThreadPoolExecutor(2) as pool:
+        scan = weight_scan(small, moments, result.routes, CONFIG, pool.map)
+    for ours, theirs in zip(scan, result.weight_scan, strict=True):
+        assert vars(ours) == pytest.approx(vars(theirs), abs=1e-3)
+
+
+def test_scan_is_kept_with_the_results_and_older_ones_have_none(buffer, result, tmp_path):
+    assert load_results(result.save(tmp_path)).weight_scan == result.weight_scan
+    silent = analyse(buffer.frames(slice(0, 20)), replace(CONFIG, scan_weights=()))
+    assert silent.weight_scan == ()
+    assert load_results(silent.save(tmp_path)).weight_scan == ()
+
+
+def test_frames_labelled_by_a_model_are_not_scanned(buffer, result):
+    labelled = analyse(buffer.frames(slice(0, 20)), model=result)
+    assert labelled.config.scan_weights == CONFIG.scan_weights
+    assert labelled.weight_scan == ()
+
+
+def test_methods_that_merge_nothing_are_scanned_too(buffer):
+    config = replace(CONFIG, method="kmeans", n_clusters=3, scan_weights=[4.0])
+    _, heavy = analyse(buffer, config).weight_scan
+    assert isinstance(heavy, WeightPoint)
+    assert (heavy.weight, heavy.n_clusters, heavy.n_environments) == (4.0, 3, 3)
