@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,15 +82,7 @@ class Dataset:
 
     def read(self, chunk: slice) -> NDArray[np.float64]:
         """Return the rows of some frames, (len(chunk) n_atoms, n_features + 1)."""
-        spectra = [np.asarray(self.buffer.soap(int(k))) for k in self.frames[chunk]]
-        n_features = spectra[0].shape[1]
-        chi = np.empty((len(spectra), self.n_atoms, n_features + 1))
-        for rows, spectrum in zip(chi, spectra, strict=True):
-            rows[:, :-1] = spectrum
-            norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
-            np.divide(rows[:, :-1], norms, out=rows[:, :-1], where=norms > 0.0)
-        chi[:, :, -1] = self.delta.values[chunk]
-        return chi.reshape(-1, n_features + 1)
+        return _rows(self.buffer, self.frames[chunk], self.delta.values[chunk])
 
     def map(
         self,
@@ -99,18 +92,31 @@ class Dataset:
         """Apply a function to the rows of every chunk; yield the results in order."""
         from threadpoolctl import threadpool_limits
 
+        chunks = [(self.frames[chunk], self.delta.values[chunk]) for chunk in self.chunks()]
         # Chunks are small and spread by `map_chunks`: one thread each is faster than many, and
         # the sums do not depend on how many there are.
         with threadpool_limits(1, "blas"):
-            yield from map_chunks(_Apply(self, function), self.chunks())
+            yield from map_chunks(partial(_apply, self.buffer, function), chunks)
 
 
-@dataclass(frozen=True)
-class _Apply:
-    """Reads a chunk where it is worked on; pickles, unlike a closure."""
+def _apply(
+    buffer: Any,
+    function: Callable[[NDArray[np.float64]], Any],
+    chunk: tuple[NDArray[np.int64], NDArray[np.float64]],
+) -> Any:
+    """Read a chunk where it is worked on."""
+    return function(_rows(buffer, *chunk))
 
-    dataset: Dataset
-    function: Callable[[NDArray[np.float64]], Any]
 
-    def __call__(self, chunk: slice) -> Any:
-        return self.function(self.dataset.read(chunk))
+def _rows(
+    buffer: Any, frames: NDArray[np.int64], delta: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    spectra = [np.asarray(buffer.soap(int(k))) for k in frames]
+    n_atoms, n_features = spectra[0].shape
+    chi = np.empty((len(spectra), n_atoms, n_features + 1))
+    for rows, spectrum in zip(chi, spectra, strict=True):
+        rows[:, :-1] = spectrum
+        norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
+        np.divide(rows[:, :-1], norms, out=rows[:, :-1], where=norms > 0.0)
+    chi[:, :, -1] = delta
+    return chi.reshape(-1, n_features + 1)

@@ -13,37 +13,25 @@ from strdyn_live.neighbors import NeighborLists
 
 from .series import find_stretches
 
-__all__ = ["flicker", "flicker_share"]
+__all__ = ["changes", "flicker_share"]
 
 _FRAMES_PER_CHUNK = 32
 
 
-def flicker(
-    before: NeighborLists, now: NeighborLists, after: NeighborLists
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the changes of neighbors that the next frame undoes.
+def changes(before: NeighborLists, now: NeighborLists) -> NDArray[np.int64]:
+    """Return the neighbors that came or went between two frames.
 
     Parameters
     ----------
-    before, now, after : NeighborLists
-        Lists of the same centers at three successive frames.
+    before, now : NeighborLists
+        Lists of the same centers.
 
     Returns
     -------
-    changes, undone : (n_centers,) int64 ndarray
-        Neighbors that came or went from `before` to `now`, and those of them that are in `after`
-        as they were in `before`.
+    (n_changes,) int64 ndarray
+        Center and neighbor ID of each as one number, center · 2⁴⁰ + ID.
     """
-    first, second, third = (_pairs(lists) for lists in (before, now, after))
-    changed = np.setxor1d(first, second, assume_unique=True)
-    undone = np.intersect1d(
-        changed, np.setxor1d(second, third, assume_unique=True), assume_unique=True
-    )
-    n_centers = len(now)
-    return (
-        np.bincount(changed >> 40, minlength=n_centers),
-        np.bincount(undone >> 40, minlength=n_centers),
-    )
+    return np.setxor1d(_pairs(before), _pairs(now), assume_unique=True)
 
 
 def flicker_share(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> float:
@@ -61,12 +49,18 @@ def flicker_share(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -
 
 
 def _count(buffer: Any, middle: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count changes up to the frames `middle`, and those of them that the next frame undoes."""
     lists: dict[int, NeighborLists] = {}
+    changed: dict[int, NDArray[np.int64]] = {}
     counted = np.zeros(2, dtype=np.int64)
     for k in middle.tolist():
         lists = {j: lists.get(j) or buffer.neighbors(j) for j in (k - 1, k, k + 1)}
-        changes, undone = flicker(*lists.values())
-        counted += changes.sum(), undone.sum()
+        changed = {
+            j: changed[j] if j in changed else changes(lists[j - 1], lists[j]) for j in (k, k + 1)
+        }
+        # what changes twice is as it was
+        undone = np.intersect1d(changed[k], changed[k + 1], assume_unique=True)
+        counted += len(changed[k]), len(undone)
     return counted
 
 

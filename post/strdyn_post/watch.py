@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,40 @@ Tell = Callable[["AnalysisResult", Path], None]
 
 _REFIT = 1.25  # fit anew when there are so many times the frames of the last fit
 _PAUSE = 5.0  # seconds between looks at the buffer
+
+
+class ChunkMemory:
+    """A map of chunks that works each out once: what it has seen before, it remembers.
+
+    A buffer only grows at its end, so all chunks but the last are the same at the next analysis:
+    their LENS, moments and scores are not read from the buffer again.
+
+    Parameters
+    ----------
+    map_chunks : callable
+        Does the work (see `analyse`). Functions and chunks must pickle.
+    """
+
+    def __init__(self, map_chunks: Callable[..., Iterable[Any]] = map) -> None:
+        self._map = map_chunks
+        self._known: dict[bytes, Any] = {}
+        self._used: set[bytes] = set()
+
+    def __call__(self, function: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
+        chunks = list(chunks)
+        keys = [hashlib.sha256(pickle.dumps((function, chunk))).digest() for chunk in chunks]
+        self._used.update(keys)
+        new = {k: chunk for k, chunk in zip(keys, chunks, strict=True) if k not in self._known}
+        results = iter(self._map(function, list(new.values())))
+        for key in keys:
+            if key not in self._known:
+                self._known[key] = next(results)
+            yield self._known[key]
+
+    def forget(self, *, all_of_it: bool = False) -> None:
+        """Forget what was not used since the last call, or everything."""
+        self._known = {} if all_of_it else {key: self._known[key] for key in self._used}
+        self._used = set()
 
 
 def analyse_into(
@@ -67,28 +103,36 @@ def watch_into(
     *,
     model: AnalysisResult | None = None,
     tell: Tell | None = None,
+    map_chunks: Callable[..., Iterable[Any]] = map,
     n_rounds: int | None = None,
     **options: Any,
 ) -> None:
     """Analyse a growing buffer whenever it has new frames, until interrupted.
 
     New frames are labelled by the last fit; once there are a quarter more of them, a new one is
-    made, in which environments keep their identities.
+    made, in which environments keep their identities. Either way only the new frames are read.
 
     Parameters
     ----------
     n_rounds : int, optional
         End after so many analyses.
-    model, **options
+    model, map_chunks, **options
         As of `analyse_into`; a `model` that is given is never fitted anew.
     """
-    fitted, previous, n_fitted, n_done = model, None, 0, 0
+    memory = ChunkMemory(map_chunks)
+    fitted, previous, n_fitted = model, None, 0
+    done: dict[int, int | None] = {}
+    n_done, last = 0, 0
     while n_rounds is None or n_rounds > 0:
-        n_frames = buffer.n_frames
-        if n_frames == n_done or n_frames < 2:
+        n_frames, starts = buffer.n_frames, dict(getattr(buffer, "generations", {}))
+        if (n_frames, starts) == (n_done, done) or n_frames < 2:
             time.sleep(_PAUSE)
             buffer.refresh()
             continue
+        if any(
+            step < last for start, step in starts.items() if start not in done and step is not None
+        ):
+            memory.forget(all_of_it=True)  # a restart has superseded frames
         refit = model is None and (fitted is None or n_frames >= _REFIT * n_fitted)
         previous = analyse_into(
             buffer,
@@ -97,9 +141,11 @@ def watch_into(
             model=None if refit else fitted,
             previous=previous,
             tell=tell,
+            map_chunks=memory,
             **options,
         )
         if refit:
             fitted, n_fitted = previous, n_frames
-        n_done = n_frames
+            memory.forget()  # the scores of earlier fits
+        n_done, done, last = n_frames, starts, int(buffer.steps[-1])
         n_rounds = None if n_rounds is None else n_rounds - 1

@@ -3,7 +3,7 @@ import pytest
 from memory_buffer import walk
 
 from strdyn_live.neighbors import NeighborLists
-from strdyn_post.flicker import flicker, flicker_share
+from strdyn_post.flicker import changes, flicker_share
 from strdyn_post.transitions import count_transitions
 from strdyn_post.uncertainty import (
     flux_imbalance,
@@ -154,9 +154,13 @@ def test_flicker_counts_what_the_next_frame_undoes():
     before = neighbor_lists({1, 2, 3}, {7})
     now = neighbor_lists({1, 2, 4}, {8})  # 3 left, 4 came; 7 left, 8 came
     after = neighbor_lists({1, 2, 3, 4}, {8})  # 3 is back, 4 stayed
-    changes, undone = flicker(before, now, after)
-    assert changes.tolist() == [2, 2]
-    assert undone.tolist() == [1, 0]
+    assert changes(before, now).tolist() == [3, 4, 2**40 + 7, 2**40 + 8]
+    assert changes(now, after).tolist() == [3]
+    frames = [before, now, after, after]
+    from memory_buffer import MemoryBuffer
+
+    buffer = MemoryBuffer(np.arange(4), np.ones((4, 2, 3), np.float32), frames)
+    assert flicker_share(buffer) == 1 / 5
 
 
 def test_flicker_share_tells_vibration_from_motion():

@@ -7,10 +7,10 @@ import pytest
 from memory_buffer import make_buffer, walk
 
 from strdyn_live import LiveConfig, open_buffer
-from strdyn_live.buffer import BufferWriter
+from strdyn_live.buffer import Buffer, BufferWriter
 from strdyn_live.frame import Frame
 from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.watch import watch_into
+from strdyn_post.watch import ChunkMemory, watch_into
 
 WALK = np.array([[0.96, 0.04, 0.0], [0.04, 0.92, 0.04], [0.0, 0.1, 0.9]])
 STRUCTURE = np.array([0, 1, 2])
@@ -72,6 +72,103 @@ def test_watching_a_buffer_that_grows(source, tmp_path):
         assert set(first.identities) <= set(refitted.identities)
 
 
+@pytest.fixture
+def frames_read(monkeypatch):
+    """Frames whose lists, and whose spectra, were read."""
+    found = {"neighbors": [], "soap": []}
+    for name, frames in found.items():
+        read = getattr(Buffer, name)
+
+        def note(buffer, k, read=read, frames=frames):
+            frames.append(k)
+            return read(buffer, k)
+
+        monkeypatch.setattr(Buffer, name, note)
+    return found
+
+
+def without_report(monkeypatch):
+    monkeypatch.setattr("strdyn_post.report.write_report", lambda *given: given[-1])
+
+
+def test_only_new_frames_are_read_again(source, tmp_path, frames_read, monkeypatch):
+    without_report(monkeypatch)
+    monkeypatch.setattr(
+        "strdyn_post.dataset.Dataset.chunks",
+        lambda data: [slice(k, k + 8) for k in range(0, len(data.frames), 8)],
+    )
+    write(source, tmp_path, range(72), append=False)
+    seen, counts = [], []
+
+    def tell(result, page):
+        seen.append(result)
+        counts.append({name: sorted(set(frames)) for name, frames in frames_read.items()})
+        for frames in frames_read.values():
+            frames.clear()
+        if len(seen) == 1:
+            write(source, tmp_path, range(72, 80), append=True)
+
+    buf = open_buffer(tmp_path / "run.sdl")
+    watch_into(buf, SETTINGS, tmp_path / "out", tell=tell, n_rounds=2)
+    assert counts[0]["neighbors"] == list(range(72))
+    # smoothing leaves out 2 frames at the start; the first one is also the origin of the moments
+    assert counts[0]["soap"] == list(range(2, 69))
+    assert min(counts[1]["neighbors"]) >= 64
+    assert min(set(counts[1]["soap"]) - {0}) >= 66
+    alone = analyse(open_buffer(tmp_path / "run.sdl"), SETTINGS, model=seen[0])
+    assert_same(seen[1], alone)
+    assert seen[1].flicker_share == alone.flicker_share
+
+
+def test_superseded_frames_are_forgotten(source, tmp_path, monkeypatch):
+    without_report(monkeypatch)
+    write(source, tmp_path, range(60), append=False)
+    states = walk(WALK, 80, 60, np.random.default_rng(5))
+    other = make_buffer(states, STRUCTURE, np.array([1, 2, 8]), seed=1)
+    source.spectra[31:], source.lists[31:] = other.spectra[31:], other.lists[31:]
+    seen = []
+
+    def tell(result, page):
+        seen.append(result)
+        if len(seen) == 1:
+            write(source, tmp_path, range(30, 61), append=True)
+
+    buf = open_buffer(tmp_path / "run.sdl")
+    watch_into(buf, SETTINGS, tmp_path / "out", tell=tell, n_rounds=2)
+    alone = analyse(open_buffer(tmp_path / "run.sdl"), SETTINGS, model=seen[0])
+    assert_same(seen[1], alone)
+    assert not np.array_equal(seen[0]["lens"].scores, seen[1]["lens"].scores[: 60 - 5])
+
+
+def test_a_memory_is_a_map():
+    done = []
+
+    def work(function, chunks):
+        done.extend(chunks)
+        return map(function, chunks)
+
+    memory = ChunkMemory(work)
+    assert list(memory(abs, [-1, -1, 2])) == [1, 1, 2]
+    assert list(memory(abs, [-1, 2, -3])) == [1, 2, 3]
+    assert list(memory(float, [2])) == [2.0]
+    assert done == [-1, 2, -3, 2]
+    memory.forget()
+    assert list(memory(abs, [2])) == [2]
+    memory.forget()  # −1 and −3 were not asked for
+    list(memory(abs, [2, -1]))
+    assert done == [-1, 2, -3, 2, -1]
+    memory.forget(all_of_it=True)
+    list(memory(abs, [2]))
+    assert done[-1] == 2
+
+
+def assert_same(one, other):
+    for name in ("soap", "lens", "soap_lens"):
+        np.testing.assert_array_equal(one[name].scores, other[name].scores)
+        np.testing.assert_array_equal(one[name].labels, other[name].labels)
+        np.testing.assert_array_equal(one[name].counts, other[name].counts)
+
+
 def test_dask_gives_the_same_numbers(source, tmp_path):
     from distributed import Client, LocalCluster
 
@@ -85,7 +182,4 @@ def test_dask_gives_the_same_numbers(source, tmp_path):
         Client(cluster) as client,
     ):
         shared = analyse(buf, SETTINGS, map_chunks=client.get_executor(pure=False).map)
-    for name in ("soap", "lens", "soap_lens"):
-        np.testing.assert_array_equal(alone[name].scores, shared[name].scores)
-        np.testing.assert_array_equal(alone[name].labels, shared[name].labels)
-        np.testing.assert_array_equal(alone[name].counts, shared[name].counts)
+    assert_same(alone, shared)
