@@ -24,15 +24,15 @@ ROUTES = ("soap", "soap_lens")
 OUT = Path(__file__).with_name("out")
 
 
-def make_buffer(path, n_frames=502, n_atoms=900, seed=0):
+def make_buffer(path, n_frames=502, n_atoms=900, seed=0, **settings):
     from strdyn_live import LiveConfig
     from strdyn_live.buffer import BufferWriter
     from strdyn_live.frame import Frame
     from strdyn_live.neighbors import NeighborLists
     from strdyn_live.soap import Soap
 
-    config = LiveConfig(r_cut=6.0, elements="Cu", file=str(path))
-    n_features = Soap(("Cu",), config.r_cut).n_features
+    config = LiveConfig(r_cut=6.0, elements="Cu", file=str(path), **settings)
+    n_features = Soap(("Cu",), config.r_cut, config.n_max, config.l_max).n_features
     rng = np.random.default_rng(seed)
     # five structures in a row, a rare one aside; vibration in three soft modes and white noise
     line = rng.normal(size=(2, n_features)) * [[0.05], [0.02]]

@@ -17,6 +17,8 @@ __all__ = ["AGREEMENT", "Clustering", "cluster_environments", "cluster_lens", "s
 AGREEMENT = 0.9
 """Labels depend on chance if their `Clustering.agreement` is smaller."""
 
+_FEWEST_HELD_OUT = 1000  # rows
+
 
 @dataclass(frozen=True)
 class Clustering:
@@ -33,7 +35,8 @@ class Clustering:
     model : Model
         Labels other rows.
     noise_share : float
-        Share of rows that HDBSCAN* calls noise, before soft assignment; 0 for other methods.
+        Share of rows that HDBSCAN* calls noise, before soft assignment; 0 for other methods. Above
+        `max_fit_rows` a row is what its nearest fitted row is, here and in `soft_share`.
     soft_share : float
         Share of the rows in a cluster whose most probable cluster is another one: what ``soft =
         "all"`` changes.
@@ -163,33 +166,28 @@ def cluster_means(labels: Labels, values: Scores, n_clusters: int) -> NDArray[np
 def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     rng = np.random.default_rng(config.seed)
     sample = sample_rows(scores, config.max_fit_rows, rng)
-    hard, labels = _fit_density(scores[sample], config)
+    hard, probable = _fit_density(scores[sample], config)
     n_clusters = int(hard.max(initial=-1)) + 1
-    soft_share = 0.0
-    if config.soft != "none" and n_clusters:
-        inside = hard >= 0
-        soft_share = float((labels[inside] != hard[inside]).mean())
-        if config.soft == "noise":
-            labels = np.where(inside, hard, labels)
-    else:
-        labels = hard
-    noise_share = float((hard < 0).mean())
+    labels = _soften(hard, probable, config.soft)
     labels = renumber(labels, cluster_means(labels, scores[sample, 0], n_clusters))
     model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
-    agreement = None
+    agreement, nearest = None, np.arange(len(scores))
     if len(sample) < len(scores):
         agreement = _held_out_agreement(scores, sample, model, config, rng)
-        labels = model.predict(scores)
+        nearest = model.nearest(scores)
+    noise = hard[nearest] < 0
+    moved = (probable != hard)[nearest[~noise]]
+    noise_share = float(noise.mean())
     warnings = _density_warnings(n_clusters, noise_share, len(scores), config)
     warnings += _chance_warnings(
         agreement, "sample of rows that is clustered", "a larger max_fit_rows"
     )
     return Clustering(
-        labels=labels,
+        labels=labels[nearest],
         n_clusters=n_clusters,
         model=model,
         noise_share=noise_share,
-        soft_share=soft_share,
+        soft_share=float(moved.mean()) if len(moved) else 0.0,
         agreement=agreement,
         warnings=warnings,
     )
@@ -203,23 +201,29 @@ def _fit_density(scores: Scores, config: AnalysisConfig) -> tuple[Labels, Labels
     return found.labels, found.most_probable()
 
 
+def _soften(hard: Labels, probable: Labels, soft: str) -> Labels:
+    """Give rows to their most probable cluster: noise, all, or none."""
+    if soft == "noise":
+        return np.where(hard < 0, probable, hard)
+    return probable if soft == "all" else hard
+
+
 def _held_out_agreement(
     scores: Scores,
     sample: NDArray[np.intp],
     model: NearestRow,
     config: AnalysisConfig,
     rng: np.random.Generator,
-) -> float:
-    """Compare with the labels learnt from a second sample, on rows in neither."""
+) -> float | None:
+    """Compare with the labels learnt from a second sample, on rows in neither; None if too few."""
     from sklearn.metrics import adjusted_rand_score
 
     other = sample_rows(scores, config.max_fit_rows, rng)
     held_out = np.setdiff1d(np.arange(len(scores)), np.union1d(sample, other))
+    if len(held_out) < _FEWEST_HELD_OUT:
+        return None
     held_out = rng.choice(held_out, min(len(held_out), 100_000), replace=False)
-    hard, soft = _fit_density(scores[other], config)
-    labels = soft if config.soft == "all" else hard
-    if config.soft == "noise":
-        labels = np.where(hard >= 0, hard, soft)
+    labels = _soften(*_fit_density(scores[other], config), config.soft)
     second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
     return float(
         adjusted_rand_score(model.predict(scores[held_out]), second.predict(scores[held_out]))

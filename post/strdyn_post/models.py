@@ -43,12 +43,15 @@ class NearestRow:
     labels: Labels
     kind = "nearest_row"
 
-    def predict(self, scores: Scores) -> Labels:
-        """Return the labels of (n_rows, n_components) scores."""
+    def nearest(self, scores: Scores) -> NDArray[np.intp]:
+        """Return the nearest fitted row of (n_rows, n_components) scores."""
         from scipy.spatial import cKDTree
 
-        nearest = cKDTree(self.rows).query(scores, workers=-1)[1]
-        return np.asarray(self.labels[nearest])
+        return np.asarray(cKDTree(self.rows).query(scores, workers=-1)[1])
+
+    def predict(self, scores: Scores) -> Labels:
+        """Return the labels of (n_rows, n_components) scores."""
+        return np.asarray(self.labels[self.nearest(scores)])
 
 
 @dataclass(frozen=True)

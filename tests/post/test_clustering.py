@@ -204,6 +204,9 @@ def test_clusters_of_a_sample_are_those_of_all_rows_and_the_rare_one_stays():
     assert adjusted_rand_score(state, found.labels) > 0.8
     assert found.agreement > 0.9
     assert found.warnings == []
+    # the sample holds more of the sparse rows, the shares are those of all rows
+    left = cluster_environments(points, AnalysisConfig(max_fit_rows=8000, soft="none"))
+    assert found.noise_share == left.noise_share == (left.labels < 0).mean() > 0
 
 
 def test_agreement_is_the_smallest_with_two_other_seeds():
