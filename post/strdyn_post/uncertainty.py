@@ -316,7 +316,8 @@ class Stationarity:
     early_matrix, late_matrix : (n_clusters, n_clusters) float64 ndarray
         Transition probabilities.
     drift : (n_clusters,) float64 ndarray
-        Difference of the shares in standard errors, from the spread over blocks of time.
+        Difference of the shares in standard errors, of which the larger counts: from the spread
+        over blocks of time, or from that over the atoms, each with its own difference.
     """
 
     early: Float
@@ -341,9 +342,21 @@ def stationarity(
         errors.append(block_shares.var(axis=0, ddof=1) / len(blocks) if len(blocks) > 1 else 0.0)
         counts = count_transitions(labels[half], n_clusters, lag, stretches[half])
         matrices.append(transition_matrix(counts))
-    error = np.broadcast_to(np.sqrt(errors[0] + errors[1]), (n_clusters,))
+    # atoms that stay long are alike from block to block, but differ from each other
+    error = np.sqrt(np.maximum(errors[0] + errors[1], _spread_of_atoms(labels, halves, n_clusters)))
     drift = np.divide(shares[1] - shares[0], error, out=np.zeros(n_clusters), where=error > 0.0)
     return Stationarity(shares[0], shares[1], matrices[0], matrices[1], drift)
+
+
+def _spread_of_atoms(labels: NDArray[np.int32], halves: Sequence[slice], n_clusters: int) -> Float:
+    """Return the variance of the mean difference of an atom between two halves, (n_clusters,)."""
+    n_atoms = labels.shape[1]
+    if n_atoms < 2 or not n_clusters:
+        return np.zeros(n_clusters)
+    early, late = (
+        np.array([(labels[half] == k).mean(axis=0) for k in range(n_clusters)]) for half in halves
+    )
+    return np.asarray((late - early).var(axis=1, ddof=1) / n_atoms)
 
 
 def _shares(labels: NDArray[np.int32], n_clusters: int) -> Float:

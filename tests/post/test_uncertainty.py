@@ -132,6 +132,16 @@ def test_stationarity_sees_a_drift_and_only_a_drift():
     assert moving.drift[1] < -4
 
 
+def test_drift_is_in_standard_errors_also_where_atoms_stay_as_long_as_the_run():
+    slow = np.array([[0.99, 0.01], [0.01, 0.99]])  # 100 frames in either state
+    drifts = [
+        stationarity(walk(slow, 200, 100, np.random.default_rng(k)).astype(np.int32), 2).drift[0]
+        for k in range(100)
+    ]
+    assert 0.8 < np.std(drifts) < 1.25
+    assert stationarity(np.zeros((10, 1), np.int32), 1).drift.tolist() == [0.0]
+
+
 def test_support_of_a_merge():
     counts = np.array([[95, 5, 0], [4, 60, 36], [0, 55, 45]])
     steady = np.repeat(counts[None], 10, axis=0)
