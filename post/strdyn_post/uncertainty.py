@@ -351,7 +351,7 @@ def stationarity(
 def _spread_of_atoms(labels: NDArray[np.int32], halves: Sequence[slice], n_clusters: int) -> Float:
     """Return the variance of the mean difference of an atom between two halves, (n_clusters,)."""
     n_atoms = labels.shape[1]
-    if n_atoms < 2 or not n_clusters:
+    if min(n_atoms, len(labels)) < 2 or not n_clusters:
         return np.zeros(n_clusters)
     early, late = (
         np.array([(labels[half] == k).mean(axis=0) for k in range(n_clusters)]) for half in halves
