@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .pipeline import analyse
-    from .results import AnalysisResult, load_results
+    from .results import AnalysisResult
+    from .results_file import load_results
     from .soapify_reader import read_soapify
 
 __all__ = ["AnalysisConfig", "AnalysisResult", "analyse", "load_results", "read_soapify"]
@@ -14,7 +15,7 @@ _HOME = {
     "AnalysisConfig": "config",
     "AnalysisResult": "results",
     "analyse": "pipeline",
-    "load_results": "results",
+    "load_results": "results_file",
     "read_soapify": "soapify_reader",
 }
 

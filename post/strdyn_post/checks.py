@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .persistence import lag_scan, residence_times
 from .uncertainty import (
     FEW_EVENTS,
     flux_imbalance,
-    lag_scan,
     merge_support,
     resample_counts,
-    residence_times,
     stationarity,
     transition_intervals,
 )
@@ -42,7 +41,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Checks:
-    """What `uncertainty` finds about the final (merged) environments of a route.
+    """What `uncertainty` and `persistence` find about the final (merged) environments of a route.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How far the kinetics can be trusted: intervals, Markov tests, balance, stationarity.
+"""How far the kinetics can be trusted: intervals, balance, stationarity.
 
 Every function is pure: labels or counts in, numbers out.
 """
@@ -18,14 +18,10 @@ from .transitions import count_transitions, transition_matrix
 __all__ = [
     "FEW_EVENTS",
     "Intervals",
-    "LagScan",
-    "ResidenceTimes",
     "Stationarity",
     "flux_imbalance",
-    "lag_scan",
     "merge_support",
     "resample_counts",
-    "residence_times",
     "stationarity",
     "transition_intervals",
 ]
@@ -148,112 +144,6 @@ def resample_counts(
     units = np.bincount(index, minlength=n_units * cells).reshape(n_units, cells)
     drawn = rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
     return (drawn @ units).reshape(n_resamples, n_clusters, n_clusters)
-
-
-@dataclass(frozen=True)
-class LagScan:
-    """Is the exchange Markovian? Timescales and persistence over lags.
-
-    Attributes
-    ----------
-    lags : (n_lags,) int64 ndarray
-        Lags [frames].
-    timescales : (n_lags, n_clusters - 1) float64 ndarray
-        Implied timescales −lag / ln |λ| [frames], decreasing; constant in lag if Markovian. NaN
-        where λ is 0 or not below 1.
-    stay : (n_lags, n_clusters) float64 ndarray
-        Probability to be in the same cluster after the lag, counted.
-    predicted : (n_lags, n_clusters) float64 ndarray
-        The same from the first lag by Chapman–Kolmogorov, T(lag) = T(lag₀)^(lag / lag₀).
-    """
-
-    lags: Int
-    timescales: Float
-    stay: Float
-    predicted: Float
-
-
-def lag_scan(
-    labels: NDArray[np.int32],
-    n_clusters: int,
-    lags: Sequence[int],
-    stretches: Int | None = None,
-) -> LagScan:
-    """Count at several lags and compare with the first.
-
-    Parameters
-    ----------
-    labels : (n_frames, n_atoms) int32 ndarray
-        Clusters, noise negative.
-    n_clusters : int
-        Number of clusters.
-    lags : sequence of int
-        Multiples of the first lag [frames].
-    stretches : (n_frames,) int64 ndarray, optional
-        Gapless stretches.
-
-    Raises
-    ------
-    ValueError
-        If a lag is no multiple of the first.
-    """
-    if any(lag % lags[0] for lag in lags):
-        raise ValueError(f"lags = {list(lags)}: each must be a multiple of the first.")
-    first = transition_matrix(count_transitions(labels, n_clusters, lags[0], stretches))
-    timescales = np.full((len(lags), max(0, n_clusters - 1)), np.nan)
-    stay, predicted = np.zeros((2, len(lags), n_clusters))
-    for row, lag in enumerate(lags):
-        matrix = transition_matrix(count_transitions(labels, n_clusters, lag, stretches))
-        stay[row] = np.diag(matrix)
-        predicted[row] = np.diag(np.linalg.matrix_power(first, lag // lags[0]))
-        size = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:] if n_clusters else np.empty(0)
-        inside = (size > 0.0) & (size < 1.0 - 1e-12)
-        timescales[row, inside] = -lag / np.log(size[inside])
-    return LagScan(np.array(lags, dtype=np.int64), timescales, stay, predicted)
-
-
-@dataclass(frozen=True)
-class ResidenceTimes:
-    """How long atoms stay.
-
-    Attributes
-    ----------
-    mean : (n_clusters,) float64 ndarray
-        Frames spent, divided by the number of exits: unbiased by visits cut off at the ends of
-        the recording. Infinite for a cluster that was never left.
-    n_exits : (n_clusters,) int64 ndarray
-        Visits whose end was seen.
-    single : (n_clusters,) float64 ndarray
-        Share of the visits with known begin and end that last one frame only; NaN without any.
-    """
-
-    mean: Float
-    n_exits: Int
-    single: Float
-
-
-def residence_times(
-    labels: NDArray[np.int32], n_clusters: int, stretches: Int | None = None
-) -> ResidenceTimes:
-    """Return mean residence times [frames] of every cluster."""
-    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
-    counts = count_transitions(labels, n_clusters, 1, stretches)
-    n_exits = counts.sum(axis=1) - np.diag(counts)
-    mean = np.divide(
-        counts.sum(axis=1), n_exits, out=np.full(n_clusters, np.inf), where=n_exits > 0
-    )
-    visits, single = np.zeros((2, n_clusters), dtype=np.int64)
-    for rows in iter_stretches(stretches):
-        path = labels[rows].T
-        for atom in path:
-            change = np.flatnonzero(np.diff(atom)) + 1
-            lengths, states = np.diff(change), atom[change[:-1]]
-            # a visit next to noise has no known begin or end
-            inner = (states >= 0) & (atom[change[:-1] - 1] >= 0) & (atom[change[1:]] >= 0)
-            visits += np.bincount(states[inner], minlength=n_clusters)
-            single += np.bincount(states[inner & (lengths == 1)], minlength=n_clusters)
-    share = np.divide(single, visits, out=np.full(n_clusters, np.nan), where=visits > 0)
-    return ResidenceTimes(mean, n_exits, share)
 
 
 def merge_support(

@@ -9,9 +9,10 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig
-from strdyn_post.clustering import cluster_environments, cluster_lens, sample_rows
+from strdyn_post.clustering import cluster_environments, cluster_lens
 from strdyn_post.hdbscan_tree import DensityClusters, _linkage, find_clusters
 from strdyn_post.models import Mixture
+from strdyn_post.sampling import sample_rows
 
 
 def cloud(n_rows, seed=0, n_components=3):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from memory_buffer import walk
 
+from strdyn_post.persistence import lag_scan
 from strdyn_post.transitions import count_transitions, transition_matrix
-from strdyn_post.uncertainty import lag_scan
 
 if sys.version_info >= (3, 14):  # no wheels of deeptime yet
     pytest.importorskip("deeptime")

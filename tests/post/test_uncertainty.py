@@ -4,13 +4,12 @@ from memory_buffer import walk
 
 from strdyn_live.neighbors import NeighborLists
 from strdyn_post.flicker import changes, flicker_share
+from strdyn_post.persistence import lag_scan, residence_times
 from strdyn_post.transitions import count_transitions
 from strdyn_post.uncertainty import (
     flux_imbalance,
-    lag_scan,
     merge_support,
     resample_counts,
-    residence_times,
     stationarity,
     transition_intervals,
 )

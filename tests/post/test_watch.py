@@ -17,6 +17,11 @@ STRUCTURE = np.array([0, 1, 2])
 SETTINGS = AnalysisConfig(smoothing_window=5, min_cluster_size=40)
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr("strdyn_post.watch._PAUSE", 0.0)
+
+
 @pytest.fixture
 def source():
     rng = np.random.default_rng(4)
