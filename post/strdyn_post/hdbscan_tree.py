@@ -8,8 +8,6 @@ SOAP scores (adjusted Rand 0.76 on a copper surface), and its exact one takes se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,68 +97,18 @@ def find_clusters(
         from hdbscan.hdbscan_ import _tree_to_labels
         from scipy.spatial import cKDTree
 
-        # rows that are neighbors in memory have the same branches of the tree in cache: twice the
-        # speed. Its reproducible mode starts threads for every few rows; `_linkage` makes up for it
+        from .single_linkage import single_linkage
+
+        # Rows that are neighbors in memory need the same branches of the tree: twice the speed.
+        # The reproducible mode starts threads for every few rows: `single_linkage` makes up for it.
         order = cKDTree(rows).indices
         edges, _, _ = compute_minimum_spanning_tree(rows[order], min_samples=min_cluster_size)
         edges[:, :2] = order[edges[:, :2].astype(np.intp)]
         # rows that coincide would have infinite density
         least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
         edges[:, 2] = edges[:, 2].clip(least)
-        labels, _, _, condensed, _ = _tree_to_labels(rows, _linkage(edges), min_cluster_size)
+        labels, _, _, condensed, _ = _tree_to_labels(rows, single_linkage(edges), min_cluster_size)
     return DensityClusters(rows, labels.astype(np.int32), condensed)
-
-
-def _linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the single-linkage dendrogram of a minimum spanning tree.
-
-    All minimum spanning trees have the same components below every weight, but they differ where
-    weights are equal, as they often are: the core distance of a row is the weight of many edges.
-    Components that join at one weight are put in a chain, the largest first, then by their first
-    row: the dendrogram depends on the points alone, not on the order in which threads found edges.
-    """
-    order = np.argsort(edges[:, 2], kind="stable")
-    weights = edges[order, 2]
-    bounds = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
-    ends = edges[order, :2].astype(np.int64).tolist()
-    n_rows = len(edges) + 1
-    parent = list(range(2 * n_rows - 1))
-    size = [1] * n_rows
-    first = list(range(n_rows))
-    joined: list[tuple[int, int]] = []
-
-    def top(node: int) -> int:
-        root = node
-        while parent[root] != root:
-            root = parent[root]
-        while parent[node] != root:
-            parent[node], node = root, parent[node]
-        return root
-
-    def join(a: int, b: int) -> int:
-        new = n_rows + len(joined)
-        parent[a] = parent[b] = new
-        joined.append((max(a, b), min(a, b)))
-        size.append(size[a] + size[b])
-        first.append(min(first[a], first[b]))
-        return new
-
-    def rank(node: int) -> tuple[int, int]:
-        return -size[node], first[node]
-
-    for start, stop in pairwise(bounds):
-        pairs = [(top(a), top(b)) for a, b in ends[start:stop]]
-        if len(pairs) == 1:
-            join(*pairs[0])
-            continue
-        for a, b in pairs:
-            parent[top(a)] = top(b)
-        sets: dict[int, list[int]] = {}
-        for node in sorted({node for pair in pairs for node in pair}, key=rank):
-            sets.setdefault(top(node), []).append(node)
-        for members in sets.values():
-            reduce(join, members)
-    return np.column_stack([np.array(joined, dtype=np.float64), weights, size[n_rows:]])
 
 
 class _Membership:

@@ -10,9 +10,10 @@ from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig
 from strdyn_post.clustering import cluster_environments, cluster_lens
-from strdyn_post.hdbscan_tree import DensityClusters, _linkage, find_clusters
+from strdyn_post.hdbscan_tree import DensityClusters, find_clusters
 from strdyn_post.models import Mixture
 from strdyn_post.sampling import sample_rows
+from strdyn_post.single_linkage import single_linkage
 
 
 def cloud(n_rows, seed=0, n_components=3):
@@ -87,9 +88,19 @@ def test_ties_do_not_depend_on_the_order_of_edges():
         [[0, 1, 1.0], [1, 2, 1.0], [3, 4, 1.0], [2, 3, 5.0]],
         [[3, 4, 1.0], [2, 0, 1.0], [0, 4, 5.0], [2, 1, 1.0]],
     ]
-    first, second = (_linkage(np.array(edges)) for edges in trees)
+    first, second = (single_linkage(np.array(edges)) for edges in trees)
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, [[1, 0, 1, 2], [5, 2, 1, 3], [4, 3, 1, 2], [7, 6, 5, 5]])
+
+
+def test_chains_of_components_that_join_at_one_weight_stay_apart():
+    # at 2.0 the pairs 01 and 23 join by 4, and 5 joins 6: two chains, in either order of edges
+    edges = np.array([[5, 6, 2.0], [0, 1, 1], [4, 3, 2], [2, 3, 1], [1, 4, 2], [6, 0, 3]])
+    expected = [[1, 0, 1, 2], [3, 2, 1, 2], [8, 7, 2, 4], [9, 4, 2, 5], [6, 5, 2, 2]]
+    for rows in (edges, edges[::-1], edges[:, [1, 0, 2]]):
+        found = single_linkage(rows)
+        np.testing.assert_array_equal(found[:5], expected)
+        np.testing.assert_array_equal(found[5], [11, 10, 3, 7])
 
 
 def test_dendrogram_is_that_of_scipy():
@@ -97,7 +108,7 @@ def test_dendrogram_is_that_of_scipy():
     graph = squareform(pdist(points))
     tree = minimum_spanning_tree(graph).tocoo()
     edges = np.column_stack([tree.row, tree.col, tree.data])
-    ours, reference = _linkage(edges), linkage(points, "single")
+    ours, reference = single_linkage(edges), linkage(points, "single")
     np.testing.assert_allclose(ours[:, 2:], reference[:, 2:])
     for height in reference[::7, 2]:
         a, b = (fcluster(x, height, "distance") for x in (ours, reference))
