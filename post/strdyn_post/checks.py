@@ -54,7 +54,8 @@ class Checks:
     timescales : (n_lags, n_clusters - 1) float64 ndarray
         Implied timescales [frames].
     stay, predicted_stay : (n_lags, n_clusters) float64 ndarray
-        Probability to be in the same cluster, counted and by Chapman–Kolmogorov.
+        Probability to be in the same cluster, counted and by Chapman–Kolmogorov; NaN without
+        counts.
     residence : (n_clusters,) float64 ndarray
         Mean residence times [frames].
     exits : (n_clusters,) int64 ndarray
@@ -88,7 +89,7 @@ class Checks:
     @property
     def memory(self) -> float:
         """Largest difference of a probability to stay from that without memory."""
-        return float(np.abs(self.stay - self.predicted_stay).max(initial=0.0))
+        return float(np.nan_to_num(np.abs(self.stay - self.predicted_stay)).max(initial=0.0))
 
     @property
     def remembers(self) -> NDArray[np.bool_]:
@@ -134,7 +135,7 @@ def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]
             for by in ("atoms", "time")
         ]
 
-    intervals = transition_intervals(final.counts, resample(final.labels, n))
+    intervals = transition_intervals(final.counts, resample(final.labels, n), lag=lag)
     longest = int(np.bincount(stretches - stretches.min()).max()) - 1
     lags = [lag * k for k in (1, 2, 3, 5, 8, 13, 21, 34) if k == 1 or lag * k <= longest // 2]
     scan = lag_scan(final.labels, n, lags, stretches)
@@ -156,14 +157,28 @@ def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]
         predicted_stay=scan.predicted,
         residence=residence.mean,
         exits=residence.n_exits,
-        imbalance=flux_imbalance(final.counts),
+        imbalance=flux_imbalance(final.counts, lag),
         early=halves.early,
         late=halves.late,
         drift=halves.drift,
         merge_cuts=np.array(cuts),
         merge_support=np.array([support]),
     )
-    return checks, check_warnings(checks)
+    return checks, [*_count_warnings(final.counts, lag, longest), *check_warnings(checks)]
+
+
+def _count_warnings(counts: NDArray[np.int64], lag: int, longest: int) -> list[str]:
+    """Name what nothing is known of; `longest` is the largest possible lag [frames]."""
+    if len(counts) and not counts.any():
+        return [
+            f"no transition was counted at lag = {lag}: the longest gapless stretch allows "
+            f"{longest}. Nothing is merged, and nothing is known of the kinetics. Set a smaller "
+            "lag, or record more frames."
+        ]
+    silent = ", ".join(map(str, np.flatnonzero(counts.sum(axis=1) == 0)))
+    if not silent:
+        return []
+    return [f"no transition was counted from cluster {silent}: nothing is known of where it goes."]
 
 
 def check_warnings(checks: Checks) -> list[str]:

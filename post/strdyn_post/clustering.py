@@ -44,7 +44,7 @@ class Clustering:
     agreement : float, optional
         How little the labels depend on what was drawn: the smallest adjusted Rand index with the
         labels of two other seeds, on the rows that were fitted; for HDBSCAN* above `max_fit_rows`,
-        with the labels learnt from a second sample, on rows in neither. None where nothing is
+        with those learnt from a uniform sample, on rows that are not in it. None where nothing is
         drawn.
     warnings : list of str
         What the reader of a result must know.
@@ -132,13 +132,19 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     labels = renumber(labels, cluster_means(labels, scores[sample, 0], n_clusters))
     model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
     agreement, nearest = None, np.arange(len(scores))
+    sampled: list[str] = []
     if len(sample) < len(scores):
+        sampled = [
+            f"HDBSCAN* clustered {len(sample)} of {len(scores)} rows (max_fit_rows), among them "
+            "all of the sparse regions; the others have the label of the nearest. Density and "
+            "min_cluster_size are those of the sample: clusters may be coarser than of all rows."
+        ]
         agreement = _held_out_agreement(scores, sample, model, config, rng)
         nearest = model.nearest(scores)
     noise = hard[nearest] < 0
     moved = (probable != hard)[nearest[~noise]]
     noise_share = float(noise.mean())
-    warnings = _density_warnings(n_clusters, noise_share, len(scores), config)
+    warnings = sampled + _density_warnings(n_clusters, noise_share, len(scores), config)
     warnings += _chance_warnings(
         agreement, "sample of rows that is clustered", "a larger max_fit_rows"
     )
@@ -175,14 +181,16 @@ def _held_out_agreement(
     config: AnalysisConfig,
     rng: np.random.Generator,
 ) -> float | None:
-    """Compare with the labels learnt from a second sample, on rows in neither; None if too few."""
+    """Compare with the labels learnt from a uniform sample, on rows outside; None if too few.
+
+    A second sample drawn as the first would agree in what the way of drawing makes of the density.
+    """
     from sklearn.metrics import adjusted_rand_score
 
-    other = sample_rows(scores, config.max_fit_rows, rng)
-    held_out = np.setdiff1d(np.arange(len(scores)), np.union1d(sample, other))
+    order = rng.permutation(len(scores))
+    other, held_out = np.sort(order[: len(sample)]), np.sort(order[len(sample) :][:100_000])
     if len(held_out) < _FEWEST_HELD_OUT:
         return None
-    held_out = rng.choice(held_out, min(len(held_out), 100_000), replace=False)
     labels = _soften(*_fit_density(scores[other], config), config.soft)
     second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
     return float(

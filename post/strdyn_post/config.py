@@ -32,6 +32,7 @@ _WHOLE = {  # smallest value
     "max_fit_rows": 1000,
     "seed": 0,
 }
+_MOST = {"n_clusters": 1000, "lens_clusters": 1000, "seed": 2**32 - 10}  # largest value
 # these may be switched off: None in Python, "none" in TOML, which has no null
 _OPTIONAL = ("n_components", "lens_thresholds", "merge_cut")
 
@@ -124,6 +125,9 @@ class AnalysisConfig:
             value = getattr(self, name)
             if name not in _OPTIONAL or value is not None:
                 _set(self, name, _whole(name, value, least))
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"{name} = {getattr(self, name)}: expected at most {most}.")
         _set(self, "lens_weight", _real("lens_weight", self.lens_weight))
         _set(self, "variance", _real("variance", self.variance))
         if not 0.0 < self.variance <= 1.0:

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     from .results import AnalysisResult
 
-__all__ = ["FORMATS", "export", "to_ase", "to_mda", "write_soapify"]
+__all__ = ["FORMATS", "check_same_run", "export", "to_ase", "to_mda", "write_soapify"]
 
 _Path = str | os.PathLike[str]
+
+# MDAnalysis counts time in ps, as metal does; lj has no clock and stays as it is
+_PICOSECONDS = {"real": 1e-3, "electron": 1e-3, "nano": 1e3, "micro": 1e6, "si": 1e12, "cgs": 1e12}
 
 
 def export(result: AnalysisResult, buffer: Buffer, to: str, path: _Path) -> Path:
@@ -55,17 +58,39 @@ def export(result: AnalysisResult, buffer: Buffer, to: str, path: _Path) -> Path
     Raises
     ------
     ValueError
-        For an unknown format, or a buffer that is not that of the result.
+        For an unknown format; an `AnalysisError` if the buffer is not that of the result.
     ImportError
         If the format needs a package that is not installed.
     """
     if to not in FORMATS:
         raise ValueError(f"unknown format {to!r}: expected one of {', '.join(FORMATS)}.")
+    check_same_run(result, buffer)
     path = Path(path)
     part = path.with_name(path.name + ".part")
     FORMATS[to](result, buffer, part)
     os.replace(part, path)
     return path
+
+
+def check_same_run(result: AnalysisResult, buffer: Buffer) -> None:
+    """Make sure that a result is of this buffer; a result that names none passes.
+
+    Parameters
+    ----------
+    result : AnalysisResult
+    buffer : Buffer
+
+    Raises
+    ------
+    AnalysisError
+        If the result is that of another run.
+    """
+    analysed = result.provenance.get("buffer_uuid")
+    if analysed is not None and str(analysed) != str(buffer.uuid):
+        raise AnalysisError(
+            f"the result is of run {analysed}, but the buffer {buffer.config.file} holds run "
+            f"{buffer.uuid}: give the buffer that was analysed, or analyse this one again."
+        )
 
 
 def to_ase(result: AnalysisResult, buffer: Buffer) -> list[Atoms]:
@@ -97,10 +122,13 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
     -------
     MDAnalysis.Universe
         ``timestep.data`` holds ``soap``, ``lens``, ``soap_lens``, ``delta`` and ``step`` of the
-        frame that was read: ``u.atoms[ts.data["soap_lens"] == 3]``.
+        frame that was read: ``u.atoms[ts.data["soap_lens"] == 3]``. Each has its own time, in ps
+        (lj: in units of the run), also after a gap.
 
     Raises
     ------
+    AnalysisError
+        If the buffer is not that of the result.
     ImportError
         Without MDAnalysis.
     """
@@ -110,6 +138,7 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
     except ImportError as error:
         raise ImportError("to_mda needs MDAnalysis: pip install MDAnalysis.") from error
     frames = list(_frames(result, buffer))
+    times = [frame.time * _PICOSECONDS.get(buffer.units, 1.0) for frame in frames]
 
     class LabelReader(MemoryReader):  # type: ignore[misc]
         # transformations of a reader in memory are applied once, not whenever a frame is read
@@ -117,6 +146,7 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
             ts = super()._read_next_timestep(ts)
             frame = frames[ts.frame]
             ts.data.update(frame.labels, delta=frame.delta, step=frame.step)
+            ts.time = times[ts.frame]
             return ts
 
     first = frames[0]
@@ -129,8 +159,7 @@ def to_mda(result: AnalysisResult, buffer: Buffer) -> Any:
         format=LabelReader,
         order="fac",
         dimensions=np.array([lengths_and_angles(frame.cell) for frame in frames]),
-        dt=frames[1].time - first.time if len(frames) > 1 else 1.0,
-        time_offset=first.time,
+        dt=times[1] - times[0] if len(times) > 1 else 1.0,
     )
     return universe
 
@@ -153,6 +182,7 @@ class _Frame:
 
 def _frames(result: AnalysisResult, buffer: Buffer) -> Iterator[_Frame]:
     """Join result and buffer by step and atom ID."""
+    check_same_run(result, buffer)
     first = result["soap_lens"]
     missing = np.setdiff1d(first.steps, buffer.steps)
     strange = np.setdiff1d(first.atom_ids, buffer.atom_ids)

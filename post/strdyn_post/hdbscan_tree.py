@@ -54,8 +54,10 @@ class DensityClusters:
         """Return the membership vectors of all rows, (n_rows, n_clusters).
 
         The numbers of hdbscan's `all_points_membership_vectors`, without its second neighbor
-        search. Where a row is equally near two clusters, the scale of its vector is that of the
-        one with the lower number, there as here.
+        search. Where a row is equally near several clusters, the length of its vector is that of
+        the one with the lowest number, there as here; numbers depend on the order of edges, so
+        vectors of another tree may have other lengths, but the same direction. Rows at the very
+        density where clusters join belong to either.
         """
         return _Membership(self).of(slice(None))
 

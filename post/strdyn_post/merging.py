@@ -77,8 +77,8 @@ def merge_clusters(counts: ArrayLike, cut: float | None = 1.0) -> Merge:
 def row_distances(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 − correlation of every two rows, condensed as of `scipy.spatial.distance.pdist`.
 
-    A constant row (a cluster without counts, or one that goes everywhere alike) correlates with
-    nothing: its distance is 1, or 0 to an equal row.
+    A constant row correlates with nothing: its distance is 1. Two clusters that go everywhere
+    alike have distance 0; of a cluster without counts nothing is known.
     """
     from scipy.spatial.distance import pdist
 
@@ -87,6 +87,6 @@ def row_distances(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         distances = pdist(matrix, "correlation").clip(0.0, 2.0)
     a, b = np.triu_indices(len(matrix), 1)
     undefined = constant[a] | constant[b]
-    equal = (matrix[a] == matrix[b]).all(axis=1)
-    distances[undefined] = np.where(equal[undefined], 0.0, 1.0)
+    alike = constant & (matrix.sum(axis=1) > 0.0)
+    distances[undefined] = np.where(alike[a] & alike[b], 0.0, 1.0)[undefined]
     return np.asarray(distances)

@@ -173,11 +173,11 @@ def keep_identities(result: AnalysisResult, previous: AnalysisResult) -> Analysi
             route.final.n_clusters,
             old.final.n_clusters,
         )
-        fresh = int(old.identities.max(initial=-1)) + 1
         identities = np.empty(len(match), dtype=np.int32)
         identities[match >= 0] = old.identities[match[match >= 0]]
-        identities[match < 0] = fresh + np.arange((match < 0).sum())
-        routes[name] = replace(route, identities=identities)
+        identities[match < 0] = old.n_identities + np.arange((match < 0).sum())
+        n_identities = old.n_identities + int((match < 0).sum())
+        routes[name] = replace(route, identities=identities, n_identities=n_identities)
     return replace(result, routes=routes)
 
 

@@ -32,7 +32,7 @@ class LagScan:
         Implied timescales −lag / ln |λ| [frames], decreasing; constant in lag if Markovian. NaN
         where λ is 0 or not below 1.
     stay : (n_lags, n_clusters) float64 ndarray
-        Probability to be in the same cluster after the lag, counted.
+        Probability to be in the same cluster after the lag, counted; NaN without counts.
     predicted : (n_lags, n_clusters) float64 ndarray
         The same from the first lag by Chapman–Kolmogorov, T(lag) = T(lag₀)^(lag / lag₀).
     """
@@ -76,6 +76,8 @@ def lag_scan(
         matrix = transition_matrix(count_transitions(labels, n_clusters, lag, stretches))
         stay[row] = np.diag(matrix)
         predicted[row] = np.diag(np.linalg.matrix_power(first, lag // lags[0]))
+        unknown = matrix.sum(axis=1) == 0.0
+        stay[row, unknown] = predicted[row, unknown] = np.nan
         size = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:] if n_clusters else np.empty(0)
         inside = (size > 0.0) & (size < 1.0 - 1e-12)
         timescales[row, inside] = -lag / np.log(size[inside])

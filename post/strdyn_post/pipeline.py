@@ -74,6 +74,8 @@ def analyse(
             "the model was itself labelled by a model: give the results of the fit, those of "
             f"{model.provenance['model']}."
         )
+    if model is not None:
+        _check_model(model, buffer, config)
     clock = Clock(progress)
     with clock("lens"):
         delta = lens_series(buffer, map_chunks)
@@ -146,6 +148,34 @@ def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
     return pcas
 
 
+def _check_model(model: AnalysisResult, buffer: Any, config: AnalysisConfig) -> None:
+    """Raise where frames or settings are not those that the model was fitted with."""
+    fitted, asked = model.config.as_dict(), config.as_dict()
+    for name in fitted.keys() - {"lag", "scan_weights"}:
+        if fitted[name] != asked[name]:
+            raise AnalysisError(
+                f"the model was fitted with {name} = {fitted[name]}, the settings say "
+                f"{asked[name]}: leave them out (but for lag), or fit anew without the model."
+            )
+    expected, found = model.provenance.get("recording"), _recording(buffer)
+    if expected not in (None, found):
+        raise AnalysisError(
+            f"the model was fitted to a recording with {expected}; this one has {found}: "
+            "a model labels frames that were recorded alike."
+        )
+
+
+def _recording(buffer: Any) -> str:
+    """Say in words what descriptors of two recordings must have in common."""
+    config = buffer.config
+    spacing = float(np.median(np.diff(buffer.times))) if len(buffer.times) > 1 else 0.0
+    return (
+        f"SOAP of {' '.join(config.species)} (r_cut {config.r_cut:g}, n_max {config.n_max}, "
+        f"l_max {config.l_max}, sigma {config.sigma:g}), LENS within {config.lens_r_cut:g}, "
+        f"a frame every {spacing:g} time units"
+    )
+
+
 def _gap_warnings(buffer: Any) -> list[str]:
     """Name the gaps: nothing is compared or counted across them."""
     steps = np.asarray(buffer.steps)
@@ -153,7 +183,11 @@ def _gap_warnings(buffer: Any) -> list[str]:
     gaps = np.flatnonzero(np.diff(stretches))
     if not len(gaps):
         return []
-    named = ", ".join(f"{steps[k]} to {steps[k + 1]}" for k in gaps[:5])
+    unequal = np.diff(steps) == interval
+    named = ", ".join(
+        f"{steps[k]} to {steps[k + 1]}" + (" (the timestep was changed)" if unequal[k] else "")
+        for k in gaps[:5]
+    )
     more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
     return [
         f"frames follow each other every {interval} steps, except from step {named}{more}: "
@@ -167,6 +201,7 @@ def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
     return {
         "buffer": str(Path(getattr(buffer, "path", "")).absolute()),
         "buffer_uuid": str(buffer.uuid),
+        "recording": _recording(buffer),
         "n_frames": len(steps),
         "n_atoms": len(buffer.atom_ids),
         "first_step": int(steps[0]),

@@ -69,11 +69,19 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
     -------
     Path
         Of ``report.html``.
+
+    Raises
+    ------
+    AnalysisError
+        If the buffer is not that of the result.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from .export import check_same_run
+
+    check_same_run(result, buffer)
     out = Path(out_dir)
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +113,7 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         titles=TITLES,
         path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
-        limits={"few": FEW_EVENTS, "errors": CLEAR, "agreement": AGREEMENT},
+        limits={"few": FEW_EVENTS * result.config.lag, "errors": CLEAR, "agreement": AGREEMENT},
         notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),

@@ -102,6 +102,8 @@ class Route(Environments):
     identities : (n_final,) int32 ndarray
         Identity of every final environment, kept from fit to fit by `models.keep_identities`: what
         colours and numbers follow.
+    n_identities : int
+        Identities given so far, by earlier fits too.
     far : (n_frames,) float64 ndarray
         Share of the atoms unlike anything the model was fitted to; 0 where the frames themselves
         were fitted.
@@ -123,6 +125,7 @@ class Route(Environments):
     model: Model
     limits: NDArray[np.float64]
     identities: NDArray[np.int32]
+    n_identities: int
     far: NDArray[np.float64]
     noise_share: float = 0.0
     soft_share: float = 0.0

@@ -109,6 +109,7 @@ def _write(result: AnalysisResult, path: Path) -> None:
 
 
 def _write_route(group: Any, route: Route) -> None:
+    group.attrs["n_identities"] = route.n_identities
     group.attrs["noise_share"] = route.noise_share
     group.attrs["soft_share"] = route.soft_share
     if route.agreement is not None:
@@ -191,6 +192,7 @@ def _read_route(group: Any) -> Route:
         model=kinds[group["model"].attrs["kind"]](**stored),
         limits=group["limit"][()],
         identities=group["identity"][()],
+        n_identities=int(group.attrs.get("n_identities", len(group["identity"]))),
         far=group["far"][()],
         checks=Checks(**{name: value[()] for name, value in group["checks"].items()})
         if "checks" in group

@@ -58,6 +58,7 @@ def fit_route(
     # a number of clusters that was asked for stays: the dendrogram is shown, nothing merged
     if name != "lens" and config.method == "hdbscan" and config.merge_cut is not None:
         merged = _merged(labels, merge.mapping, merge.counts)
+    n_final = len(counts if merged is None else merged.counts)
     return Route(
         name=name,
         labels=labels,
@@ -74,7 +75,8 @@ def fit_route(
         limits=np.full(2, np.inf)
         if residuals is None
         else fit_limits(scores, residuals, config.seed),
-        identities=np.arange(len(counts if merged is None else merged.counts), dtype=np.int32),
+        identities=np.arange(n_final, dtype=np.int32),
+        n_identities=n_final,
         far=np.zeros(len(labels)),
         noise_share=clusters.noise_share,
         soft_share=clusters.soft_share,
@@ -116,7 +118,6 @@ def label_route(
         scores=scores.reshape(*labels.shape, -1),
         merged=merged,
         far=far,
-        noise_share=float((labels < 0).mean()),
         checks=None,
     )
 

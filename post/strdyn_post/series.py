@@ -91,7 +91,8 @@ def find_stretches(
     usual = differences == interval
     if times is not None:
         durations = np.diff(np.asarray(times, dtype=np.float64))
-        expected = np.median(durations[usual])
+        # the median, but always one that occurs
+        expected = np.quantile(durations[usual], 0.5, method="lower")
         usual &= np.abs(durations - expected) <= 1e-3 * abs(expected)
     return np.concatenate([[0], np.cumsum(~usual)]).astype(np.int64), interval
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,11 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
 def _route_numbers(route: Route, palette: Palette) -> dict[str, Any]:
     shown = route.final
     counts = np.asarray(shown.counts)
-    moves = counts[~np.eye(len(counts), dtype=bool)]
+    between = ~np.eye(len(counts), dtype=bool)
+    moves = counts[between]
+    rare = (moves > 0) & (moves < FEW_EVENTS)
+    if route.checks is not None:
+        rare = route.checks.few_events[between]
     return {
         "n_clusters": int(route.n_clusters),
         "n_environments": int(shown.n_clusters),
@@ -97,7 +101,7 @@ def _route_numbers(route: Route, palette: Palette) -> dict[str, Any]:
         "n_rows": int(route.labels.size),
         "n_transitions": int(moves.sum()),
         "n_kinds": int((moves > 0).sum()),
-        "n_rare_kinds": int(((moves > 0) & (moves < FEW_EVENTS)).sum()),
+        "n_rare_kinds": int(rare.sum()),
         "fewest_events": int(moves[moves > 0].min()) if (moves > 0).any() else 0,
         "environments": list(palette.names),
         "colors": list(palette.colors),
@@ -139,6 +143,7 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
     chi, soap = result["soap_lens"], result["soap"]
     shown, palette = chi.final, palettes["soap_lens"]
     known = match_environments(chi, soap)
+    kept = _kept_apart(chi, soap)
     labels, soap_labels = shared_rows(chi, soap)
     delta = result["lens"].scores[..., 0]
     fast = is_fast(chi, result["lens"])
@@ -166,8 +171,13 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
             "soap_environment": None,
             "soap_share": None,
             "soap_rest_delta": None,
+            "soap_cluster_overlap": None,
+            "soap_cluster_joins": None,
             "source": None,
         }
+        if label in kept:
+            joined, entry["soap_cluster_overlap"] = kept[label]
+            entry["soap_cluster_joins"] = palettes["soap"].names[joined]
         if of_soap.any():
             home = int(of_soap.argmax())
             rest = (soap_labels == home) & ~inside
@@ -187,6 +197,25 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
                     entry[f"p_{way}_high"] = float(chi.checks.high[a, b])
         found.append(entry)
     return found
+
+
+def _kept_apart(chi: Route, soap: Route) -> dict[int, tuple[int, float]]:
+    """Find what SOAP has as a cluster that it merges: the environment it joins, and the overlap.
+
+    The limit is that of `match_environments`.
+    """
+    if soap.merged is None:
+        return {}
+    clusters = replace(soap, merged=None)
+    labels, of_soap = shared_rows(chi, clusters)
+    mapping = soap.merged.mapping
+    kept = {}
+    for label, cluster in match_environments(chi, clusters).items():
+        if (mapping == mapping[cluster]).sum() > 1:
+            inside, there = labels == label, of_soap == cluster
+            overlap = 2 * (inside & there).sum() / (inside.sum() + there.sum())
+            kept[label] = int(mapping[cluster]), float(overlap)
+    return kept
 
 
 def _number(value: float) -> float | None:

@@ -16,7 +16,7 @@ __all__ = ["route_trust"]
 
 
 def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, Any] | None:
-    """Return the checks of a route as JSON types; None where nothing was checked.
+    """Return the checks of a route as JSON types; None where nothing was checked or counted.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, 
         come back (``returns``), ``longest_lag``, ``merge_cuts``, ``merge_support``, ``merge_firm``.
     """
     checks, counts = route.checks, route.final.counts
-    if checks is None:
+    if checks is None or not counts.any():
         return None
     spacing = float(np.median(np.diff(route.times))) if len(route.times) > 1 else 1.0
 

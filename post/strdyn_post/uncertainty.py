@@ -54,7 +54,7 @@ class Intervals:
 
 
 def transition_intervals(
-    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = 0.95
+    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = 0.95, lag: int = 1
 ) -> Intervals:
     """Return confidence intervals of every transition probability.
 
@@ -70,14 +70,17 @@ def transition_intervals(
         Of `resample_counts`: by atoms and by time.
     level : float
         Coverage.
+    lag : int
+        Lag of the counts [frames]: their windows overlap, so one move is counted up to `lag` times.
     """
     from scipy.stats import beta
 
     tail = (1.0 - level) / 2.0
-    total = np.broadcast_to(counts.sum(axis=1, keepdims=True), counts.shape)
+    moves = counts / lag
+    total = np.broadcast_to(moves.sum(axis=1, keepdims=True), counts.shape)
     # no move, or nothing but this move: the bound is that of the interval (nan of beta)
-    low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
-    high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
+    low = np.nan_to_num(beta.ppf(tail, moves, total - moves + 1), nan=0.0)
+    high = np.nan_to_num(beta.ppf(1.0 - tail, moves + 1, total - moves), nan=1.0)
     seen = counts.sum(axis=1) > 0
     for sample in resampled if seen.any() else ():
         rows = sample.sum(axis=2, keepdims=True)
@@ -86,7 +89,7 @@ def transition_intervals(
         low[seen] = np.minimum(low[seen], bounds[0])
         high[seen] = np.maximum(high[seen], bounds[1])
     off_diagonal = ~np.eye(len(counts), dtype=np.bool_)
-    return Intervals(low, high, (counts > 0) & (counts < FEW_EVENTS) & off_diagonal)
+    return Intervals(low, high, (moves > 0) & (moves < FEW_EVENTS) & off_diagonal)
 
 
 def resample_counts(
@@ -180,15 +183,22 @@ def merge_support(
     return cuts, float(np.mean(same)) if same else 1.0
 
 
-def flux_imbalance(counts: ArrayLike) -> Float:
+def flux_imbalance(counts: ArrayLike, lag: int = 1) -> Float:
     """Return how far the flux from a to b exceeds that back, in standard deviations.
+
+    Parameters
+    ----------
+    counts : (n_clusters, n_clusters) array_like
+        N_ab.
+    lag : int
+        Lag of the counts [frames], in which one move is counted up to `lag` times.
 
     Returns
     -------
     (n_clusters, n_clusters) float64 ndarray
-        (N_ab − N_ba) / √(N_ab + N_ba): within ±2 or so in equilibrium, antisymmetric.
+        (N_ab − N_ba) / √(lag (N_ab + N_ba)): within ±2 or so in equilibrium, antisymmetric.
     """
-    counts = np.asarray(counts, dtype=np.float64)
+    counts = np.asarray(counts, dtype=np.float64) / lag
     both = counts + counts.T
     excess: Float = np.zeros(both.shape)
     np.divide(counts - counts.T, np.sqrt(both), out=excess, where=both > 0.0)
@@ -234,7 +244,8 @@ def stationarity(
         matrices.append(transition_matrix(counts))
     # atoms that stay long are alike from block to block, but differ from each other
     error = np.sqrt(np.maximum(errors[0] + errors[1], _spread_of_atoms(labels, halves, n_clusters)))
-    drift = np.divide(shares[1] - shares[0], error, out=np.zeros(n_clusters), where=error > 0.0)
+    # a share that only jumps in the middle has no spread: its error is one row
+    drift = (shares[1] - shares[0]) / np.maximum(error, 1.0 / max(1, labels.size))
     return Stationarity(shares[0], shares[1], matrices[0], matrices[1], drift)
 
 
@@ -244,7 +255,9 @@ def _spread_of_atoms(labels: NDArray[np.int32], halves: Sequence[slice], n_clust
     if min(n_atoms, len(labels)) < 2 or not n_clusters:
         return np.zeros(n_clusters)
     early, late = (
-        np.array([(labels[half] == k).mean(axis=0) for k in range(n_clusters)]) for half in halves
+        np.array([(labels[half] == k).sum(axis=0) for k in range(n_clusters)])
+        * (n_atoms / max(1, np.count_nonzero(labels[half] >= 0)))
+        for half in halves
     )
     return np.asarray((late - early).var(axis=1, ddof=1) / n_atoms)
 

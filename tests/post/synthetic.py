@@ -73,6 +73,7 @@ def make_route(
         model=Centers(np.zeros((n_clusters, n_components))),
         limits=np.full(2, np.inf),
         identities=np.arange(n_clusters, dtype=np.int32),
+        n_identities=n_clusters,
         far=np.zeros(n_frames),
         noise_share=float((labels < 0).mean()),
     )
@@ -83,7 +84,9 @@ def merge(route: Route, mapping: list[int]) -> Route:
     mapped = np.array([*mapping, -1], dtype=np.int32)
     labels = mapped[route.labels]
     merged = Merged(labels=labels, counts=count(labels, max(mapping) + 1), mapping=mapped[:-1])
-    return replace(route, merged=merged, identities=np.arange(max(mapping) + 1, dtype=np.int32))
+    n_final = max(mapping) + 1
+    identities = np.arange(n_final, dtype=np.int32)
+    return replace(route, merged=merged, identities=identities, n_identities=n_final)
 
 
 def make_states(n_frames: int, n_atoms: int, rng: np.random.Generator) -> np.ndarray:

@@ -50,6 +50,8 @@ def test_unknown_setting_names_the_nearest():
         ({"lens_thresholds": [0.3, 0.1]}, "increasing"),
         ({"lens_thresholds": []}, "increasing"),
         ({"lag": 0}, "1 or more"),
+        ({"seed": 2**32}, "seed = 4294967296: expected at most"),
+        ({"lens_clusters": 5000}, "at most 1000"),
         ({"n_components": 0}, "1 or more"),
         ({"merge_cut": float("nan")}, "finite"),
     ],

@@ -19,6 +19,7 @@ from strdyn_live import LiveConfig
 from strdyn_live.soap import Soap
 from strdyn_post.export import FORMATS, export, to_ase, to_mda, write_soapify
 from strdyn_post.results import ROUTES
+from strdyn_post.series import AnalysisError
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,16 @@ def test_universe_follows_the_labels_frame_by_frame(result, buffer):
     assert universe.atoms.ids.tolist() == list(range(1, 31))
 
 
+@pytest.mark.parametrize(("units", "factor"), [("metal", 1), ("lj", 1), ("real", 1e-3)])
+def test_universe_has_the_time_of_every_frame_in_ps_across_a_gap(result, buffer, units, factor):
+    times = result["soap"].times + np.where(np.arange(8) >= 5, 120.0, 0.0)
+    routes = {name: replace(route, times=times) for name, route in result.routes.items()}
+    buffer.units = units
+    universe = to_mda(replace(result, routes=routes), buffer)
+    np.testing.assert_allclose([ts.time for ts in universe.trajectory], times * factor)
+    assert universe.trajectory[6].time == pytest.approx(times[6] * factor)
+
+
 # cpctools' layout: spectra as DScribe returns them, which its reader fills
 
 
@@ -263,6 +274,20 @@ def test_unknown_format_and_another_buffer_are_named(result, buffer, tmp_path):
     }
     with pytest.raises(ValueError, match=r"atom 101 of the result is not in the buffer"):
         to_ase(replace(result, routes=strange), other)
+
+
+@pytest.mark.parametrize("to", [*FORMATS, "ase", "mda"])
+def test_a_result_of_another_run_is_refused(to, result, buffer, tmp_path):
+    other = replace(result, provenance={"buffer_uuid": "another-run"})
+    make = {"ase": to_ase, "mda": to_mda}
+    with pytest.raises(AnalysisError, match=f"run another-run, but .* run {buffer.uuid}: give"):
+        make[to](other, buffer) if to in make else export(other, buffer, to, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_result_of_the_same_run_is_exported(result, buffer):
+    same = replace(result, provenance={"buffer_uuid": buffer.uuid})
+    assert len(to_ase(same, buffer)) == 8
 
 
 @pytest.mark.parametrize("package", ["MDAnalysis", "chemiscope"])

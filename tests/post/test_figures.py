@@ -189,7 +189,9 @@ def test_colours_and_marks_stay_when_a_new_fit_numbers_clusters_anew(result, pal
     late.labels[-9:, 7] = 5  # a sixth environment
     routes["soap"] = make_route("soap", late.labels, late.scores, [0.9, 0.1])
     unmerged = {**result.routes, "soap": replace(result["soap"], merged=None)}
-    unmerged["soap"] = replace(unmerged["soap"], identities=np.arange(5, dtype=np.int32))
+    unmerged["soap"] = replace(
+        unmerged["soap"], identities=np.arange(5, dtype=np.int32), n_identities=5
+    )
     old = make_palettes(unmerged)
     again = keep_identities(
         replace(result, routes={**unmerged, **routes}), replace(result, routes=unmerged)

@@ -97,8 +97,10 @@ def test_two_lasting_states_stay_apart():
     assert merge.n_merged == 2
 
 
-def test_rows_without_a_correlation_do_not_merge_unless_equal():
+def test_clusters_without_counts_never_merge():
     counts = np.array([[9, 1, 0, 0], [1, 9, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     merge = merge_clusters(counts)
     assert np.isfinite(merge.linkage).all()
-    assert merge.mapping.tolist() == [0, 1, 2, 2]
+    assert merge.mapping.tolist() == [0, 1, 2, 3]
+    assert merge_clusters(np.zeros((3, 3), np.int64)).n_merged == 3
+    assert merge_clusters([[5, 5], [7, 7]]).n_merged == 1  # both go everywhere alike

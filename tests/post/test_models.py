@@ -81,7 +81,11 @@ def test_a_labelled_result_is_no_model_and_other_spectra_do_not_fit(runs, tmp_pa
 def test_identities_survive_a_refit_and_new_ones_are_new(runs):
     buffer, fitted, _ = runs
     before = {
-        name: replace(route, identities=np.arange(route.final.n_clusters, dtype=np.int32)[::-1] + 3)
+        name: replace(
+            route,
+            identities=np.arange(route.final.n_clusters, dtype=np.int32)[::-1] + 3,
+            n_identities=20,  # those up to 19 have been given to environments that are gone
+        )
         for name, route in fitted.routes.items()
     }
     grown = keep_identities(analyse(buffer, CONFIG), replace(fitted, routes=before))
@@ -97,4 +101,28 @@ def test_identities_survive_a_refit_and_new_ones_are_new(runs):
     fresh = keep_identities(
         replace(fitted, routes={"soap_lens": other}), replace(fitted, routes=before)
     )
-    assert min(fresh["soap_lens"].identities) > 2 + len(before["soap_lens"].identities)
+    assert fresh["soap_lens"].identities.tolist() == [20, 21, 22]
+    assert fresh["soap_lens"].n_identities == 23
+
+
+def test_a_model_is_for_recordings_and_settings_like_its_own(runs, tmp_path):
+    buffer, fitted, _ = runs
+    model = load_results(fitted.save(tmp_path))
+    with pytest.raises(AnalysisError, match="fitted with min_cluster_size = 60, the settings say"):
+        analyse(buffer, replace(CONFIG, min_cluster_size=7), model=model)
+    assert analyse(buffer, replace(CONFIG, lag=2), model=model).config.lag == 2
+    other = replace(buffer, config=replace(buffer.config, r_cut=4.5, lens_r_cut=4.5))
+    with pytest.raises(AnalysisError, match=r"r_cut 6, .* this one has .*r_cut 4\.5"):
+        analyse(other, model=model)
+    with pytest.raises(AnalysisError, match="every 2.5 time units; this one has .* every 5 time"):
+        analyse(buffer.frames(slice(0, 100, 2)), model=model)
+
+
+def test_noise_is_that_of_the_fit_where_a_model_labels(runs):
+    buffer, fitted, _ = runs
+    noisy = {
+        name: replace(route, noise_share=0.25, soft_share=0.1)
+        for name, route in fitted.routes.items()
+    }
+    new = analyse(buffer.frames(slice(60, 100)), model=replace(fitted, routes=noisy))
+    assert [route.noise_share for route in new.routes.values()] == [0.25] * 3

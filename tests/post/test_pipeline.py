@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -188,6 +189,17 @@ def test_checks_are_kept_with_the_results(run, tmp_path):
     np.testing.assert_allclose(chi.checks.residence, 1 / (1 - np.diag(matrix)))
     np.testing.assert_array_equal(chi.checks.drift, result["soap_lens"].checks.drift)
     assert 0.0 <= result.flicker_share <= 1.0
+
+
+def test_a_lag_that_no_stretch_allows_is_named_and_merges_nothing(run):
+    result = analyse(run[1], replace(CONFIG, lag=200))
+    for name, route in result.routes.items():
+        assert not route.counts.any()
+        assert route.final.n_clusters == route.n_clusters
+        (warning,) = (text for text in result.warnings if text.startswith(f"{name}: no trans"))
+        assert "at lag = 200: the longest gapless stretch allows 78" in warning
+    assert np.isnan(result["soap_lens"].checks.stay).all()
+    assert result["soap_lens"].checks.memory == 0.0
 
 
 def test_progress_counts_every_stage(run):

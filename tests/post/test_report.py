@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import make_buffer, make_result, make_route
+from synthetic import make_buffer, make_result, make_route, merge
 
 from strdyn_post.checks import check_route, check_warnings
 from strdyn_post.explorer import explorer_data, explorer_payload
 from strdyn_post.figures.style import save_figure
 from strdyn_post.palette import make_palettes
 from strdyn_post.report import write_report
+from strdyn_post.series import AnalysisError
 from strdyn_post.summary import summarise
 from strdyn_post.transitions import count_transitions
 
@@ -258,6 +259,46 @@ def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_
     assert [entry["dynamics"] for entry in new] == [dynamics]
     assert words in page
     assert ("fast environment" in page) == (dynamics == "fast")
+
+
+def cluster_of_soap(result, inside):
+    """Let these rows be SOAP's last cluster, which joins the one before by its moves."""
+    soap = result["soap"]
+    labels = np.where(inside, 4, np.minimum(soap.labels, 3))
+    merged = merge(make_route("soap", labels, soap.scores, []), [0, 1, 2, 3, 3])
+    merged = replace(soap, labels=merged.labels, merged=merged.merged, counts=merged.counts)
+    return replace(result, routes={**result.routes, "soap": merged})
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+@pytest.mark.usefixtures("no_files")
+def test_what_only_the_merge_of_soap_hides_is_not_called_unknown_to_it(every, tmp_path):
+    """SOAP has all, half or a quarter of the frames of the environment as a cluster."""
+    result = make_result(40, 100)
+    inside = result["soap_lens"].labels == 3
+    there = inside & (np.arange(40) % every == 0)[:, None]
+    result = cluster_of_soap(result, there)
+    text = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    (new,) = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
+    page, overlap = Page(text), 2 * there.sum() / (inside.sum() + there.sum())
+    known = every < 4
+    assert (overlap >= 0.5) == known
+    assert ("keeps an environment apart that SOAP alone merges: fast" in text) == known
+    assert ("finds an environment that SOAP alone does not: fast" in text) != known
+    assert ("it joins environment 4." in text) == known
+    if known:
+        assert new["soap_cluster_overlap"] == pytest.approx(overlap)
+        shown = page.shown["new_environments.0.soap_cluster_overlap"]
+        assert float(shown.split()[0]) == pytest.approx(100 * overlap, abs=0.06)
+    else:
+        assert new["soap_cluster_overlap"] is None
+
+
+def test_a_result_of_another_run_is_refused_before_anything_is_written(result, buffer, tmp_path):
+    other = replace(result, provenance={**result.provenance, "buffer_uuid": "another-run"})
+    with pytest.raises(AnalysisError, match=f"run another-run, but .* run {buffer.uuid}: give"):
+        write_report(other, buffer, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.usefixtures("no_files")

@@ -38,6 +38,11 @@ def test_a_changed_timestep_separates_equal_steps():
     assert stretches.tolist() == [0, 0, 0, 1, 1]
 
 
+def test_half_of_the_run_is_kept_if_the_timestep_changed_in_the_middle():
+    stretches, _ = find_stretches([0, 10, 20, 30, 40], [0, 1, 2, 4, 6])
+    assert stretches.tolist() == [0, 0, 0, 1, 2]
+
+
 def test_steps_must_increase():
     with pytest.raises(AnalysisError, match="step 20 is followed by 20"):
         find_stretches([0, 10, 20, 20])

@@ -37,6 +37,29 @@ def test_intervals_cover_the_true_probabilities():
     assert (inside / n_runs >= 0.92).all()
 
 
+def test_a_longer_lag_does_not_make_more_of_the_same_moves():
+    reversible = np.array([[0.96, 0.04, 0.0], [0.04, 0.94, 0.02], [0.0, 0.02, 0.98]])
+    expected = np.linalg.matrix_power(reversible, 10)
+    tilted, inside, n_runs = 0, np.zeros((3, 3)), 60
+    for run in range(n_runs):
+        labels = walk(reversible, 200, 40, np.random.default_rng(run)).astype(np.int32)
+        counts = count_transitions(labels, 3, 10)
+        drawn = [
+            resample_counts(labels, 3, by=by, lag=10, n_resamples=100) for by in ("atoms", "time")
+        ]
+        found = transition_intervals(counts, drawn, lag=10)
+        inside += (found.low <= expected) & (found.high >= expected)
+        tilted += (np.abs(flux_imbalance(counts, 10)) > 3).any()
+    assert tilted <= 2
+    assert (inside / n_runs >= 0.92).all()
+    # one atom moves once: ten windows hold the move
+    once = np.repeat([0, 1], 50)[:, None].astype(np.int32)
+    counts = count_transitions(once, 2, 10)
+    assert counts[0, 1] == 10
+    assert transition_intervals(counts, [], lag=10).few_events[0, 1]
+    assert flux_imbalance(counts, 10)[0, 1] == 1.0
+
+
 def test_intervals_widen_when_atoms_do_not_agree():
     # half of the atoms jump at every frame, half never: the mean rate is known to few atoms only
     rng = np.random.default_rng(0)
@@ -99,6 +122,15 @@ def test_a_hidden_state_fails_chapman_kolmogorov():
         lag_scan(labels, 2, [2, 3])
 
 
+def test_what_has_no_counts_at_a_lag_is_not_known():
+    labels = np.zeros((60, 4), dtype=np.int32)
+    labels[-10:, :2] = 1  # only in the last ten frames: gone at a lag of 20
+    scan = lag_scan(labels, 2, [1, 20])
+    assert scan.stay[0].tolist() == [216 / 218, 1.0]
+    assert np.isnan(scan.stay[1, 1])
+    assert np.isnan(scan.predicted[1, 1])
+
+
 def test_residence_times_by_hand_and_of_a_chain():
     labels = np.array([0, 0, 1, 0, 1, 1, 1, 0, 0], dtype=np.int32)[:, None]
     found = residence_times(labels, 3)
@@ -139,6 +171,13 @@ def test_drift_is_in_standard_errors_also_where_atoms_stay_as_long_as_the_run():
     ]
     assert 0.8 < np.std(drifts) < 1.25
     assert stationarity(np.zeros((10, 1), np.int32), 1).drift.tolist() == [0.0]
+
+
+def test_a_jump_in_the_middle_is_a_drift():
+    jump = np.repeat([0, 1], 20)[:, None] + np.zeros((1, 6), np.int32)
+    drift = stationarity(jump.astype(np.int32), 2).drift
+    assert drift[0] < -100
+    assert drift[1] > 100
 
 
 def test_support_of_a_merge():

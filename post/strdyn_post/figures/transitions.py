@@ -128,7 +128,9 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
     cells = np.ix_(order, order)
     probabilities, counts = np.asarray(shown.transition_matrix)[cells], shown.counts[cells]
     bounds: list[Any] = []
+    rare = counts < FEW_EVENTS
     if route.checks is not None:
+        rare |= route.checks.few_events[cells]
         bounds = [route.checks.low[cells], route.checks.high[cells]]
     # a root scale: one in a thousand is seen, and 90 % differs from 99 %
     alpha = 0.88 * probabilities**0.4
@@ -137,10 +139,9 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
     ax.imshow(image, interpolation="nearest", aspect="equal")
     large, small = (9.5, 6.2) if n <= 6 else (8.0, 5.4) if n <= 9 else (6.5, 0.0)
     for a, b in np.ndindex(n, n):
-        few = counts[a, b] < FEW_EVENTS
         interval = [_bound(float(bound[a, b])) for bound in bounds]
         probability, events = percent(float(probabilities[a, b])), f"{counts[a, b]:,}"
-        lines = [(0.0, probability, large)]
+        lines, ink = [(0.0, probability, large)], MUTED if rare[a, b] else INK
         if not counts[a, b]:
             # of an environment without any move nothing is known
             known = small and interval and counts[a].any()
@@ -161,8 +162,8 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
                 ha="center",
                 va="center",
                 fontsize=size,
-                color="#FFFFFF" if counts[a, b] and alpha[a, b] > 0.5 else MUTED if few else INK,
-                fontstyle="italic" if few and counts[a, b] else "normal",
+                color="#FFFFFF" if counts[a, b] and alpha[a, b] > 0.5 else ink,
+                fontstyle="italic" if rare[a, b] and counts[a, b] else "normal",
             )
     for k, label in enumerate(order):
         draw_mark(ax, -0.78, k, palette.marks[label], palette.colors[label])
