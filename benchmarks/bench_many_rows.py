@@ -3,7 +3,7 @@
     python benchmarks/bench_many_rows.py [N_FRAMES]
 
 5000 frames of 2000 atoms by default, 40 features: what grows with the rows is the same for any
-number of features, as spectra are streamed. The buffer is made up (3 minutes) and kept.
+number of features, as spectra are streamed. The buffer is made up (about ten minutes) and kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main():
     for name, route in result.routes.items():
         print(
             f"  {name:9} {route.n_clusters} clusters, noise {route.noise_share:.1%}, "
-            f"agreement of two samples {route.agreement}"
+            f"agreement {route.agreement}"
         )
 
 

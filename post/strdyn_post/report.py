@@ -328,7 +328,7 @@ def _told_elsewhere(result: AnalysisResult) -> set[str]:
     return {
         f"{name}: {text}"
         for name, route in result.routes.items()
-        if route.checks is not None
+        if route.checks is not None and route.final.counts.any()
         for text in check_warnings(route.checks)
     }
 

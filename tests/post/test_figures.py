@@ -47,6 +47,7 @@ from strdyn_post.palette import (
     make_palettes,
     match_environments,
 )
+from strdyn_post.uncertainty import flux_imbalance
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +281,12 @@ def test_a_chord_has_the_colour_of_the_side_that_sends_more(ax):
     plot_chord(even, ax=(other := Figure().subplots()))
     chord = next(patch for patch in other.patches if isinstance(patch, PathPatch))
     assert to_hex(chord.get_facecolor()).upper() == Palette.of(even).colors[1]
+    assert chord.get_alpha() < clear
+    # at a longer lag the same counts are fewer moves
+    checks = check_route(route, AnalysisConfig())[0]
+    checks = replace(checks, imbalance=flux_imbalance(route.counts, lag=50))
+    plot_chord(replace(route, checks=checks), ax=(longer := Figure().subplots()))
+    chord = next(patch for patch in longer.patches if isinstance(patch, PathPatch))
     assert chord.get_alpha() < clear
 
 

@@ -47,7 +47,10 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
     colors = [palette.colors[label] for label in order]
     counts = np.asarray(shown.counts)[np.ix_(order, order)]
     probabilities = np.asarray(shown.transition_matrix)[np.ix_(order, order)]
-    excess = flux_imbalance(counts)
+    if route.checks is None:
+        excess = flux_imbalance(counts)
+    else:  # these know the lag
+        excess = route.checks.imbalance[np.ix_(order, order)]
     arcs, chords, factor = chord_geometry(np.asarray(shown.populations)[order], probabilities)
     # thick chords first: a thin one stays visible on top
     for a, b in sorted(chords, key=lambda pair: -counts[pair] - counts[pair[::-1]]):
