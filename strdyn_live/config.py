@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -43,8 +44,10 @@ class LiveConfig:
         Cutoff of the neighbor lists of LENS [length]; by default `r_cut`.
     lens_environment : str
         LAMMPS group of the atoms that count as neighbors.
-    append : bool
-        Go on with an existing buffer. Without it an existing buffer is an error.
+    append : bool or "force"
+        Go on with an existing buffer, as a restarted run does; without it an existing buffer is an
+        error. With "force" also where the run supersedes more than the last job has written, or
+        does not look like a continuation.
     on_error : {"stop", "drop"}
         End the run at a failed frame, or report the frame and go on.
     backend : {"native", "dscribe"}
@@ -67,7 +70,7 @@ class LiveConfig:
     sigma: float = 1.0
     lens_r_cut: float = None  # type: ignore[assignment]  # None becomes r_cut
     lens_environment: str = "all"
-    append: bool = False
+    append: bool | str = False
     on_error: str = "stop"
     backend: str = "native"
     writers: int = 1
@@ -76,7 +79,7 @@ class LiveConfig:
         elements = self.elements.split() if isinstance(self.elements, str) else self.elements
         _set = object.__setattr__
         _set(self, "elements", tuple(str(name) for name in elements))
-        _set(self, "file", str(self.file))
+        _set(self, "file", os.path.expanduser(str(self.file)))
         _set(self, "r_cut", _number("r_cut", self.r_cut))
         _set(self, "sigma", _number("sigma", self.sigma))
         lens_r_cut = self.r_cut if self.lens_r_cut is None else self.lens_r_cut
@@ -84,7 +87,8 @@ class LiveConfig:
         _set(self, "n_max", _integer("n_max", self.n_max, 1, 16))
         _set(self, "l_max", _integer("l_max", self.l_max, 0, 12))
         _set(self, "writers", _integer("writers", self.writers, 1, 2**31))
-        _set(self, "append", _boolean("append", self.append))
+        append = str(self.append).lower()
+        _set(self, "append", append if append == "force" else _boolean("append", self.append))
         if self.r_cut <= 1.0:
             raise ConfigError(
                 f"r_cut = {self.r_cut:g} is too small: the radial basis `gto` needs r_cut > 1 "
@@ -109,6 +113,11 @@ class LiveConfig:
             group = getattr(self, name)
             if not isinstance(group, str) or not group or len(group.split()) != 1:
                 raise ConfigError(f"{name} = {group!r} is not the name of a LAMMPS group.")
+        if "$" in self.file:
+            raise ConfigError(
+                f"file = {self.file!r}: LAMMPS puts no variables into text in quotes. Hand the "
+                "name over with 'python ... input 1 v_NAME format s' (user guide, Replicas)."
+            )
         if Path(self.file).suffix != ".sdl":
             raise ConfigError(
                 f"file = {self.file!r}: the buffer is a folder whose name ends in .sdl "
@@ -196,7 +205,7 @@ def _boolean(name: str, value: Any) -> bool:
         return value
     if str(value).lower() in words:
         return words[str(value).lower()]
-    raise ConfigError(f"{name} = {value!r}: expected yes or no.")
+    raise ConfigError(f"{name} = {value!r}: expected yes, no or force.")
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -9,7 +9,33 @@ from numpy.typing import NDArray
 
 from .neighbors import NeighborLists
 
-__all__ = ["Frame", "LocalFrame", "Rows"]
+__all__ = ["Frame", "LocalFrame", "Rows", "RunStart"]
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """Where the current ``run`` began, as LAMMPS knows it.
+
+    Attributes
+    ----------
+    step : int
+        Absolute timestep.
+    time : float, optional
+        LAMMPS's own time there.
+    timestep : float
+        Time between two steps.
+    restart_step : int, optional
+        Step of the restart file, where LAMMPS tells it: versions before May 2022 count their time
+        from there.
+    speed : float
+        Root mean square of the atoms' velocities at the first frame [length/time]; 0 if unknown.
+    """
+
+    step: int
+    time: float | None = None
+    timestep: float = 0.0
+    restart_step: int | None = None
+    speed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -22,16 +48,18 @@ class LocalFrame:
     ----------
     step : int
         Absolute timestep.
-    run_start : int
-        Timestep at which the current ``run`` began.
+    run_start : RunStart
+        Where the current ``run`` began.
     time : float
-        Simulated time, in the time unit of the run.
+        LAMMPS's time, in the time unit of the run.
     cell : (3, 3) float64 ndarray
         Box vectors as rows [length].
     origin : (3,) float64 ndarray
         Corner of the box [length].
     periodic : (3,) bool ndarray
-        Periodic directions.
+        Directions along which LAMMPS makes images.
+    box_changes : bool
+        Whether a fix changes the box during the run.
     bounds : (2, 3) float64 ndarray
         Sub-domain of this rank, lower and upper, in fractions of the box vectors.
     n_owned : int
@@ -49,11 +77,12 @@ class LocalFrame:
     """
 
     step: int
-    run_start: int
+    run_start: RunStart
     time: float
     cell: NDArray[np.float64]
     origin: NDArray[np.float64]
     periodic: NDArray[np.bool_]
+    box_changes: bool
     bounds: NDArray[np.float64]
     n_owned: int
     atom_ids: NDArray[np.int64]
@@ -63,9 +92,18 @@ class LocalFrame:
     environment: NDArray[np.bool_]
 
     @property
-    def n_environment(self) -> int:
-        """Number of owned atoms that count as neighbors."""
-        return int(np.count_nonzero(self.environment[: self.n_owned]))
+    def members(self) -> list[int]:
+        """Number of owned centers and of owned environment atoms, and a hash of each set of IDs.
+
+        The sums over all ranks tell whether the two groups have the same members as before.
+        """
+        environment = np.flatnonzero(self.environment[: self.n_owned])
+        return [
+            len(self.centers),
+            len(environment),
+            _hash(self.atom_ids[self.centers]),
+            _hash(self.atom_ids[environment]),
+        ]
 
 
 @dataclass(frozen=True)
@@ -132,3 +170,11 @@ class Frame:
     positions: NDArray[np.float64]
     soap: NDArray[np.float32]
     neighbors: NeighborLists
+
+
+def _hash(atom_ids: NDArray[np.int64]) -> int:
+    """Return a number that depends on every ID and not on their order; sums of parts add up."""
+    mixed = atom_ids.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)  # SplitMix64
+    return int(mixed.sum(dtype=np.uint64).view(np.int64))

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import itertools
 import os
 import re
-from collections.abc import Callable
+import stat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import LocalFrame
+from .frame import LocalFrame, RunStart
 from .parallel import Ranks
 
 __all__ = [
     "LammpsError",
-    "attach_callback",
     "connect",
     "default_skin",
     "group_bits",
     "join_ranks",
-    "raise_after_commands",
+    "place_of_system",
     "read_frame",
+    "squared_speeds",
     "stop_softly",
+    "tell_log",
 ]
 
 # LAMMPS's default neighbor skin by unit style [length unit]; it does not tell the one in use.
@@ -33,6 +34,10 @@ _DEFAULT_SKIN = {
     "lj": 0.3, "real": 2.0, "metal": 2.0, "si": 0.001, "cgs": 0.1, "electron": 2.0, "micro": 0.1,
     "nano": 0.1,
 }  # fmt: skip
+
+
+# From this version on a restart file keeps the time; before, it begins at 0 at `read_restart`.
+_KEEPS_TIME = 20220504
 
 
 class LammpsError(ValueError):
@@ -179,7 +184,10 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         return np.zeros(shape, dtype) if values is None else np.array(values, dtype).reshape(shape)
 
     step = int(lmp.extract_global("ntimestep"))
-    low, high, xy, yz, xz, periodic, _ = lmp.extract_box()
+    low, high, xy, yz, xz, periodic, box_changes = lmp.extract_box()
+    periodic = np.array(periodic, dtype=bool)
+    if lmp.extract_setting("dimension") == 2:
+        periodic[2] = False  # LAMMPS calls it so, and makes no images along z
     cell = np.array([[0.0, 0.0, 0.0], [xy, 0.0, 0.0], [xz, yz, 0.0]])
     cell[np.diag_indices(3)] = np.subtract(high, low)
     if lmp.extract_setting("triclinic"):
@@ -205,14 +213,17 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
             f"step {step}: atom {atom_ids[row]} is at {positions[row]}: the simulation has blown "
             "up; nothing of this frame was written."
         )
+    timestep = float(lmp.extract_global("dt"))
+    time = lmp.extract_global("atime") + (step - lmp.extract_global("atimestep")) * timestep
+    run_start = step - (int(lmp.get_thermo("elapsed")) if lmp.is_running else 0)
     return LocalFrame(
         step=step,
-        run_start=step - int(lmp.get_thermo("elapsed")),
-        time=lmp.extract_global("atime")
-        + (step - int(lmp.extract_global("atimestep"))) * lmp.extract_global("dt"),
+        run_start=_run_start(lmp, run_start, time - (step - run_start) * timestep, timestep),
+        time=time,
         cell=cell,
         origin=np.array(low, dtype=np.float64),
-        periodic=np.array(periodic, dtype=bool),
+        periodic=periodic,
+        box_changes=bool(box_changes),
         bounds=np.array(bounds, dtype=np.float64),
         n_owned=n_owned,
         atom_ids=atom_ids,
@@ -223,18 +234,28 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
     )
 
 
-def attach_callback(lmp: Any, every: int, callback: Callable[[], None]) -> None:
-    """Have LAMMPS call a function at every step that is a multiple of `every`, and at set-up.
+def _run_start(lmp: Any, step: int, time: float, timestep: float) -> RunStart:
+    """Return where a run began; from the clock of an old version, also where it was restarted."""
+    restart_step = None
+    if lmp.version() < _KEEPS_TIME and timestep > 0.0:
+        restart_step = round(step - time / timestep)
+        if not 0 < restart_step <= step or abs(step - time / timestep - restart_step) > 1e-3:
+            restart_step = None  # the run began at 0, or the timestep was changed on the way
+    return RunStart(step, time, timestep, restart_step)
 
-    For LAMMPS as a library: a `fix external` that adds no force.
-    """
-    fix_id = f"strdyn_live_{next(_attached)}"
-    never = 2**31 - 1
-    lmp.command(f"fix {fix_id} all external pf/callback {every} {never}")
-    lmp.set_fix_external_callback(fix_id, lambda *_: callback())
+
+def squared_speeds(lmp: Any) -> float:
+    """Return the sum of the squared velocities of the owned atoms [length²/time²]."""
+    n_owned = lmp.extract_setting("nlocal")
+    velocities = lmp.numpy.extract_atom("v", nelem=n_owned) if n_owned else None
+    return 0.0 if velocities is None else float(np.square(velocities[:n_owned]).sum())
 
 
-_attached = itertools.count(1)
+def place_of_system(lmp: Any) -> tuple[int, ...]:
+    """Return where in memory LAMMPS keeps atoms and box: another place after ``clear``."""
+    find = lmp.lib["lammps_extract_global"]  # a function of its own, with its own result type
+    find.argtypes, find.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
+    return tuple(find(lmp.lmp, name) or 0 for name in (b"boxlo", b"natoms", b"dt"))
 
 
 def stop_softly(lmp: Any) -> None:
@@ -242,20 +263,22 @@ def stop_softly(lmp: Any) -> None:
     lmp.lib.lammps_force_timeout(lmp.lmp)
 
 
-def raise_after_commands(lmp: Any, check: Callable[[], None]) -> None:
-    """Call `check` whenever a command of this LAMMPS object returns.
+def tell_log(text: str) -> None:
+    """Write into the log file that LAMMPS has open in this process, if there is one.
 
-    An exception cannot pass through LAMMPS from a callback to the caller of ``run``; so the run is
-    ended softly, and the exception raised here.
+    No command may be issued during a run, and the file is known to LAMMPS alone: of the files
+    open for writing it is the one that begins as every log does.
     """
-
-    def checked(method: Callable[..., Any]) -> Callable[..., Any]:
-        def run_and_check(*args: Any, **kwargs: Any) -> Any:
-            result = method(*args, **kwargs)
-            check()
-            return result
-
-        return run_and_check
-
-    for name in ("command", "commands_list", "commands_string", "file"):
-        setattr(lmp, name, checked(getattr(lmp, name)))
+    ctypes.CDLL(None).fflush(None)  # what LAMMPS has written so far comes first
+    for number in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            descriptor = int(number.name)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                continue
+            flags = Path(f"/proc/self/fdinfo/{descriptor}").read_text().split("flags:")[1].split()
+            if int(flags[0], 8) & os.O_ACCMODE == os.O_RDONLY:
+                continue
+            with number.open("rb") as file:
+                is_log = file.read(8) == b"LAMMPS ("
+            if is_log:
+                os.write(descriptor, text.encode() + b"\n")

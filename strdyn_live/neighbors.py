@@ -48,6 +48,11 @@ class NeighborLists:
         np.cumsum(counts, out=offsets[1:])
         return cls(offsets, ids)
 
+    @classmethod
+    def none_of(cls, n_centers: int) -> NeighborLists:
+        """Return empty lists."""
+        return cls(np.zeros(n_centers + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
+
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> NeighborLists:
         """Return the lists of some centers, in the order of `rows`."""
         rows = np.asarray(rows, dtype=np.int64)

@@ -20,7 +20,15 @@ __all__ = ["RankError", "Ranks", "abort"]
 
 
 class RankError(RuntimeError):
-    """Some rank failed; raised on every rank with the same message."""
+    """Some rank failed; raised on every rank with the same message.
+
+    Attributes
+    ----------
+    ends_run : bool
+        Whether a rank was told to end (Ctrl-C, `sys.exit`), so that nothing may go on.
+    """
+
+    ends_run = False
 
 
 class Ranks:
@@ -56,15 +64,19 @@ class Ranks:
             yield
         except BaseException as raised:  # an exit on one rank would hang the others as well
             error = raised
-        failed = self.max(-1 if error is None else self.size - self.rank)
-        if failed < 0:
+        told_to_end = error is not None and not isinstance(error, Exception)
+        code = self.size - self.rank + self.size * told_to_end
+        failed = int(self.max(0 if error is None else code))
+        if not failed:
             return
-        lowest = self.size - int(failed)
+        lowest = -failed % self.size
         if error is not None and not isinstance(error, (ValueError, OSError, RankError)):
             traceback.print_exception(error, file=sys.stderr)
         message = self.broadcast(_describe(error), root=lowest)
         where = f" (rank {lowest})" if self.size > 1 else ""
-        raise RankError(message + where) from error
+        agreed = RankError(message + where)
+        agreed.ends_run = failed > self.size
+        raise agreed from error
 
     def max(self, value: float) -> float:
         """Return the largest value of all ranks (collective)."""
@@ -87,6 +99,10 @@ class Ranks:
         result = np.empty_like(mine)
         self._comm.Allreduce(mine, result, op=_mpi().SUM)
         return result
+
+    def total(self, value: float) -> float:
+        """Return the sum of a value over all ranks (collective)."""
+        return value if self._comm is None else float(self._comm.allreduce(value))
 
     def broadcast(self, value: Any, root: int = 0) -> Any:
         """Return one rank's Python object on all ranks (collective)."""

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import atexit
+import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .buffer import BufferWriter, forecast, writer_rows
-from .config import LiveConfig
+from .buffer import BufferWriter, forecast, frame_bytes
+from .config import ConfigError, LiveConfig
 from .frame import Frame, LocalFrame, Rows
-from .ghost_shell import check_ghost_shell
+from .ghost_shell import check_ghost_shell, check_images
+from .lammps_callback import Callback
 from .lammps_io import (
     LammpsError,
-    attach_callback,
     connect,
     default_skin,
     group_bits,
-    join_ranks,
-    raise_after_commands,
     read_frame,
     stop_softly,
 )
+from .messages import may_be_root, tell_once
 from .parallel import RankError, Ranks, abort
 from .soap import Soap
+from .system import System
 from .termination import Termination
 from .timings import Timings
 
@@ -61,7 +63,11 @@ class Recorder:
     """
 
     def __init__(self, config: LiveConfig | None = None, **settings: Any) -> None:
-        self.config = config or LiveConfig.from_mapping(settings)
+        try:
+            self.config = config or LiveConfig.from_mapping(settings)
+        except ConfigError as error:
+            tell_once(error, is_root=may_be_root())
+            raise
         self._soap = Soap(
             self.config.species,
             self.config.r_cut,
@@ -74,43 +80,71 @@ class Recorder:
         indices = [self.config.species.index(element) for element in self.config.elements]
         self._species_of_type = np.array([-1, *indices], dtype=np.int32)
         self._lmp: Any = None
-        self._ranks: Ranks | None = None
-        self._writers: Ranks | None = None  # None on a rank that does not write
+        self._callback: Callback | None = None
+        self._system: System | None = None
+        self._bits: list[int] = []
         self._writer: BufferWriter | None = None
-        self._first_ids: list[int] = []
         self._timings = Timings()
+        self._termination = Termination()
         self._last_step: int | None = None
         self._error: BaseException | None = None
         self._closed = False
+        self._ended = False
         atexit.register(self.close)
 
     def attach(self, lmp: Any, every: int) -> Recorder:
         """Record at every step that is a multiple of `every`, and at the start of each run.
 
-        Call it on all ranks, once the system is defined and after any minimization.
+        Call it on all ranks, once the system is defined and after any minimization. What can be
+        known beforehand is checked here; a restarted run is compared with the stored frame.
+
+        Raises
+        ------
+        RankError, LammpsError
+            If the settings do not fit the system, or the buffer cannot be written there.
         """
         self._lmp = lmp
-        raise_after_commands(lmp, self._raise_error)
-        attach_callback(lmp, every, self._called_back)
+        self._work_or_fail(self._begin)
+        try:
+            self._raise_error()
+            self._callback = Callback(lmp, every, self._called_back, self._raise_error)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __call__(self, pointer: Any) -> None:
-        """Record the current step: what ``fix python/invoke`` calls."""
+        """Record the current step: what ``fix python/invoke`` calls.
+
+        Between runs, where ``python ... invoke`` calls it, what can be known beforehand is checked.
+        """
         if self._lmp is None:
             self._lmp = connect(pointer)
-        if not self._closed:
-            self._record_or_fail()
+        if self._ended:
+            stop_softly(self._lmp)
+        elif not self._closed:
+            self._work_or_fail(self._record if self._lmp.is_running else self._begin)
         self._raise_error()
 
     def close(self) -> None:
         """Seal the buffer; from now on nothing is recorded."""
         atexit.unregister(self.close)
         self._closed = True
+        self._termination.restore()
+        callback, self._callback = self._callback, None
+        try:
+            self._seal()
+        finally:
+            if callback is not None:
+                callback.detach()
+
+    def _seal(self) -> None:
+        self._closed = True
         writer, self._writer = self._writer, None
         if writer is None:
             return
         writer.close()
-        if self._writers is not None and self._writers.is_root:
+        if self._system is not None and self._system.ranks.is_root:
             print(
                 f"strdyn-live: {writer.n_frames} frames in {self.config.file}, "
                 f"the last of step {writer.last_step}\n{self._timings.table()}",
@@ -130,7 +164,7 @@ class Recorder:
             Folder of results and report; by default ``NAME-analysis``.
         """
         self.close()
-        if self._ranks is None or not self._ranks.is_root:
+        if self._system is None or not self._system.ranks.is_root:
             return
         from strdyn_post import AnalysisConfig
         from strdyn_post.watch import analyse_into
@@ -151,22 +185,29 @@ class Recorder:
         self.close()
 
     def _called_back(self) -> None:
+        """Record the current step: what LAMMPS as a library calls."""
         if not self._closed:
-            self._record_or_fail()
-        if self._error is not None:
+            self._work_or_fail(self._record)
+        if self._ended or self._error is not None:
             stop_softly(self._lmp)
 
     def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
-    def _record_or_fail(self) -> None:
-        """Record; if that fails, all ranks know it afterwards."""
+    def _work_or_fail(self, work: Callable[[], object]) -> None:
+        """Record or check; if that fails, all ranks know it afterwards."""
         try:
-            self._record()
+            work()
+            return
         except RankError as error:
-            if self.config.on_error == "drop" and self._last_step is not None:
-                if self._ranks is not None and self._ranks.is_root:
+            if (
+                self.config.on_error == "drop"
+                and self._last_step is not None
+                and not error.ends_run
+            ):
+                if self._system is not None and self._system.ranks.is_root:
                     print(f"strdyn-live: frame dropped: {error}", file=sys.stderr, flush=True)
                 return
             self._error = error
@@ -174,33 +215,82 @@ class Recorder:
             # Not agreed on: the other ranks may wait for this one forever.
             if self._lmp.extract_setting("universe_size") > 1:
                 traceback.print_exc()
-                abort(self._ranks)
+                abort(None if self._system is None else self._system.ranks)
             self._error = error
-        if self._error is not None:
-            try:
-                self.close()
-            except (OSError, ValueError) as error:  # to raise it would hide the first
-                print(f"strdyn-live: not sealed: {error}", file=sys.stderr, flush=True)
+        tell_once(self._error, is_root=self._system is None or self._system.ranks.is_root)
+        try:
+            self._seal()
+        except (OSError, ValueError) as error:  # to raise it would hide the first
+            print(f"strdyn-live: not sealed: {error}", file=sys.stderr, flush=True)
 
     def _record(self) -> None:
         """Describe the current step and commit it: the whole in-situ flow (collective)."""
-        ranks, section = self._ranks or self._begin(), self._timings.section
+        system, section = self._system or self._begin(), self._timings.section
+        ranks = system.ranks
         with self._timings.frame(ranks):
-            with ranks.together(), section("read"):
-                frame = read_frame(self._lmp, self._centers_bit, self._environment_bit)
-            if frame.step == self._last_step:
-                return  # the last step of a run is the first of the next
-            ending = self._check(frame, ranks)
+            with section("read"):
+                frame = self._read(system)
+            if self._is_repeated(frame):
+                return
+            self._check(frame, system)
             with ranks.together(), section("describe"):
                 rows = self._describe(frame)
             with section("gather"):
-                rows = ranks.gather_by_id(rows, self._first_ids or self._share_out(rows, ranks))
+                rows = ranks.gather_by_id(rows, system.first_ids)
             with ranks.together(), section("write"):
-                if self._writers is not None:
-                    self._commit(frame, rows)
+                if system.writers is not None:
+                    self._commit(frame, rows, system)
         self._last_step = frame.step
-        if ending:
-            self._end(ranks)
+        self._end_if_asked(ranks)
+
+    def _begin(self) -> System:
+        """Check LAMMPS and the buffer against the settings, before the first frame (collective)."""
+        if self._system is None:
+            self._system = System.find(self._lmp, self.config, self._species_of_type)
+            self._bits = self._system.group_bits
+            self._termination.watch()
+        return self._system
+
+    def _read(self, system: System) -> LocalFrame:
+        """Read the frame with the groups as they are; raise if they have other members now."""
+        for attempt in (1, 2):
+            with system.ranks.together():
+                system.require_same_place(self._lmp)
+                frame = read_frame(self._lmp, *self._bits)
+            members = system.ranks.sums(frame.members).tolist()
+            if members == system.members or attempt == 2:
+                break
+            # a group that was deleted and defined again may have another bit
+            self._bits = group_bits(self._lmp, system.groups, system.ranks)
+        with system.ranks.together():
+            system.require_same(members, frame)
+        return frame
+
+    def _is_repeated(self, frame: LocalFrame) -> bool:
+        """Return whether this step was recorded; the last of a run is the first of the next."""
+        if frame.step != self._last_step:
+            return False
+        if frame.step > frame.run_start.step:
+            raise RankError(
+                f"step {frame.step} came twice within one run: LAMMPS minimizes. The frame of this "
+                "step in the buffer is a trial move of the minimizer. Minimize before you attach "
+                "the recorder."
+            )
+        return True
+
+    def _check(self, frame: LocalFrame, system: System) -> None:
+        """Raise on all ranks unless the ghosts are complete and in their place (collective)."""
+        if frame.box_changes:
+            check_images(frame, system.ranks)
+        first = self._last_step is None
+        uncertain = check_ghost_shell(
+            frame,
+            max(self._soap.reach, self.config.lens_r_cut),
+            system.ranks,
+            skin=default_skin(self._lmp) if first else None,
+        )
+        if uncertain and system.ranks.is_root:
+            print(f"strdyn-live: {uncertain}", flush=True)
 
     def _describe(self, frame: LocalFrame) -> Rows:
         """Describe the centers that this rank owns."""
@@ -216,74 +306,20 @@ class Recorder:
             neighbors,
         )
 
-    def _begin(self) -> Ranks:
-        """Check LAMMPS against the settings, before the first frame."""
-        lmp, config = self._lmp, self.config
-        ranks = join_ranks(lmp)
-        with ranks.together():
-            n_types = lmp.extract_global("ntypes")
-            if len(config.elements) != n_types:
-                raise LammpsError(
-                    f"elements = {' '.join(config.elements)!r} names {len(config.elements)} atom "
-                    f"types, but this run has {n_types}: give one name per type, as in pair_coeff."
-                )
-            if config.writers > ranks.size:
-                raise LammpsError(
-                    f"writers = {config.writers}, but this run has {ranks.size} ranks: expected "
-                    "no more writers than ranks."
-                )
-        groups = [config.centers, config.lens_environment]
-        self._centers_bit, self._environment_bit = group_bits(lmp, groups, ranks)
-        self._writers = ranks.first(config.writers)
-        self._termination = Termination()
-        self._ranks = ranks
-        return ranks
-
-    def _check(self, frame: LocalFrame, ranks: Ranks) -> bool:
-        """Raise on all ranks unless all atoms and ghosts are there; return whether to end here."""
-        *counts, asked = ranks.sums(
-            [frame.n_owned, len(frame.centers), frame.n_environment, self._termination.asked]
-        ).tolist()
-        first = self._last_step is None
-        with ranks.together():
-            if first:
-                self._counts = counts
-            elif counts != self._counts:
-                raise LammpsError(
-                    f"step {frame.step}: the run has {counts[0]} atoms, {counts[1]} centers and "
-                    f"{counts[2]} environment atoms; it began with {self._counts[0]}, "
-                    f"{self._counts[1]} and {self._counts[2]}. Atoms that are lost, added or "
-                    "change their group cannot be followed: record a group that stays the same."
-                )
-        reach = max(self._soap.reach, self.config.lens_r_cut)
-        skin = default_skin(self._lmp) if first else None
-        check_ghost_shell(frame, reach, ranks, skin=skin)
-        return bool(asked)
-
-    def _share_out(self, rows: Rows, ranks: Ranks) -> list[int]:
-        """Give every writer a range of atom IDs; return the first of each."""
-        atom_ids, species = ranks.all_rows(rows.atom_ids), ranks.all_rows(rows.species)
-        with ranks.together():
-            order = np.argsort(atom_ids)
-            self._atom_ids, self._species = atom_ids[order], species[order]
-            repeated = self._atom_ids[1:][self._atom_ids[1:] == self._atom_ids[:-1]]
-            if len(repeated):
-                raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
-            shares = writer_rows(len(atom_ids), self.config.writers)
-            self._first_ids = [int(self._atom_ids[start]) for start, _ in shares]
-        return self._first_ids
-
-    def _commit(self, frame: LocalFrame, rows: Rows) -> None:
+    def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> None:
         """Append a frame to the buffer (on the ranks that write)."""
         opened = self._writer is None
-        writer = self._writer or self._open(frame)
-        expected = self._atom_ids[writer.rows]
-        if not np.array_equal(rows.atom_ids, expected):
-            lost, new = np.setdiff1d(expected, rows.atom_ids), np.setdiff1d(rows.atom_ids, expected)
+        if self._writer is None:
+            self._writer = system.open_buffer(self._lmp, self.config, frame)
+        writer = self._writer
+        changed = np.flatnonzero(rows.species != system.species[writer.rows])
+        if len(changed):
             raise LammpsError(
-                f"step {frame.step}: group {self.config.centers!r} has changed: it lost the atom "
-                f"IDs {lost[:5].tolist()} and won {new[:5].tolist()}. Record a group that stays "
-                "the same."
+                f"step {frame.step}: atom ID {rows.atom_ids[changed[0]]} has changed its type from "
+                f"{self.config.species[system.species[writer.rows][changed[0]]]} to "
+                f"{self.config.species[rows.species[changed[0]]]}: the buffer holds one species "
+                "for each described atom. Leave such atoms out of the group of the centers (the "
+                "atoms around them may change their type)."
             )
         writer.append(
             Frame(
@@ -296,10 +332,11 @@ class Recorder:
                 neighbors=rows.neighbors,
             )
         )
-        if opened and self._writers is not None and self._writers.is_root:
-            size = writer.bytes_written * self.config.writers
+        if opened and system.ranks.is_root:
+            n_atoms, n_neighbors = len(system.atom_ids), rows.neighbors.counts.mean()
+            size = frame_bytes(n_atoms, self._soap.n_features, n_neighbors)
             print(
-                f"strdyn-live: recording {len(self._atom_ids)} of {self._counts[0]} atoms, "
+                f"strdyn-live: recording {n_atoms} of {system.n_atoms} atoms, "
                 f"{self._soap.n_features} SOAP components each, into {self.config.file}: "
                 f"{size / 1e6:.3g} MB a frame, room for {forecast(self.config.file, size)} frames",
                 *writer.notes,
@@ -307,32 +344,21 @@ class Recorder:
                 flush=True,
             )
 
-    def _open(self, frame: LocalFrame) -> BufferWriter:
-        writers = self._writers or Ranks()
-        self._writer = BufferWriter(
-            self.config,
-            atom_ids=self._atom_ids,
-            species=self._species,
-            units=self._lmp.extract_global("units"),
-            periodic=(bool(frame.periodic[0]), bool(frame.periodic[1]), bool(frame.periodic[2])),
-            branch_step=frame.run_start,
-            provenance={
-                "lammps": self._lmp.version(),
-                "n_ranks": self._lmp.extract_setting("universe_size"),
-            },
-            writer=writers.rank,
-            agree=lambda done: writers.max(not done) == 0,
-        )
-        return self._writer
-
-    def _end(self, ranks: Ranks) -> None:
-        """End the run in order, as SIGTERM asks for (collective)."""
+    def _end_if_asked(self, ranks: Ranks) -> None:
+        """End the run in order, where a signal asks for it (collective)."""
+        asked = int(ranks.max(self._termination.asked))
+        if not asked:
+            return
+        name = signal.Signals(asked).name
+        self._ended = True
         with ranks.together():
-            self.close()
+            self._seal()
         stop_softly(self._lmp)
+        if asked == signal.SIGINT and self._callback is not None:
+            self._error = KeyboardInterrupt()
         if ranks.is_root:
             print(
-                f"strdyn-live: SIGTERM: the buffer is sealed, the run ends at step "
+                f"strdyn-live: {name}: the buffer is sealed, the run ends at step "
                 f"{self._last_step}.",
                 flush=True,
             )

@@ -29,6 +29,7 @@ from .errors import BufferError, BufferWarning
 from .maintenance import PruneReport, VerifyReport, pack, prune, verify
 from .reader import Buffer, open_buffer
 from .record import frame_bytes
+from .start import check_start
 from .writer import BufferWriter, forecast, writer_rows
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "BufferWriter",
     "PruneReport",
     "VerifyReport",
+    "check_start",
     "forecast",
     "frame_bytes",
     "open_buffer",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from strdyn_live.frame import Frame
+from strdyn_live.config import LiveConfig
+from strdyn_live.frame import Frame, RunStart
 
 from .document import Document, Origin, checked_json
 from .errors import BufferError, DamageError, explain
@@ -22,7 +26,7 @@ from .reader import Buffer, read_quietly
 from .sealing import recover
 from .storage import sync_folder, write_file
 
-__all__ = ["branch_off", "open_generation", "require_same_frame", "take_folder"]
+__all__ = ["branch_off", "check_start", "open_generation", "require_same_frame", "take_folder"]
 
 # A frame at the step of a restart: the same positions come back, spectra may be summed in another
 # order on another number of ranks.
@@ -31,7 +35,7 @@ _SAME_SOAP = 1e-4
 
 
 def take_folder(
-    folder: Path, document: Document, append: bool, seal_bytes: int
+    folder: Path, document: Document, append: bool | str, seal_bytes: int
 ) -> tuple[Lock, list[str]]:
     """Make a buffer folder, or recover one to go on with.
 
@@ -67,12 +71,7 @@ def take_folder(
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
             return lock, []
         if not append:
-            with read_quietly(folder) as stored:
-                last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
-                raise BufferError(
-                    f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
-                    "append=yes goes on with it; or record to another file, or delete it."
-                )
+            _refuse_existing(folder)
         stored, notes = recover(folder, seal_bytes)
         stored.close()
         stored.document.require_same(document, str(folder))
@@ -85,9 +84,70 @@ def take_folder(
         raise explain(f"cannot open {folder} for writing", error) from error
 
 
+def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **shared: Any) -> None:
+    """Raise BufferError if a run cannot be recorded where the settings say; nothing is written.
+
+    For the start of a run, which may be long before its first frame.
+
+    Parameters
+    ----------
+    config : LiveConfig
+        Settings of the run.
+    start : RunStart
+        Where it starts.
+    at_start : Frame, optional
+        The frame there; spectra and neighbor lists may be left out.
+    **shared
+        atom_ids, species, units and periodic, as of `BufferWriter`.
+    """
+    folder = Path(config.file)
+    if not folder.is_dir() or not _data_files(folder):
+        return
+    if not config.append:
+        _refuse_existing(folder)
+    with read_quietly(folder) as stored:
+        stored.document.require_same(Document.create(config, **shared), str(folder))
+        branch, _ = _on_our_clock(stored, start)
+        _require_few_superseded(stored, branch, config.append)
+        if at_start is not None and at_start.step in stored.steps:
+            with contextlib.suppress(DamageError):  # then it is written again
+                require_same_frame(stored, at_start, slice(None))
+
+
+def _refuse_existing(folder: Path) -> None:
+    with read_quietly(folder) as stored:
+        last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
+        raise BufferError(
+            f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
+            "append=yes goes on with it; or record to another file, or delete it."
+        )
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Where a run goes on with a buffer.
+
+    Attributes
+    ----------
+    origin : Origin
+        Of the new files.
+    is_stored : bool
+        Whether the first frame is stored already.
+    time_shift : float
+        What to add to LAMMPS's times, so that they go on from the stored ones.
+    notes : list of str
+        What was found on the way.
+    """
+
+    origin: Origin
+    is_stored: bool = False
+    time_shift: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
 def branch_off(
-    stored: Buffer, origin: Origin, branch_step: int | None, frame: Frame
-) -> tuple[Origin, bool, list[str]]:
+    stored: Buffer, origin: Origin, start: RunStart | None, frame: Frame, append: bool | str
+) -> Branch:
     """Find where a run goes on; nothing is written.
 
     Parameters
@@ -96,41 +156,39 @@ def branch_off(
         What is there.
     origin : Origin
         Of the new writer, without generation and branch.
-    branch_step : int or None
-        Step of the restart file; None for that of the first frame.
+    start : RunStart or None
+        Where the run began; None for the step of the first frame.
     frame : Frame
         First frame of the run.
-
-    Returns
-    -------
-    Origin
-        Complete.
-    bool
-        Whether the frame is stored already.
-    list of str
-        What was found on the way.
+    append : bool or "force"
+        As of `LiveConfig`.
 
     Raises
     ------
     BufferError
-        If the frame cannot follow, or differs from the one stored at the same step.
+        If the frame cannot follow, differs from the one stored at the same step, or would
+        supersede more than the last stretch.
     """
     files = _data_files(stored.path)
     if not files:
-        return origin, False, []
-    branch = frame.step if branch_step is None else branch_step
+        return Branch(replace(origin, branch_step=None if start is None else start.step))
+    start = start or RunStart(frame.step)
+    branch, shift = _on_our_clock(stored, start)
     if frame.step < branch:
         raise BufferError(
             f"step {frame.step} was not written to {stored.path}: the run goes on from step "
             f"{branch}. Was the step number reset after reading the restart file?"
         )
-    is_stored, notes = frame.step == branch and branch in stored.steps, []
+    notes = _require_few_superseded(stored, branch, append)
+    is_stored = frame.step == branch and branch in stored.steps
     if is_stored:
         try:
             require_same_frame(stored, frame, slice(*origin.rows))
         except DamageError as damaged:
             notes.append(f"step {branch} is written again: {damaged}")
             is_stored, branch = False, branch - 1
+    elif append != "force":
+        _require_continuation(stored, branch, frame, slice(*origin.rows), start)
     kept = stored.steps[stored.steps <= branch]
     complete = replace(
         origin,
@@ -138,7 +196,117 @@ def branch_off(
         branch_step=branch,
         previous_step=int(kept[-1]) if len(kept) else None,
     )
-    return complete, is_stored, notes
+    return Branch(complete, is_stored, shift, notes)
+
+
+def _on_our_clock(stored: Buffer, start: RunStart) -> tuple[int, float]:
+    """Return the step that a run goes on from, and what to add to LAMMPS's times.
+
+    The clock of an old LAMMPS begins at 0 when it reads a restart file: times then go on from the
+    stored ones, with the timestep of the frames before.
+    """
+    branch = start.step if start.restart_step is None else start.restart_step
+    kept = np.flatnonzero(stored.steps <= branch)
+    if start.time is None or not len(kept):
+        return branch, 0.0
+    last = kept[-1]
+    timestep = start.timestep
+    if len(kept) > 1:
+        steps, times = stored.steps[kept[-2:]], stored.times[kept[-2:]]
+        timestep = float((times[1] - times[0]) / (steps[1] - steps[0]))
+    expected = float(stored.times[last] + (branch - stored.steps[last]) * timestep)
+    found = start.time if start.restart_step is None else 0.0
+    behind = start.restart_step is not None or found < stored.times[last] - 0.5 * timestep
+    return branch, expected - found if behind else 0.0
+
+
+def _require_few_superseded(stored: Buffer, branch: int, append: bool | str) -> list[str]:
+    """Say what a branch supersedes; raise BufferError if it is more than the last stretch."""
+    later = np.flatnonzero(stored.steps > branch).tolist()
+    if not len(later):
+        return []
+    frames = f"{len(later)} frames (steps {stored.steps[later[0]]} to {stored.steps[later[-1]]})"
+    says = f"the run goes on from step {branch}: {frames} stored after it are superseded"
+    if append != "force":
+        first = stored.generations.get(0)
+        if branch <= (stored.steps[0] if first is None else first):
+            raise BufferError(
+                f"this run starts anew from step {branch}: {frames} of {stored.path} would be "
+                "superseded. Read the restart file before the run, or record to another file. If "
+                "this run is meant to take their place: append='force' (append force in an input "
+                "script)."
+            )
+        newest = max(_generation(stored, k) for k in range(stored.n_frames))
+        if any(_generation(stored, k) < newest for k in later):
+            raise BufferError(
+                f"{says}, more than the last job has written. Is this the newest restart file? If "
+                "these frames are meant to go: append='force' (append force in an input script)."
+            )
+    return [f"{says} (they stay on disk until `strdyn prune`)"]
+
+
+def _generation(stored: Buffer, k: int) -> int:
+    origin = stored.entries[k][0].file.origin
+    return origin.generation if origin else 0
+
+
+# Atoms of a continued run move between two frames as they did before, give or take this factor.
+_PLAUSIBLE = 3.0
+_LOOK_BACK = 10  # frames
+
+
+def _require_continuation(
+    stored: Buffer, branch: int, frame: Frame, rows: slice, start: RunStart
+) -> None:
+    """Raise BufferError unless the first frame can follow the last one that is kept.
+
+    With `fix python/invoke` no frame is called at the step of the restart file, so the first frame
+    after it is compared: how far half of the atoms, and nine in ten, have moved since, against how
+    far they moved between the frames before; with one frame only, against their velocities. Nearly
+    equal systems pass; `check_start` compares exactly where it gets the positions of that step.
+    """
+    kept = np.flatnonzero(stored.steps <= branch)[-_LOOK_BACK:].tolist()
+    if not kept:
+        return
+    before = [(stored.positions(k)[rows], stored.box(k)[0], int(stored.steps[k])) for k in kept]
+    n_steps = frame.step - before[-1][2]
+    moved = _moved(before[-1], (frame.positions, frame.cell, frame.step), stored.periodic)
+    # a single hop of one of few atoms is no other system
+    least = (0.01 if len(moved) >= 8 else 0.5) * stored.config.r_cut
+    shares = [0.5, 0.9]
+    if len(kept) > 1:
+        paces = [
+            np.quantile(_moved(one, other, stored.periodic), shares)
+            * max(1.0, n_steps / (other[2] - one[2]))
+            for one, other in itertools.pairwise(before)
+        ]
+        usual = np.max(paces, axis=0)
+    else:
+        usual = np.full(2, start.speed * start.timestep * n_steps)
+        if not usual.any():
+            return
+    found = np.quantile(moved, shares)
+    if (found > np.maximum(_PLAUSIBLE * usual, least)).any():
+        raise BufferError(
+            f"step {frame.step} does not follow step {before[-1][2]} stored in {stored.path}: half "
+            f"of the atoms have moved by more than {found[0]:.3g} and one in ten by more than "
+            f"{found[1]:.3g}; expected about {usual[0]:.3g} and {usual[1]:.3g}. Is this the "
+            "restart file of that run? Nothing was changed: use the right one, or record to "
+            "another file. If the system was changed on purpose: append='force' (append force in "
+            "an input script)."
+        )
+
+
+def _moved(
+    one: tuple[NDArray[np.float64], NDArray[np.float64], int],
+    other: tuple[NDArray[np.float64], NDArray[np.float64], int],
+    periodic: tuple[bool, bool, bool],
+) -> NDArray[np.float64]:
+    """Return how far each atom moved between two frames (positions, cell, step), box aside."""
+    fractions = other[0] @ np.linalg.inv(other[1]) - one[0] @ np.linalg.inv(one[1])
+    fractions -= np.round(fractions) * periodic
+    moved: NDArray[np.float64] = np.linalg.norm(fractions @ other[1], axis=1)
+    return moved
 
 
 def open_generation(folder: Path, origin: Origin, provenance: Mapping[str, Any], step: int) -> None:
@@ -174,7 +342,7 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     fractions -= np.round(fractions) * stored.periodic
     moved = np.linalg.norm(fractions @ old.cell, axis=1)
     worst = int(moved.argmax())
-    changed = float(np.abs(frame.soap - old.soap[rows]).max())
+    changed = float(np.abs(frame.soap - old.soap[rows]).max()) if frame.soap.size else 0.0
     resized = float(np.abs(frame.cell - old.cell).max())
     if moved[worst] > _SAME_POSITION * length:
         what = f"atom ID {stored.atom_ids[rows][worst]} is {moved[worst]:g} away"

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from strdyn_live.config import LiveConfig
-from strdyn_live.frame import Frame
+from strdyn_live.frame import Frame, RunStart
 
 from .document import Document, Origin, header_json
 from .errors import BufferError, BufferWarning
@@ -80,6 +80,8 @@ class BufferWriter:
     ----------
     rows : slice
         Rows of the sorted atoms that `append` expects.
+    run_start : RunStart or None
+        Where the run began, if more than its step is known; may be set until the first frame.
     notes : list of str
         What recovery found: dropped, damaged, restored.
     n_frames : int
@@ -119,7 +121,9 @@ class BufferWriter:
         self._agree = agree or bool
         self._writer = writer
         self._n_writers = config.writers
-        self._branch_step = branch_step
+        self._append = config.append
+        self._time_shift = 0.0
+        self.run_start = None if branch_step is None else RunStart(branch_step)
         self._provenance = dict(provenance or {})
         self._seal_bytes, self._seal_seconds = seal_bytes, seal_seconds
         self._sealed_at = time.monotonic()
@@ -236,17 +240,19 @@ class BufferWriter:
         )
         with self._together():
             self._check(frame)
-            origin, is_stored, notes = branch_off(self._stored, origin, self._branch_step, frame)
+            branch = branch_off(self._stored, origin, self.run_start, frame, self._append)
+        origin = branch.origin
         with self._together():
             if self._writer == 0:
                 open_generation(self.path, origin, self._provenance, frame.step)
-        self.notes += notes
+        self.notes += branch.notes
         self._origin = origin
+        self._time_shift = branch.time_shift
         if origin.branch_step is not None:
             self.n_frames = int((self._stored.steps <= origin.branch_step).sum())
         self.last_step = origin.previous_step
         self._stored.close()
-        return is_stored
+        return branch.is_stored
 
     def _is_repeated(self, frame: Frame) -> bool:
         """Return whether this is the newest frame once more; raise if it is an older step."""
@@ -268,7 +274,7 @@ class BufferWriter:
     def _commit(self, frame: Frame) -> Callable[[], None]:
         """Make a frame durable; return how to take it back."""
         assert self._origin is not None
-        record, payload = encode(frame)
+        record, payload = encode(replace(frame, time=frame.time + self._time_shift))
         origin = replace(self._origin, previous_step=self.last_step)
         if record.size >= self._seal_bytes:
             path = write_segment(self.path, self._document, origin, [(record, frame)])

@@ -191,7 +191,9 @@ def test_restart_supersedes_what_came_after(tmp_path: Path) -> None:
     assert buf.steps.tolist() == [0, 10, 20, 30]
     assert same(buf.frame(3), again)
     record(tmp_path, range(30, 70, 10), append=True, branch_step=30)
-    record(tmp_path, [15], append=True, branch_step=10)  # from an older restart file
+    with pytest.raises(BufferError, match="more than the last job has written"):
+        record(tmp_path, [15], append=True, branch_step=10)  # from an older restart file
+    record(tmp_path, [15], append="force", branch_step=10)
     buf.refresh()
     assert buf.steps.tolist() == [0, 10, 15]
     assert buf.generations == {0: None, 1: 20, 2: 30, 3: 10}

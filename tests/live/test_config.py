@@ -45,7 +45,7 @@ def test_a_value_may_look_like_a_name():
         ({"l_max": 2.5}, "l_max = 2.5"),
         ({"l_max": True}, "l_max = True"),
         ({"writers": 0}, "writers = 0"),
-        ({"append": "perhaps"}, "append = 'perhaps': expected yes or no"),
+        ({"append": "perhaps"}, "append = 'perhaps': expected yes, no or force"),
         ({"on_error": "stopp"}, "Did you mean 'stop'?"),
         ({"backend": "fast"}, "backend = 'fast': expected native or dscribe"),
         ({"elements": ""}, "elements is empty"),
@@ -72,3 +72,22 @@ def test_bad_words_are_named(words, message):
     with pytest.raises(ConfigError) as caught:
         LiveConfig.from_words(words)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("yes", True), ("no", False), (True, True), ("Force", "force")]
+)
+def test_append_knows_three_words(given, meant):
+    config = LiveConfig.from_mapping({**GOOD, "append": given})
+    assert config.append == meant
+    assert LiveConfig.from_mapping(config.as_dict()) == config
+
+
+def test_the_home_folder_is_meant_by_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert LiveConfig.from_mapping({**GOOD, "file": "~/a.sdl"}).file == "/home/someone/a.sdl"
+
+
+def test_a_variable_that_lammps_did_not_fill_in_is_refused():
+    with pytest.raises(ConfigError, match="puts no variables into text in quotes"):
+        LiveConfig.from_mapping({**GOOD, "file": "run_${T}.sdl"})

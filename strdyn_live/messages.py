@@ -1,0 +1,44 @@
+"""One message where a run fails: from one rank, on the screen and in the log of LAMMPS."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from .lammps_io import tell_log
+
+__all__ = ["is_embedded", "may_be_root", "tell_once"]
+
+_RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
+
+
+def tell_once(error: BaseException, *, is_root: bool) -> None:
+    """Write an error into the log of LAMMPS, and make it one line wherever Python prints it.
+
+    LAMMPS has Python print the error that ends a run on every rank, with its traceback, and its
+    own log says only that the method failed.
+    """
+    if is_root:
+        tell_log(f"ERROR: strdyn-live: {error}")
+    if not is_embedded():
+        return
+    otherwise = sys.excepthook
+
+    def hook(kind: Any, raised: Any, trace: Any) -> None:
+        if raised is not error:
+            otherwise(kind, raised, trace)
+        elif is_root:
+            print(f"ERROR: strdyn-live: {error}", file=sys.stderr, flush=True)
+
+    sys.excepthook = hook
+
+
+def is_embedded() -> bool:
+    """Return whether LAMMPS runs Python, and not the other way round."""
+    return sys.argv in ([], [""]) and not hasattr(sys, "ps1")
+
+
+def may_be_root() -> bool:
+    """Return whether this may be the first rank, as the launcher says before MPI is asked."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANK)

@@ -1,0 +1,199 @@
+"""What a recording follows: found out before the first frame, and the same to the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .buffer import BufferWriter, check_start, writer_rows
+from .config import LiveConfig
+from .frame import Frame, LocalFrame, Rows, RunStart
+from .lammps_io import (
+    LammpsError,
+    group_bits,
+    join_ranks,
+    place_of_system,
+    read_frame,
+    squared_speeds,
+)
+from .neighbors import NeighborLists
+from .parallel import Ranks
+
+__all__ = ["System"]
+
+
+@dataclass(frozen=True)
+class System:
+    """Ranks, groups and atoms of a recording.
+
+    Attributes
+    ----------
+    ranks, writers : Ranks, Ranks or None
+        All ranks; those that write, None on the others.
+    groups, group_bits : list of str, list of int
+        Names of the groups of centers and of the environment, their bits of the atom mask.
+    members : list of int
+        Number and hash of the members of both groups (`LocalFrame.members`, of all ranks).
+    n_atoms : int
+        Atoms of the run.
+    atom_ids, species : (n_centers,) int64 and int32 ndarray
+        All centers, sorted by ID.
+    first_ids : list of int
+        The first atom ID of each writer.
+    periodic : (3,) bool ndarray
+        Directions along which LAMMPS makes images.
+    place : tuple of int
+        Where in memory LAMMPS keeps the system.
+    start : RunStart
+        Step and time at which this was found out.
+    speed : float
+        Root mean square of the velocities then [length/time].
+    """
+
+    ranks: Ranks
+    writers: Ranks | None
+    groups: list[str]
+    group_bits: list[int]
+    members: list[int]
+    n_atoms: int
+    atom_ids: NDArray[np.int64]
+    species: NDArray[np.int32]
+    first_ids: list[int]
+    periodic: NDArray[np.bool_]
+    place: tuple[int, ...]
+    start: RunStart
+
+    @classmethod
+    def find(cls, lmp: Any, config: LiveConfig, species_of_type: NDArray[np.int32]) -> System:
+        """Check LAMMPS and the buffer against the settings (collective).
+
+        Raises
+        ------
+        LammpsError, RankError
+            If they do not fit.
+        """
+        ranks = join_ranks(lmp)
+        with ranks.together():
+            n_types = lmp.extract_global("ntypes")
+            if len(config.elements) != n_types:
+                raise LammpsError(
+                    f"elements = {' '.join(config.elements)!r} names {len(config.elements)} atom "
+                    f"types, but this run has {n_types}: give one name per type, as in pair_coeff."
+                )
+            if config.writers > ranks.size:
+                raise LammpsError(
+                    f"writers = {config.writers}, but this run has {ranks.size} ranks: expected "
+                    "no more writers than ranks."
+                )
+        groups = [config.centers, config.lens_environment]
+        bits = group_bits(lmp, groups, ranks)
+        with ranks.together():
+            frame = read_frame(lmp, *bits)
+            rows = Rows(
+                frame.atom_ids[frame.centers],
+                species_of_type[frame.types[frame.centers]],
+                frame.positions[frame.centers],
+                np.empty((len(frame.centers), 0), np.float32),
+                NeighborLists.none_of(len(frame.centers)),
+            )
+            speeds = squared_speeds(lmp)
+        n_atoms = int(ranks.sums([frame.n_owned])[0])
+        speed = float(np.sqrt(ranks.total(speeds) / max(n_atoms, 1)))
+        atom_ids, species = ranks.all_rows(rows.atom_ids), ranks.all_rows(rows.species)
+        with ranks.together():
+            order = np.argsort(atom_ids)
+            atom_ids, species = atom_ids[order], species[order]
+            repeated = atom_ids[1:][atom_ids[1:] == atom_ids[:-1]]
+            if len(repeated):
+                raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
+            shares = writer_rows(len(atom_ids), config.writers)
+        system = cls(
+            ranks=ranks,
+            writers=ranks.first(config.writers),
+            groups=groups,
+            group_bits=bits,
+            members=ranks.sums(frame.members).tolist(),
+            n_atoms=n_atoms,
+            atom_ids=atom_ids,
+            species=species,
+            first_ids=[int(atom_ids[start]) for start, _ in shares],
+            periodic=frame.periodic,
+            place=place_of_system(lmp),
+            start=replace(frame.run_start, speed=speed),
+        )
+        rows = ranks.gather_by_id(rows, system.first_ids[:1])
+        with ranks.together():
+            if ranks.is_root:
+                here = Frame(
+                    frame.step, frame.time, frame.cell, frame.origin, rows.positions, rows.soap,
+                    rows.neighbors,
+                )  # fmt: skip
+                at_start = here if frame.step == system.start.step else None
+                check_start(config, system.start, at_start, **system._shared(lmp))
+        return system
+
+    def open_buffer(self, lmp: Any, config: LiveConfig, frame: LocalFrame) -> BufferWriter:
+        """Open the buffer at the first frame (on the ranks that write, together)."""
+        writers = self.writers or Ranks()
+        writer = BufferWriter(
+            config,
+            **self._shared(lmp),
+            provenance={
+                "lammps": lmp.version(),
+                "n_ranks": self.ranks.size,
+            },
+            writer=writers.rank,
+            agree=lambda done: writers.max(not done) == 0,
+        )
+        # a run without the recorder may lie between the check and the first frame
+        earlier = self.start.step < frame.run_start.step
+        writer.run_start = (
+            self.start if earlier else replace(frame.run_start, speed=self.start.speed)
+        )
+        return writer
+
+    def require_same_place(self, lmp: Any) -> None:
+        """Raise LammpsError if LAMMPS has another system now."""
+        if place_of_system(lmp) != self.place:
+            raise LammpsError(
+                "'clear' has removed the system that was recorded. Make a new Recorder, with "
+                "another file, for the new system."
+            )
+
+    def require_same(self, members: list[int], frame: LocalFrame) -> None:
+        """Raise LammpsError if atoms or boundaries are not those of the start."""
+        if (frame.periodic != self.periodic).any():
+            raise LammpsError(
+                f"step {frame.step}: the periodic directions are {_axes(frame.periodic)} now, at "
+                f"the start {_axes(self.periodic)}: the buffer holds one kind of boundary. Record "
+                "to another file after 'change_box ... boundary'."
+            )
+        for k, setting in enumerate(("centers", "lens_environment")):
+            n_now, n_then = members[k], self.members[k]
+            if (n_now, members[k + 2]) != (n_then, self.members[k + 2]):
+                found = (
+                    f"has {n_now} atoms, at the start {n_then}"
+                    if n_now != n_then
+                    else f"has {n_now} atoms as at the start, but not the same ones"
+                )
+                raise LammpsError(
+                    f"step {frame.step}: the group {self.groups[k]!r} ({setting}) {found}. Atoms "
+                    "that are lost, added or change their group cannot be followed: give a group "
+                    f"that keeps its members as {setting}."
+                )
+
+    def _shared(self, lmp: Any) -> dict[str, Any]:
+        x, y, z = self.periodic.tolist()
+        return {
+            "atom_ids": self.atom_ids,
+            "species": self.species,
+            "units": lmp.extract_global("units"),
+            "periodic": (x, y, z),
+        }
+
+
+def _axes(periodic: NDArray[np.bool_]) -> str:
+    return " ".join(axis for axis, flag in zip("xyz", periodic, strict=True) if flag) or "none"
