@@ -21,6 +21,7 @@ __all__ = [
     "connect",
     "default_skin",
     "group_bits",
+    "is_minimizing",
     "join_ranks",
     "place_of_system",
     "read_frame",
@@ -35,6 +36,9 @@ _DEFAULT_SKIN = {
     "nano": 0.1,
 }  # fmt: skip
 
+
+_LOG_BYTES = 2**16
+_RUN_STARTS = b"\nPer MPI rank memory allocation"
 
 # From this version on a restart file keeps the time; before, it begins at 0 at `read_restart`.
 _KEEPS_TIME = 20220504
@@ -248,14 +252,31 @@ def squared_speeds(lmp: Any) -> float:
     """Return the sum of the squared velocities of the owned atoms [length²/time²]."""
     n_owned = lmp.extract_setting("nlocal")
     velocities = lmp.numpy.extract_atom("v", nelem=n_owned) if n_owned else None
-    return 0.0 if velocities is None else float(np.square(velocities[:n_owned]).sum())
+    with np.errstate(over="ignore"):
+        return 0.0 if velocities is None else float(np.square(velocities[:n_owned]).sum())
 
 
 def place_of_system(lmp: Any) -> tuple[int, ...]:
     """Return where in memory LAMMPS keeps atoms and box: another place after ``clear``."""
+    return tuple(_address(lmp, name) for name in (b"boxlo", b"natoms", b"dt"))
+
+
+def is_minimizing(lmp: Any) -> bool:
+    """Return whether LAMMPS minimizes; False also where it cannot be told.
+
+    The library says only that LAMMPS is running. The next number after those that it shows (dt and
+    ntimestep of its class Update, the same for many years) says what.
+    """
+    step = _address(lmp, b"ntimestep")
+    if step - _address(lmp, b"dt") != 24:
+        return False
+    return ctypes.c_int.from_address(step + 12).value == 2
+
+
+def _address(lmp: Any, name: bytes) -> int:
     find = lmp.lib["lammps_extract_global"]  # a function of its own, with its own result type
     find.argtypes, find.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
-    return tuple(find(lmp.lmp, name) or 0 for name in (b"boxlo", b"natoms", b"dt"))
+    return find(lmp.lmp, name) or 0
 
 
 def stop_softly(lmp: Any) -> None:
@@ -266,8 +287,8 @@ def stop_softly(lmp: Any) -> None:
 def tell_log(text: str) -> None:
     """Write into the log file that LAMMPS has open in this process, if there is one.
 
-    No command may be issued during a run, and the file is known to LAMMPS alone: of the files
-    open for writing it is the one that begins as every log does.
+    No command may be issued during a run, and only LAMMPS knows the file: of the files open for
+    writing it is the one with LAMMPS's first line, or with what it prints when a run starts.
     """
     ctypes.CDLL(None).fflush(None)  # what LAMMPS has written so far comes first
     for number in Path("/proc/self/fd").glob("*"):
@@ -279,6 +300,8 @@ def tell_log(text: str) -> None:
             if int(flags[0], 8) & os.O_ACCMODE == os.O_RDONLY:
                 continue
             with number.open("rb") as file:
-                is_log = file.read(8) == b"LAMMPS ("
+                head = file.read(_LOG_BYTES)
+                file.seek(max(0, os.fstat(descriptor).st_size - _LOG_BYTES))
+                is_log = head.startswith(b"LAMMPS (") or _RUN_STARTS in head + file.read()
             if is_log:
                 os.write(descriptor, text.encode() + b"\n")

@@ -230,8 +230,8 @@ class Recorder:
         with self._timings.frame(ranks):
             with section("read"):
                 frame = self._read(system)
-            if self._is_repeated(frame):
-                return
+            if frame.step == self._last_step:
+                return  # the last step of a run is the first of the next
             self._check(frame, system)
             with ranks.together(), section("describe"):
                 rows = self._describe(frame)
@@ -255,7 +255,7 @@ class Recorder:
         """Read the frame with the groups as they are; raise if they have other members now."""
         for attempt in (1, 2):
             with system.ranks.together():
-                system.require_same_place(self._lmp)
+                system.require_run(self._lmp)
                 frame = read_frame(self._lmp, *self._bits)
             members = system.ranks.sums(frame.members).tolist()
             if members == system.members or attempt == 2:
@@ -265,18 +265,6 @@ class Recorder:
         with system.ranks.together():
             system.require_same(members, frame)
         return frame
-
-    def _is_repeated(self, frame: LocalFrame) -> bool:
-        """Return whether this step was recorded; the last of a run is the first of the next."""
-        if frame.step != self._last_step:
-            return False
-        if frame.step > frame.run_start.step:
-            raise RankError(
-                f"step {frame.step} came twice within one run: LAMMPS minimizes. The frame of this "
-                "step in the buffer is a trial move of the minimizer. Minimize before you attach "
-                "the recorder."
-            )
-        return True
 
     def _check(self, frame: LocalFrame, system: System) -> None:
         """Raise on all ranks unless the ghosts are complete and in their place (collective)."""

@@ -14,6 +14,7 @@ from .frame import Frame, LocalFrame, Rows, RunStart
 from .lammps_io import (
     LammpsError,
     group_bits,
+    is_minimizing,
     join_ranks,
     place_of_system,
     read_frame,
@@ -155,12 +156,18 @@ class System:
         )
         return writer
 
-    def require_same_place(self, lmp: Any) -> None:
-        """Raise LammpsError if LAMMPS has another system now."""
+    def require_run(self, lmp: Any) -> None:
+        """Raise LammpsError if LAMMPS has another system now, or minimizes."""
         if place_of_system(lmp) != self.place:
             raise LammpsError(
                 "'clear' has removed the system that was recorded. Make a new Recorder, with "
                 "another file, for the new system."
+            )
+        if is_minimizing(lmp):
+            raise LammpsError(
+                "'minimize' moves atoms without time: its iterations are no frames. Minimize "
+                "before you attach the recorder, or close it first and attach a new one, with "
+                "another file, afterwards."
             )
 
     def require_same(self, members: list[int], frame: LocalFrame) -> None:

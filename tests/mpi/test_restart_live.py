@@ -91,10 +91,10 @@ def test_several_writers_leave_the_same_buffer(n_writers, run_driver, tmp_path):
     same(open_buffer(tmp_path / "one.sdl"), open_buffer(tmp_path / "several.sdl"))
 
 
-def start(tmp_path, n_steps):
+def start(tmp_path, n_steps, *words):
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
     return subprocess.Popen(
-        [mpiexec, "-n", "2", sys.executable, str(DRIVER), "run", str(n_steps)],
+        [mpiexec, "-n", "2", sys.executable, str(DRIVER), "run", str(n_steps), *words],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -123,6 +123,20 @@ def test_sigterm_seals_and_ends_the_run(tmp_path):
     assert not list((tmp_path / "run.sdl").glob("tail-*"))
     buf = open_buffer(tmp_path / "run.sdl")
     assert set(np.diff(buf.steps)) == {EVERY}
+
+
+def test_ctrl_c_ends_the_program_in_order(tmp_path):
+    """Also with on_error='drop': it is no error of a frame."""
+    process = start(tmp_path, 1_000_000, "on_error=drop")
+    wait_for_frames(tmp_path / "run.sdl", 3)
+    os.kill(int((tmp_path / "pid.1").read_text()), signal.SIGINT)  # one rank alone
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "SIGINT: the buffer is sealed, the run ends at step" in output
+    assert "KeyboardInterrupt" in output
+    assert "frame dropped" not in output
+    assert not list((tmp_path / "run.sdl").glob("tail-*"))
+    assert set(np.diff(open_buffer(tmp_path / "run.sdl").steps)) == {EVERY}
 
 
 @pytest.mark.slow
