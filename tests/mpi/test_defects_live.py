@@ -414,6 +414,29 @@ def test_an_exploding_run_ends_with_the_name_of_the_atom(speed, run_embedded):
     fail(done, "step 10: atom ID 7 lies")
 
 
+def test_replicas_record_into_files_of_their_own(run_embedded, tmp_path):
+    """As in the user guide; a variable inside quotes is refused."""
+    give_name = f'''
+variable T world 300 400
+python start input 1 v_T format s here """
+def start(T):
+    global sd
+    from strdyn_live import Recorder
+    sd = Recorder({SETTINGS}, file=f'run_{{T}}.sdl')
+"""
+python start invoke
+fix sd all python/invoke 10 end_of_step sd
+run 20
+'''
+    words = SYSTEMS["small_box"].script + "comm_modify cutoff 10.72\n"
+    succeed(run_embedded(words + give_name, "-partition", "2x1"))
+    for name in ("run_300.sdl", "run_400.sdl"):
+        assert open_buffer(tmp_path / name).steps.tolist() == [10, 20]
+    in_quotes = "variable T world 300 400\n" + recorder("run_${T}.sdl")
+    done = run_embedded(words + in_quotes, "-partition", "2x1")
+    fail(done, "LAMMPS puts no variables into text in quotes")
+
+
 # Messages and signals
 
 
