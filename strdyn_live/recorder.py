@@ -298,8 +298,9 @@ class Recorder:
         """Append a frame to the buffer (on the ranks that write)."""
         opened = self._writer is None
         if self._writer is None:
-            self._writer = system.open_buffer(self._lmp, self.config, frame)
+            self._writer = system.open_buffer(self._lmp, self.config)
         writer = self._writer
+        writer.run_start = system.first_start(frame) if opened else frame.run_start
         changed = np.flatnonzero(rows.species != system.species[writer.rows])
         if len(changed):
             raise LammpsError(

@@ -136,25 +136,22 @@ class System:
                 check_start(config, system.start, at_start, **system._shared(lmp))
         return system
 
-    def open_buffer(self, lmp: Any, config: LiveConfig, frame: LocalFrame) -> BufferWriter:
-        """Open the buffer at the first frame (on the ranks that write, together)."""
+    def open_buffer(self, lmp: Any, config: LiveConfig) -> BufferWriter:
+        """Open the buffer (on the ranks that write, together)."""
         writers = self.writers or Ranks()
-        writer = BufferWriter(
+        return BufferWriter(
             config,
             **self._shared(lmp),
-            provenance={
-                "lammps": lmp.version(),
-                "n_ranks": self.ranks.size,
-            },
+            provenance={"lammps": lmp.version(), "n_ranks": self.ranks.size},
             writer=writers.rank,
             agree=lambda done: writers.max(not done) == 0,
         )
-        # a run without the recorder may lie between the check and the first frame
-        earlier = self.start.step < frame.run_start.step
-        writer.run_start = (
-            self.start if earlier else replace(frame.run_start, speed=self.start.speed)
-        )
-        return writer
+
+    def first_start(self, frame: LocalFrame) -> RunStart:
+        """Return where the run of the first frame began, or an earlier one without the recorder."""
+        if self.start.step < frame.run_start.step:
+            return self.start
+        return replace(frame.run_start, speed=self.start.speed)
 
     def require_run(self, lmp: Any) -> None:
         """Raise LammpsError if LAMMPS has another system now, or minimizes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
 import os
 import socket
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
@@ -22,6 +20,7 @@ from .document import Document, Origin, checked_json
 from .errors import BufferError, DamageError, explain
 from .folder import CONFIG_NAME, Generation, generation_of, is_foreign, list_files, parts
 from .lock import Lock
+from .pace import LOOK_BACK, Pace
 from .reader import Buffer, read_quietly
 from .sealing import recover
 from .storage import sync_folder, write_file
@@ -250,63 +249,25 @@ def _generation(stored: Buffer, k: int) -> int:
     return origin.generation if origin else 0
 
 
-# Atoms of a continued run move between two frames as they did before, give or take this factor.
-_PLAUSIBLE = 3.0
-_LOOK_BACK = 10  # frames
-
-
 def _require_continuation(
     stored: Buffer, branch: int, frame: Frame, rows: slice, start: RunStart
 ) -> None:
     """Raise BufferError unless the first frame can follow the last one that is kept.
 
     With `fix python/invoke` no frame is called at the step of the restart file, so the first frame
-    after it is compared: how far half of the atoms, and nine in ten, have moved since, against how
-    far they moved between the frames before; with one frame only, against their velocities. Nearly
-    equal systems pass; `check_start` compares exactly where it gets the positions of that step.
+    after it is compared. `check_start` compares exactly where it gets the positions of that step.
     """
-    kept = np.flatnonzero(stored.steps <= branch)[-_LOOK_BACK:].tolist()
-    if not kept:
-        return
-    before = [(stored.positions(k)[rows], stored.box(k)[0], int(stored.steps[k])) for k in kept]
-    n_steps = frame.step - before[-1][2]
-    moved = _moved(before[-1], (frame.positions, frame.cell, frame.step), stored.periodic)
-    # a single hop of one of few atoms is no other system
-    least = (0.01 if len(moved) >= 8 else 0.5) * stored.config.r_cut
-    shares = [0.5, 0.9]
-    if len(kept) > 1:
-        paces = [
-            np.quantile(_moved(one, other, stored.periodic), shares)
-            * max(1.0, n_steps / (other[2] - one[2]))
-            for one, other in itertools.pairwise(before)
-        ]
-        usual = np.max(paces, axis=0)
-    else:
-        usual = np.full(2, start.speed * start.timestep * n_steps)
-        if not usual.any():
-            return
-    found = np.quantile(moved, shares)
-    if (found > np.maximum(_PLAUSIBLE * usual, least)).any():
+    pace = Pace(stored.periodic, stored.config.r_cut)
+    for k in np.flatnonzero(stored.steps <= branch)[-LOOK_BACK:].tolist():
+        pace.add(stored.positions(k)[rows], stored.box(k)[0], int(stored.steps[k]))
+    found = pace.departure(frame.positions, frame.cell, frame.step, start.speed * start.timestep)
+    if found:
         raise BufferError(
-            f"step {frame.step} does not follow step {before[-1][2]} stored in {stored.path}: half "
-            f"of the atoms have moved by more than {found[0]:.3g} and one in ten by more than "
-            f"{found[1]:.3g}; expected about {usual[0]:.3g} and {usual[1]:.3g}. Is this the "
-            "restart file of that run? Nothing was changed: use the right one, or record to "
-            "another file. If the system was changed on purpose: append='force' (append force in "
-            "an input script)."
+            f"step {frame.step} does not follow step {pace.last_step} stored in {stored.path}: "
+            f"{found}. Is this the restart file of that run? Nothing was changed: use the right "
+            "one, or record to another file. If the system was changed on purpose: append='force' "
+            "(append force in an input script)."
         )
-
-
-def _moved(
-    one: tuple[NDArray[np.float64], NDArray[np.float64], int],
-    other: tuple[NDArray[np.float64], NDArray[np.float64], int],
-    periodic: tuple[bool, bool, bool],
-) -> NDArray[np.float64]:
-    """Return how far each atom moved between two frames (positions, cell, step), box aside."""
-    fractions = other[0] @ np.linalg.inv(other[1]) - one[0] @ np.linalg.inv(one[1])
-    fractions -= np.round(fractions) * periodic
-    moved: NDArray[np.float64] = np.linalg.norm(fractions @ other[1], axis=1)
-    return moved
 
 
 def open_generation(folder: Path, origin: Origin, provenance: Mapping[str, Any], step: int) -> None:

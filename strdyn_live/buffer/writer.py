@@ -23,6 +23,7 @@ from .document import Document, Origin, header_json
 from .errors import BufferError, BufferWarning
 from .folder import tail_name
 from .lock import Lock
+from .pace import Pace
 from .reader import read_quietly
 from .record import check_frame, encode
 from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
@@ -81,7 +82,7 @@ class BufferWriter:
     rows : slice
         Rows of the sorted atoms that `append` expects.
     run_start : RunStart or None
-        Where the run began, if more than its step is known; may be set until the first frame.
+        Where the run of the next frame began, if more than its step is known.
     notes : list of str
         What recovery found: dropped, damaged, restored.
     n_frames : int
@@ -123,6 +124,8 @@ class BufferWriter:
         self._n_writers = config.writers
         self._append = config.append
         self._time_shift = 0.0
+        self._pace = Pace(periodic, config.r_cut)
+        self._followed: int | None = None
         self.run_start = None if branch_step is None else RunStart(branch_step)
         self._provenance = dict(provenance or {})
         self._seal_bytes, self._seal_seconds = seal_bytes, seal_seconds
@@ -182,6 +185,7 @@ class BufferWriter:
             with self._together():
                 self._check(frame)
                 is_stored = self._is_repeated(frame)
+        self._follow(frame)
         if is_stored:
             return
         undo = None
@@ -253,6 +257,22 @@ class BufferWriter:
         self.last_step = origin.previous_step
         self._stored.close()
         return branch.is_stored
+
+    def _follow(self, frame: Frame) -> None:
+        """Warn if a new run does not go on where the last one ended."""
+        started = None if self.run_start is None else self.run_start.step
+        if started != self._followed:
+            found = self._pace.departure(frame.positions, frame.cell, frame.step)
+            if found:
+                warnings.warn(
+                    f"step {frame.step}: since step {self._pace.last_step} {found}. If the system "
+                    "was changed between two runs, LENS between these frames is no dynamics: "
+                    "record to another file after such a change.",
+                    BufferWarning,
+                    stacklevel=3,
+                )
+        self._followed = started
+        self._pace.add(frame.positions, frame.cell, frame.step)
 
     def _is_repeated(self, frame: Frame) -> bool:
         """Return whether this is the newest frame once more; raise if it is an older step."""

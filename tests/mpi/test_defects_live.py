@@ -355,6 +355,16 @@ with Recorder(file="second.sdl", **SETTINGS).attach(lmp, every=10):
     assert open_buffer(tmp_path / "second.sdl").steps.tolist() == [10, 20, 30]
 
 
+def test_a_system_that_is_changed_between_runs_is_told(run_embedded, tmp_path):
+    words = [RESTARTABLE.start, RESTARTABLE.settings, recorder(), "run 40"]
+    quiet = succeed(run_embedded("\n".join([*words, "run 20", "run 20"])))
+    assert "between two runs" not in quiet.stderr
+    words[2] = recorder("changed.sdl")
+    words += ["displace_atoms all move 0.7 0.3 0", "run 20"]
+    told = succeed(run_embedded("\n".join(words)))
+    assert "step 50: since step 40 half of the atoms have moved by more than" in told.stderr
+
+
 # Systems at the edge
 
 
