@@ -20,8 +20,9 @@ newest = MPI.COMM_WORLD.bcast(newest_restart(Path(), file))
 lmp.commands_string(RESTARTABLE.start if newest is None else f"read_restart {newest}")
 lmp.commands_string(RESTARTABLE.settings + f"restart 50 {file}.state.*")
 settings = {"centers": "surface", **dict(change.split("=", 1) for change in changes)}
+append = "force" if newest is None else True  # killed before its first restart file: anew
 recorder = Recorder(
-    r_cut=5.0, elements="Cu", n_max=4, l_max=3, file=f"{file}.sdl", append=True, **settings
+    r_cut=5.0, elements="Cu", n_max=4, l_max=3, file=f"{file}.sdl", append=append, **settings
 )
 with recorder.attach(lmp, every=10):
     lmp.command(f"run {n_steps} upto")

@@ -28,7 +28,7 @@ INPUT = """
 {settings}
 restart 50 run.state.*
 python sd here "from strdyn_live import Recorder; &
-sd = Recorder(r_cut=5.0, elements='Cu', n_max=4, l_max=3, file='run.sdl', append=True, &
+sd = Recorder(r_cut=5.0, elements='Cu', n_max=4, l_max=3, file='run.sdl', append={append}, &
 centers='surface')"
 fix sd all python/invoke 10 end_of_step sd
 run {n_steps} upto
@@ -150,7 +150,7 @@ def test_random_kills(way, victims, run_driver, run_embedded, tmp_path):
         finish(run_driver, "whole", n_steps)
     else:
         words = INPUT.format(
-            start=RESTARTABLE.start, settings=RESTARTABLE.settings, n_steps=n_steps
+            start=RESTARTABLE.start, settings=RESTARTABLE.settings, n_steps=n_steps, append=False
         )
         done = run_embedded(words.replace("run.", "whole."))
         assert done.returncode == 0, done.stderr
@@ -181,7 +181,12 @@ def start_embedded(tmp_path, n_steps):
     newest = newest_restart(tmp_path, "run")
     start_words = RESTARTABLE.start if newest is None else f"read_restart {newest.name}"
     (tmp_path / "in.test").write_text(
-        INPUT.format(start=start_words, settings=RESTARTABLE.settings, n_steps=n_steps)
+        INPUT.format(
+            start=start_words,
+            settings=RESTARTABLE.settings,
+            n_steps=n_steps,
+            append="'force'" if newest is None else True,  # killed before its first restart file
+        )
     )
     embedded = Path(__file__).parents[2] / ".venv-embedded" / "bin" / "strdyn"
     return subprocess.Popen(
