@@ -73,6 +73,7 @@ class Kernel:
         isa: str = "",
     ) -> None:
         check_settings(n_species, r_cut, n_max, l_max, sigma)
+        r_cut, sigma = float(r_cut), float(sigma)  # a NumPy float32 would stay one
         if isa and isa not in available_isas():
             raise ValueError(f"isa = {isa!r}: this processor has {', '.join(available_isas())}.")
         self.isa = isa

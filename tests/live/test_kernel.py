@@ -242,6 +242,12 @@ def test_radial_functions_are_orthonormal_where_double_precision_is_not_enough()
         assert np.abs(stock[1][degree] - exact).max() > 1e-8 * np.abs(exact).max()
 
 
+def test_single_precision_settings_mean_their_number():
+    assert (
+        Kernel(1, np.float32(4.5), sigma=np.float32(0.5)).reach == Kernel(1, 4.5, sigma=0.5).reach
+    )
+
+
 def test_species_that_are_absent_leave_zeros():
     atoms = Atoms("AuAu", positions=[[0, 0, 0], [2.5, 0.3, 0]])
     check_against_dscribe(atoms, ["Cu", "Ag", "Au"], [0, 1], 5.0, 4, 4, 1.0)
