@@ -37,7 +37,9 @@ class LiveConfig:
     centers : str
         LAMMPS group of the atoms that are described.
     n_max, l_max : int
-        Radial functions (1 to 16) and largest degree of the spherical harmonics (0 to 12).
+        Radial functions (1 to 16) and largest degree of the spherical harmonics (0 to 12). Many
+        functions within a short cutoff cannot be told apart: `n_max` is at most 9 at r_cut = 2, 11
+        at 3, 13 at 4.48, 14 at 6, 15 at 10, and 16 from 20 on (see `strdyn_live.soap.Soap`).
     sigma : float
         Width of the Gaussians of the density [length].
     lens_r_cut : float, optional
@@ -51,7 +53,8 @@ class LiveConfig:
     on_error : {"stop", "drop"}
         End the run at a failed frame, or report the frame and go on.
     backend : {"native", "dscribe"}
-        What computes SOAP; both give the same numbers.
+        What computes SOAP; both give the same numbers. `dscribe` is refused where DScribe loses
+        them, above 10 functions at 6 Å.
     writers : int
         Number of ranks that write.
 

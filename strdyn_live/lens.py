@@ -31,7 +31,7 @@ def lens(before: NeighborLists, after: NeighborLists) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the two do not hold the same number of centers.
+        If the two do not hold the same number of centers, or a list is not sorted.
     """
     n_centers = len(before)
     if len(after) != n_centers:

@@ -54,8 +54,10 @@ class NeighborLists:
         return cls(np.zeros(n_centers + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> NeighborLists:
-        """Return the lists of some centers, in the order of `rows`."""
-        rows = np.asarray(rows, dtype=np.int64)
+        """Return the lists of some centers, in the order of `rows`: indices, or a mask."""
+        if len(rows) == 0:
+            rows = np.empty(0, dtype=np.intp)  # an empty list has another dtype
+        rows = np.arange(len(self))[np.asarray(rows)]
         counts = self.counts[rows]
         taken = NeighborLists.from_counts(counts, self.ids)
         shift = np.repeat(self.offsets[rows] - taken.offsets[:-1], counts)

@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from .elements import ATOMIC_NUMBERS
 from .frame import LocalFrame
-from .kernel import Kernel
+from .kernel import CoincidenceError, Kernel, check_settings
 from .neighbors import NeighborLists, find_neighbors
 
 __all__ = ["Soap"]
 
 # DScribe's density counts an atom until its Gaussian has fallen to this share of its maximum.
 _DENSITY_THRESHOLD = 1e-3
+# DScribe's spectra may differ from the definition by this share of their norm.
+_DSCRIBE_ACCURACY = 1e-7
 
 
 class Soap:
@@ -30,19 +32,28 @@ class Soap:
     Source: Bartók, Kondor, Csányi, PRB 87, 184115 (2013); Himanen et al., Comput. Phys. Commun.
     247, 106949 (2020).
 
+    Every component is right to 10⁻⁹ of the norm of its spectrum, on every processor; settings that
+    do not allow it are refused. Many radial functions within a short cutoff are nearly the same
+    function, so `n_max` may be at most 9 at r_cut = 2, 11 at 3, 13 at 4.48, 14 at 6, 15 at 10, and
+    16 from 20 on. (The criterion: the condition of the radial functions, see
+    `strdyn_live.kernel.gto_basis`, × 2⁻⁵² is at most 10⁻⁹.) DScribe itself orthonormalises in
+    double precision, and is off by up to condition² × 2⁻⁵²: at 6 Å 10⁻¹⁰ for 8 functions, 10⁻⁶ for
+    12, 4 % for 16.
+
     Parameters
     ----------
-    species : sequence of str
-        Distinct elements. ``species`` arrays index this sequence after sorting by atomic number
-        (`self.species`).
+    species : sequence of str, or str
+        Elements; a single string is split at blanks. ``species`` arrays index this sequence after
+        sorting by atomic number (`self.species`).
     r_cut : float
         Cutoff radius [length], above 1.
     n_max, l_max : int
-        Number of radial functions, largest degree of the spherical harmonics.
+        Number of radial functions (1 to 16), largest degree of the spherical harmonics (0 to 12).
     sigma : float
-        Width of the Gaussians [length].
+        Width of the Gaussians [length], from 10⁻⁴ on.
     backend : {"native", "dscribe"}
-        What computes; the numbers are the same.
+        What computes. `dscribe` is refused where its own error (see above) is above 10⁻⁷: the
+        spectra that are stored, in float32, are the same.
 
     Attributes
     ----------
@@ -53,18 +64,32 @@ class Soap:
     isometry : (n_features,) float64 ndarray
         Factor of every component over that of DScribe: √2 for n < n' of same-species blocks, 1
         else.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a setting of a wrong type or out of range. Whether so many radial functions can be told
+        apart is found by `check`, or by the first spectrum.
     """
 
     def __init__(
         self,
-        species: Sequence[str],
+        species: Sequence[str] | str,
         r_cut: float,
         n_max: int = 8,
         l_max: int = 8,
         sigma: float = 1.0,
         backend: str = "native",
     ) -> None:
-        self.species = tuple(sorted(set(species), key=ATOMIC_NUMBERS.__getitem__))
+        names = species.split() if isinstance(species, str) else species
+        unknown = [name for name in names if name not in ATOMIC_NUMBERS]
+        if unknown or len(names) == 0:
+            raise ValueError(
+                f"species = {species!r}: expected symbols of chemical elements, as in "
+                f"species=('O', 'H'){f'; {unknown[0]!r} is none' if unknown else ''}."
+            )
+        self.species = tuple(sorted(set(names), key=ATOMIC_NUMBERS.__getitem__))
+        check_settings(len(self.species), r_cut, n_max, l_max, sigma)
         self.r_cut = float(r_cut)
         self.n_max = int(n_max)
         self.l_max = int(l_max)
@@ -75,6 +100,19 @@ class Soap:
         self.reach = self.r_cut + self.sigma * math.sqrt(-2.0 * math.log(_DENSITY_THRESHOLD))
         self.isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
         self.n_features = len(self.isometry)
+
+    def check(self) -> None:
+        """Build what computes now, not with the first spectrum.
+
+        It takes about 0.1 s; reading spectra needs none of it.
+
+        Raises
+        ------
+        ValueError
+            If spectra with these settings would not be right to 10⁻⁹ of their norm (`dscribe`:
+            10⁻⁷).
+        """
+        _ = self._kernel if self.backend == "native" else self._dscribe
 
     def compute(
         self, positions: ArrayLike, species: ArrayLike, centers: ArrayLike, *, threads: int = 1
@@ -100,13 +138,15 @@ class Soap:
         Raises
         ------
         TypeError, ValueError
-            For a wrong dtype, shape or value; the message names row and value.
+            For a wrong dtype, shape or value; the message names row and value. CoincidenceError (of
+            `strdyn_live.kernel`), a ValueError, for an atom that lies exactly on a center.
         """
         if self.backend == "native":
             return self._kernel.soap(positions, species, centers, threads=threads)
-        positions = np.asarray(positions, dtype=np.float64)
-        species = np.asarray(species)
-        centers = np.asarray(centers)
+        positions, species, centers = map(np.asarray, (positions, species, centers))
+        # the native backend checks the input, of all atoms and of all centers
+        self._kernel.soap(positions, species, [])
+        find_neighbors(positions, species, centers, np.ones(len(positions), bool), self.reach)
         if len(centers) == 0:
             return np.empty((0, self.n_features))
         from ase import Atoms
@@ -139,21 +179,38 @@ class Soap:
             Compact spectra, not normalised.
         neighbors : NeighborLists
             Of the same centers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `compute`; for atoms that coincide or are nowhere with step and atom IDs.
         """
-        if self.backend == "dscribe":
-            spectra = self.compute(frame.positions, species, frame.centers)
-            return spectra, find_neighbors(
-                frame.positions, frame.atom_ids, frame.centers, frame.environment, lens_r_cut
+        try:
+            if self.backend == "dscribe":
+                spectra = self.compute(frame.positions, species, frame.centers)
+                return spectra, find_neighbors(
+                    frame.positions, frame.atom_ids, frame.centers, frame.environment, lens_r_cut
+                )
+            spectra, counts, ids = self._kernel.describe(
+                frame.positions,
+                species,
+                frame.centers,
+                frame.atom_ids,
+                frame.environment,
+                lens_r_cut,
+                threads=threads,
             )
-        spectra, counts, ids = self._kernel.describe(
-            frame.positions,
-            species,
-            frame.centers,
-            frame.atom_ids,
-            frame.environment,
-            lens_r_cut,
-            threads=threads,
-        )
+        except CoincidenceError as error:
+            raise ValueError(_coincidence(frame, *error.rows)) from error
+        except ValueError as error:
+            nowhere = np.flatnonzero(~np.isfinite(frame.positions).all(axis=1))
+            if len(nowhere) == 0:
+                raise
+            raise ValueError(
+                f"step {frame.step}: atom {frame.atom_ids[nowhere[0]]} is at "
+                f"{_point(frame, nowhere[0])}: expected finite numbers. The simulation has become "
+                "unstable: use a smaller timestep, or minimize before the run."
+            ) from error
         return spectra, NeighborLists.from_counts(counts, ids)
 
     def fill(self, compact: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -167,9 +224,21 @@ class Soap:
         Returns
         -------
         (..., n_filled) ndarray
-            Same dtype; its inner products equal those of the compact form.
+            Same dtype (float64 for integers); its inner products equal those of the compact form.
+
+        Raises
+        ------
+        ValueError
+            If the last axis is not as long as a spectrum.
         """
         compact = np.asarray(compact)
+        if compact.dtype.kind != "f":
+            compact = compact.astype(np.float64)
+        if compact.shape[-1:] != (self.n_features,):
+            raise ValueError(
+                f"compact has shape {compact.shape}: expected {self.n_features} components on the "
+                "last axis."
+            )
         plain: NDArray[np.floating[Any]] = compact / self.isometry.astype(compact.dtype)
         return plain[..., self._filled]
 
@@ -179,6 +248,13 @@ class Soap:
 
     @cached_property
     def _dscribe(self) -> Any:
+        error = self._kernel.condition**2 * float(np.finfo(np.float64).eps)
+        if error > _DSCRIBE_ACCURACY:
+            raise ValueError(
+                f"n_max = {self.n_max} with backend dscribe: DScribe orthonormalises its radial "
+                f"functions in double precision, and up to r_cut = {self.r_cut:g} its spectra are "
+                f"wrong by about {error:.0e} of their norm. Use backend native, or a smaller n_max."
+            )
         from dscribe.descriptors import SOAP
 
         return SOAP(
@@ -190,6 +266,24 @@ class Soap:
             rbf="gto",
             periodic=False,
         )
+
+
+def _point(frame: LocalFrame, row: int) -> str:
+    return "(" + ", ".join(f"{x:g}" for x in frame.positions[row]) + ")"
+
+
+def _coincidence(frame: LocalFrame, row: int, other: int) -> str:
+    first, second = frame.atom_ids[[row, other]].tolist()
+    if first == second:
+        return (
+            f"step {frame.step}: atom {first} and an image of it are the same point "
+            f"{_point(frame, row)}: expected images a box vector apart. Is the box of zero size?"
+        )
+    return (
+        f"step {frame.step}: atoms {first} and {second} are the same point {_point(frame, row)}. "
+        "Two atoms cannot coincide: remove one of them (`delete_atoms overlap`), or minimize "
+        "before the run."
+    )
 
 
 def _layout(

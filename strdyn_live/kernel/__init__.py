@@ -11,9 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from . import _kernel
 from .basis import gto_basis
 
-__all__ = ["Kernel", "available_isas", "find_neighbors", "gto_basis", "lens"]
+__all__ = [
+    "CoincidenceError",
+    "Kernel",
+    "available_isas",
+    "check_settings",
+    "find_neighbors",
+    "gto_basis",
+    "lens",
+]
 
-_FAR = 1e4  # no radius is meant to be larger; keeps every intermediate number finite
+# No length is meant to be larger, or 1 / this smaller: keeps every intermediate number finite.
+_FAR = 1e4
+
+CoincidenceError = _kernel.CoincidenceError
+"""A ValueError: an atom lies exactly on a center; `rows` are the rows of the two."""
 
 
 class Kernel:
@@ -41,6 +53,13 @@ class Kernel:
         Every atom up to this distance enters the spectrum [length].
     n_features : int
         Length of a spectrum.
+    condition : float
+        Spectra are right to about condition × 2⁻⁵² of their norm (`basis.gto_basis`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `check_settings`; and for more radial functions than can be told apart.
     """
 
     def __init__(
@@ -53,23 +72,17 @@ class Kernel:
         *,
         isa: str = "",
     ) -> None:
-        _check_count("n_species", n_species, 1, 255)
-        _check_count("n_max", n_max, 1, 16)
-        _check_count("l_max", l_max, 0, 12)
-        if not 1.0 < r_cut <= _FAR:
-            raise ValueError(
-                f"r_cut = {r_cut!r}: the radial basis `gto` needs r_cut > 1 in the unit of the "
-                f"positions (SOAP is meant for lengths in Å), and at most {_FAR:g}."
-            )
-        if not 0.0 < sigma <= _FAR:
-            raise ValueError(f"sigma = {sigma!r}: expected a number above 0, at most {_FAR:g}.")
+        check_settings(n_species, r_cut, n_max, l_max, sigma)
+        r_cut, sigma = float(r_cut), float(sigma)  # a NumPy float32 would stay one
         if isa and isa not in available_isas():
             raise ValueError(f"isa = {isa!r}: this processor has {', '.join(available_isas())}.")
         self.isa = isa
         self.reach = r_cut + sigma * math.sqrt(-2.0 * math.log(1e-3))
         self.n_features = n_species * n_max * (n_species * n_max + 1) // 2 * (l_max + 1)
-        exponents, weights = gto_basis(r_cut, n_max, l_max, sigma)
-        self._power_spectrum = _kernel.PowerSpectrum(n_species, self.reach, exponents, weights)
+        exponents, weights, self.condition = gto_basis(r_cut, n_max, l_max, sigma)
+        self._power_spectrum = _kernel.PowerSpectrum(
+            n_species, self.reach, exponents, weights, self.condition
+        )
 
     def soap(
         self, positions: ArrayLike, species: ArrayLike, centers: ArrayLike, *, threads: int = 1
@@ -152,6 +165,29 @@ class Kernel:
         )
 
 
+def check_settings(n_species: int, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
+    """Raise for settings that no kernel takes, without the work of building one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong type or a value out of range; the message names the setting.
+    """
+    _check_count("n_species", n_species, 1, 255)
+    _check_count("n_max", n_max, 1, 16)
+    _check_count("l_max", l_max, 0, 12)
+    if not 1.0 < r_cut <= _FAR:
+        raise ValueError(
+            f"r_cut = {r_cut!r}: the radial basis `gto` needs r_cut > 1 in the unit of the "
+            f"positions (SOAP is meant for lengths in Å), and at most {_FAR:g}."
+        )
+    if not 1.0 / _FAR <= sigma <= _FAR:
+        raise ValueError(
+            f"sigma = {sigma!r}: expected a width from {1.0 / _FAR:g} to {_FAR:g} in the unit of "
+            "the positions."
+        )
+
+
 def available_isas() -> list[str]:
     """Return the instruction sets this processor can run, the widest last."""
     return _kernel.available_isas()
@@ -231,13 +267,14 @@ def lens(
     Raises
     ------
     TypeError, ValueError
-        For a wrong dtype or shape, offsets that do not fit, and differing numbers of centers.
+        For a wrong dtype or shape, offsets that do not fit, lists that are not sorted, and
+        differing numbers of centers.
     """
     return _kernel.lens(
         _integers("offsets_before", offsets_before),
-        _integers("ids_before", ids_before),
+        _integers("ids_before", ids_before, copy=False),
         _integers("offsets_after", offsets_after),
-        _integers("ids_after", ids_after),
+        _integers("ids_after", ids_after, copy=False),
     )
 
 
@@ -255,16 +292,23 @@ def _number(name: str, value: float) -> float:
     return float(value)
 
 
+# What follows returns arrays that nobody else can change: they are read while other threads of
+# Python run, and a center that moves out of the array after its check would crash. IDs of lists
+# are large and never an index: they may be changed at the caller's own risk.
+
+
 def _vectors(positions: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(positions)
     if found.dtype.kind not in "fiu":
         raise TypeError(f"positions has dtype {found.dtype}: expected floating-point numbers.")
     if found.ndim != 2 or found.shape[1] != 3:
         raise ValueError(f"positions has shape {found.shape}: expected (n_local, 3).")
-    return np.ascontiguousarray(found, dtype=np.float64)
+    return np.array(found, dtype=np.float64, order="C")
 
 
-def _integers(name: str, values: ArrayLike, dtype: type[np.integer[Any]] = np.int64) -> Any:
+def _integers(
+    name: str, values: ArrayLike, dtype: type[np.integer[Any]] = np.int64, *, copy: bool = True
+) -> Any:
     found = np.asarray(values)
     if found.ndim != 1:
         raise ValueError(f"{name} has shape {found.shape}: expected one dimension.")
@@ -275,7 +319,7 @@ def _integers(name: str, values: ArrayLike, dtype: type[np.integer[Any]] = np.in
         for row in (int(found.argmin()), int(found.argmax())):
             if not limits.min <= int(found[row]) <= limits.max:
                 raise ValueError(f"{name}: row {row} is {found[row]}, too large in magnitude.")
-    return np.ascontiguousarray(found, dtype=dtype)
+    return np.array(found, dtype=dtype) if copy else np.require(found, dtype, ["C", "A"])
 
 
 def _mask(name: str, values: ArrayLike) -> NDArray[np.bool_]:
@@ -284,4 +328,4 @@ def _mask(name: str, values: ArrayLike) -> NDArray[np.bool_]:
         raise ValueError(f"{name} has shape {found.shape}: expected one dimension.")
     if found.dtype != np.bool_ and len(found) > 0:
         raise TypeError(f"{name} has dtype {found.dtype}: expected booleans.")
-    return np.ascontiguousarray(found, dtype=np.bool_)
+    return np.array(found, dtype=np.bool_)

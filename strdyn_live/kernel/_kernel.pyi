@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 def available_isas() -> list[str]: ...
 
+class CoincidenceError(ValueError):
+    rows: tuple[int, int]
+
 class PowerSpectrum:
     def __init__(
         self,
@@ -12,6 +15,7 @@ class PowerSpectrum:
         reach: float,
         exponents: NDArray[np.float64],
         weights: NDArray[np.float64],
+        condition: float,
     ) -> None: ...
     def spectra(
         self,

@@ -9,6 +9,7 @@ namespace strdyn {
 struct Basis {
     int n_species, n_max, l_max, n_pad;
     bool deep;                 // Gaussians within reach may be less than 2^-1000
+    bool cancelling;           // the weights are large: every digit of a Gaussian counts
     const double* exponents;   // (l_max + 1, n_pad): log2 of the k-th Gaussian at r = 1
     const double* weights;     // (l_max + 1, n_max, n_pad): share of Gaussian k in radial function n
     const double* recurrence;  // -c[l, m] of spectrum.h, for every m those of l >= m

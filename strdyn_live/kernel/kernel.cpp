@@ -39,7 +39,7 @@ const Isa& find_isa(const char* name) {
 // ---------------------------------------------------------------------------------- PowerSpectrum
 
 PowerSpectrum::PowerSpectrum(int n_species, int n_max, int l_max, double reach,
-                             const double* exponents, const double* weights)
+                             const double* exponents, const double* weights, double condition)
     : reach_(reach) {
     const int n_pad = (n_max + 3) / 4 * 4;
     const int n_l = l_max + 1;
@@ -72,6 +72,7 @@ PowerSpectrum::PowerSpectrum(int n_species, int n_max, int l_max, double reach,
         }
     }
     basis_ = {n_species, n_max, l_max, n_pad, steepest * reach * reach < -1000.0,
+              condition > 1e4,  // 5e-15 x this is far below what is promised
               exponents_.data(), weights_.data(), recurrence_.data(), norms_.data()};
 }
 
@@ -267,10 +268,11 @@ void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* p
                 const double x = b[0] - a[0], y = b[1] - a[1], z = b[2] - a[2];
                 if (other != row && x * x + y * y + z * z == 0.0) break;
             }
-            throw std::invalid_argument(
+            throw CoincidenceError(
                 "positions: rows " + std::to_string(row) + " and " + std::to_string(other) +
                 " are the same point (" + std::to_string(a[0]) + ", " + std::to_string(a[1]) + ", " +
-                std::to_string(a[2]) + "). Two atoms cannot coincide; is an image given twice?");
+                std::to_string(a[2]) + "). Two atoms cannot coincide; is an image given twice?",
+                row, other);
         }
         if (lists) {
             sources.resize(n);

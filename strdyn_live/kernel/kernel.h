@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "cells.h"
@@ -37,9 +39,10 @@ std::vector<const Isa*> available_isas();
 // Power spectrum in a Gaussian basis; owns the arrays of Basis.
 class PowerSpectrum {
 public:
-    // exponents (l_max + 1, n_max): a in exp(-a r^2); weights (l_max + 1, n_max [n], n_max [k]).
+    // exponents (l_max + 1, n_max): a in exp(-a r^2); weights (l_max + 1, n_max [n], n_max [k]), which
+    // enlarge the rounding errors of the Gaussians by `condition`.
     PowerSpectrum(int n_species, int n_max, int l_max, double reach, const double* exponents,
-                  const double* weights);
+                  const double* weights, double condition);
 
     PowerSpectrum(const PowerSpectrum&) = delete;  // basis_ points into the vectors
 
@@ -83,8 +86,14 @@ struct NeighborLists {
     IdBuffer ids;
 };
 
+struct CoincidenceError : std::invalid_argument {
+    CoincidenceError(const std::string& message, std::int64_t row, std::int64_t other)
+        : std::invalid_argument(message), rows{row, other} {}
+    std::int64_t rows[2];
+};
+
 // One search around every center for its spectrum (or null) and its neighbor list (or null).
-// Throws std::invalid_argument if an atom lies exactly on a center.
+// Throws CoincidenceError if an atom lies exactly on a center.
 void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* power_spectrum,
               double* spectra, NeighborLists* lists, int n_threads, const Isa& isa);
 

@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cmath>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -84,7 +85,7 @@ double* new_doubles(std::size_t n) {
 }
 
 PowerSpectrum make_power_spectrum(int n_species, double reach, Array<double, nb::ndim<2>> exponents,
-                                  Array<double, nb::ndim<3>> weights) {
+                                  Array<double, nb::ndim<3>> weights, double condition) {
     const std::size_t n_l = exponents.shape(0), n_max = exponents.shape(1);
     if (n_l < 1 || n_l > max_l + 1 || n_max < 1 || n_max > max_n || n_species < 1 || n_species > 255)
         fail("expected l_max 0 to 12, n_max 1 to 16, 1 to 255 species.");
@@ -92,7 +93,7 @@ PowerSpectrum make_power_spectrum(int n_species, double reach, Array<double, nb:
         fail("weights: expected shape (l_max + 1, n_max, n_max).");
     check_r_cut(reach);
     return PowerSpectrum(n_species, static_cast<int>(n_max), static_cast<int>(n_l) - 1, reach,
-                         exponents.data(), weights.data());
+                         exponents.data(), weights.data(), condition);
 }
 
 NewMatrix spectra(const PowerSpectrum& self, Vectors positions, Species species, Ints centers, int threads,
@@ -166,6 +167,13 @@ NewVector lens(Ints offsets_before, Ints ids_before, Ints offsets_after, Ints id
         if (!good)
             fail(std::string(name) + ": offsets do not cut its " + std::to_string(ids.shape(0)) +
                  " IDs into lists.");
+        for (std::size_t i = 0; i + 1 < n; ++i) {
+            bool sorted = true;
+            for (std::int64_t k = o[i] + 1; k < o[i + 1]; ++k) sorted &= ids.data()[k - 1] < ids.data()[k];
+            if (!sorted)
+                fail(std::string(name) + ": list " + std::to_string(i) +
+                     " is not sorted: expected IDs in ascending order, each once.");
+        }
     };
     const std::size_t n = offsets_before.shape(0) ? offsets_before.shape(0) - 1 : 0;
     double* out = new_doubles(n);
@@ -209,13 +217,30 @@ NB_MODULE(_kernel, m) {
         for (const Isa* isa : available_isas()) names.push_back(isa->name);
         return names;
     });
+    // never freed, like the translator
+    PyObject* coincident = PyErr_NewException("strdyn_live.kernel.CoincidenceError", PyExc_ValueError, nullptr);
+    if (!coincident) throw nb::python_error();
+    m.attr("CoincidenceError") = nb::handle(coincident);
+    nb::register_exception_translator(
+        [](const std::exception_ptr& p, void* type) {
+            try {
+                std::rethrow_exception(p);
+            } catch (const CoincidenceError& e) {
+                nb::object error = nb::handle(static_cast<PyObject*>(type))(e.what());
+                error.attr("rows") = nb::make_tuple(e.rows[0], e.rows[1]);
+                PyErr_SetObject(static_cast<PyObject*>(type), error.ptr());
+            }
+        },
+        coincident);
     nb::class_<PowerSpectrum>(m, "PowerSpectrum")
         .def("__init__",
              [](PowerSpectrum* self, int n_species, double reach, Array<double, nb::ndim<2>> exponents,
-                Array<double, nb::ndim<3>> weights) {
-                 new (self) PowerSpectrum(make_power_spectrum(n_species, reach, exponents, weights));
+                Array<double, nb::ndim<3>> weights, double condition) {
+                 new (self) PowerSpectrum(
+                     make_power_spectrum(n_species, reach, exponents, weights, condition));
              },
-             nb::arg("n_species"), nb::arg("reach"), nb::arg("exponents"), nb::arg("weights"))
+             nb::arg("n_species"), nb::arg("reach"), nb::arg("exponents"), nb::arg("weights"),
+             nb::arg("condition"))
         .def("spectra", &spectra, nb::arg("positions"), nb::arg("species"), nb::arg("centers"),
              nb::arg("threads"), nb::arg("isa"))
         .def("spectra_and_neighbors", &spectra_and_neighbors, nb::arg("positions"), nb::arg("species"),

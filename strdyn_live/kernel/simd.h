@@ -49,7 +49,7 @@ template <> struct Integers<V4> { typedef long long type __attribute__((vector_s
 template <> struct Integers<V8> { typedef long long type __attribute__((vector_size(64))); };
 
 // 2^f for |f| <= 1 / (2 steps), a polynomial through Chebyshev nodes, and what remains of 2^x.
-template <class V> struct Exp2 {
+template <class V, bool Careful> struct Exp2 {
     static constexpr int steps = 1, degree = 10;
     static constexpr double polynomial[] = {  // to 3e-16
         1.0, 0.69314718055994995, 0.24022650695910097, 0.055504108664447722, 0.0096181291076068882,
@@ -63,11 +63,14 @@ template <class V> struct Exp2 {
 };
 
 #if defined(__AVX512F__)
-template <> struct Exp2<V8> {
-    static constexpr int steps = 16, degree = 5;
-    static constexpr double polynomial[] = {  // to 5e-15
-        1.0000000000000044, 0.69314718055994573, 0.24022650687646874, 0.055504108656639302,
-        0.0096183547474075377, 0.0013333781576784268};
+template <bool Careful> struct Exp2<V8, Careful> {
+    static constexpr int steps = 16, degree = Careful ? 6 : 5;
+    static constexpr double polynomials[2][7] = {
+        {1.0000000000000044, 0.69314718055994573, 0.24022650687646874, 0.055504108656639302,
+         0.0096183547474075377, 0.0013333781576784268},  // to 5e-15
+        {1.0, 0.69314718055994684, 0.24022650695910086, 0.055504108652093571, 0.0096181291065256822,
+         0.0013333818815389241, 0.00015403756245457711}};  // to 8e-18
+    static constexpr const double* polynomial = polynomials[Careful];
     // p 2^(n + j / 16), with 16 n + j in the low bits of t: 2^(j / 16) from a table in two registers
     static V8 scale(V8 p, V8 t) {
         typedef typename Integers<V8>::type L;
@@ -84,18 +87,19 @@ template <> struct Exp2<V8> {
 };
 #endif
 
-// x[i] = 2^(a[i mod NA] x[i]), to a few units of the last place, for products between -1000 and 0, or
-// if Deep for all <= 0: those under -1000 then come out about as small, not exact. N at a time, step
-// by step: one alone would wait for the result of every step. Additions, not multiply-adds, where
-// there is a choice: processors that add elsewhere than they multiply do both at once.
-template <class V, int NA, int N, bool Deep> inline void exp2_of_products(const V* a, V* x) {
-    using E = Exp2<V>;
+// x[i] = 2^(a[i mod NA] x[i]), to a few 1e-15, for products between -1000 and 0. If Careful to a few
+// units of the last place and for all products <= 0: those under -1000 come out about as small, not
+// exact. N at a time, step by step: one alone would wait for the result of every step. Additions, not
+// multiply-adds, where there is a choice: processors that add elsewhere than they multiply do both
+// at once.
+template <class V, int NA, int N, bool Careful> inline void exp2_of_products(const V* a, V* x) {
+    using E = Exp2<V, Careful>;
     const V magic = broadcast<V>(6755399441055744.0 / E::steps);  // adding 1.5 * 2^52 rounds to integers
     V t[N], p[N];
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) {
         x[i] = a[i % NA] * x[i];
-        if (Deep) x[i] = x[i] > broadcast<V>(-1000.0) ? x[i] : broadcast<V>(-1000.0);
+        if (Careful) x[i] = x[i] > broadcast<V>(-1000.0) ? x[i] : broadcast<V>(-1000.0);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) t[i] = x[i] + magic;

@@ -155,7 +155,7 @@ inline void fill_harmonics(const Basis& basis, int n_atoms, const double* dx, co
 }
 
 // exp(-a[l, k] r_j^2) for NV registers of k; n_atoms is rounded up to a multiple of 4.
-template <class V, int NV, bool Deep>
+template <class V, int NV, bool Careful>
 inline void fill_gaussians(int n_atoms, const double* exponents, const double* r2, double* gaussians) {
     V exponent[NV];
     for (int v = 0; v < NV; ++v) exponent[v] = load<V>(exponents + v * lanes<V>);
@@ -166,7 +166,7 @@ inline void fill_gaussians(int n_atoms, const double* exponents, const double* r
         for (int i = 0; i < n_chains; ++i)
 #pragma GCC unroll 8
             for (int v = 0; v < NV; ++v) x[i * NV + v] = broadcast<V>(r2[j + i]);
-        exp2_of_products<V, NV, n_chains * NV, Deep>(exponent, x);
+        exp2_of_products<V, NV, n_chains * NV, Careful>(exponent, x);
 #pragma GCC unroll 8
         for (int i = 0; i < n_chains * NV; ++i) store(gaussians + (j * NV + i) * lanes<V>, x[i]);
     }
@@ -194,9 +194,11 @@ void expand(const Basis& basis, int n_atoms, const double* dx, const double* dy,
         for_columns(basis.n_pad, [&](auto tile, int k) {
             using T = decltype(tile);
             constexpr int width = T::NV * lanes<typename T::V>;
+            constexpr bool rough = Exp2<typename T::V, false>::degree < Exp2<typename T::V, true>::degree;
+            const auto fill = basis.deep || (rough && basis.cancelling)
+                                  ? fill_gaussians<typename T::V, T::NV, true>
+                                  : fill_gaussians<typename T::V, T::NV, false>;
             for (int l = 0; l <= basis.l_max; ++l) {
-                const auto fill = basis.deep ? fill_gaussians<typename T::V, T::NV, true>
-                                             : fill_gaussians<typename T::V, T::NV, false>;
                 fill(n, basis.exponents + l * basis.n_pad + k, r2, gaussians);
                 product_in_parts<typename T::V, T::NV, T::M, block_size, 1, true>(
                     2 * l + 1, n, rows + l * l * block_size, gaussians, width, density + l * l * row_size + k);

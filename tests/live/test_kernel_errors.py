@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from strdyn_live.kernel import Kernel, _kernel, available_isas, find_neighbors, lens
+from strdyn_live import kernel as module
+from strdyn_live.kernel import (
+    CoincidenceError,
+    Kernel,
+    _kernel,
+    available_isas,
+    find_neighbors,
+    lens,
+)
 
 POSITIONS = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.5, 0.0]])
 EVERYONE = np.ones(3, bool)
@@ -44,15 +55,36 @@ def changed(row, value):
         ({"r_cut": 0.6}, ValueError, "r_cut = 0.6"),
         ({"r_cut": float("nan")}, ValueError, "r_cut = nan"),
         ({"r_cut": 1e200}, ValueError, "r_cut = 1e\\+200: .* at most 10000"),
-        ({"sigma": 0.0}, ValueError, "sigma = 0.0: expected a number above 0"),
+        ({"sigma": 0.0}, ValueError, "sigma = 0.0: expected a width from 0.0001 to 10000"),
+        ({"sigma": 1e-60}, ValueError, "sigma = 1e-60"),  # its spectra would be less than 1e-308
         ({"sigma": float("inf")}, ValueError, "sigma = inf"),
         ({"isa": "avx9"}, ValueError, "isa = 'avx9': this processor has baseline"),
-        ({"r_cut": 1.2, "n_max": 16}, ValueError, "too similar to be orthonormalised"),
+        ({"r_cut": 1.2, "n_max": 16}, ValueError, "too similar .* Use n_max = 6 or less"),
+        ({"r_cut": 3.0, "n_max": 12}, ValueError, "too similar .* Use n_max = 11 or less"),
+        ({"r_cut": 6.0, "n_max": 15}, ValueError, "wrong by more than 1e-09 .* n_max = 14 or less"),
+        ({"r_cut": 1.0 + 1e-12, "n_max": 2}, ValueError, "Use n_max = 1 or less"),
     ],
 )
 def test_settings(settings_, error, message):
     with pytest.raises(error, match=message):
         Kernel(**{"n_species": 1, "r_cut": 5.0, **settings_})
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("sigma", [1e-4, 0.02, 30.0, 1e4])
+@pytest.mark.parametrize(
+    ("r_cut", "n_max", "l_max"), [(1.0 + 1e-9, 1, 12), (1.2, 5, 12), (40.0, 8, 12), (1e4, 4, 12)]
+)
+def test_extreme_settings_give_finite_spectra(r_cut, n_max, l_max, sigma, isa):
+    kernel = Kernel(1, r_cut, n_max, l_max, sigma, isa=isa)
+    spacing = 0.3 * kernel.reach
+    positions = spacing * np.array([[0, 0, 0], [1, 0, 0], [0.2, -1, 0.3], [1, 1, 3.0]])
+    spectra = kernel.soap(positions, [0] * 4, range(4))
+    norms = np.linalg.norm(spectra, axis=1)
+    assert np.isfinite(norms).all()
+    assert norms.min() > 0.0
+    turned = kernel.soap(positions[:, [1, 2, 0]], [0] * 4, range(4))
+    assert np.abs(turned - spectra).max() < 1e-9 * norms.min()
 
 
 @pytest.mark.parametrize("call", [soap, neighbors])
@@ -128,8 +160,9 @@ def test_other_arguments():
 def test_coincident_atoms_far_from_every_center_are_no_error():
     positions = np.concatenate([POSITIONS, [[90.0, 0, 0], [90.0, 0, 0]]])
     assert KERNEL.soap(positions, [0] * 5, [0]).shape == (1, KERNEL.n_features)
-    with pytest.raises(ValueError, match="rows 4 and 3 are the same point"):
+    with pytest.raises(CoincidenceError, match="rows 4 and 3 are the same point") as caught:
         KERNEL.soap(positions, [0] * 5, [0, 4])
+    assert caught.value.rows == (4, 3)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -148,11 +181,107 @@ def test_the_first_error_is_reported_with_any_number_of_threads(threads):
         (([1, 2], [1, 2], [0, 2], [1, 2]), ValueError, "before: offsets"),
         (([], [], [0], []), ValueError, "before: offsets"),
         (([0, 2], [1.0, 2.0], [0, 2], [1, 2]), TypeError, "ids_before has dtype float64"),
+        (([0, 1, 3], [9, 2, 1], [0, 0, 0], []), ValueError, "before: list 1 is not sorted"),
+        (([0, 0], [], [0, 2], [3, 3]), ValueError, "after: list 0 is not sorted: .* each once"),
     ],
 )
 def test_lens(arguments, error, message):
     with pytest.raises(error, match=message):
         lens(*arguments)
+
+
+# Arrays that are read while other threads run.
+
+SCRIBBLER = """
+import threading, time
+import numpy as np
+from strdyn_live.kernel import Kernel, find_neighbors, lens
+
+n = 3000
+points, rows = np.random.default_rng(0).random((n, 3)) * 30.0, np.arange(n)
+positions, centers, ids, everyone = points.copy(), rows.copy(), rows.copy(), np.ones(n, bool)
+species, offsets, pairs = np.zeros(n, np.int32), np.arange(n + 1) * 50, np.arange(50 * n)
+done = False
+
+
+def scribble():
+    while not done:
+        positions[:], species[:], centers[:], ids[:], offsets[1:-1] = 1e99, 2**30, 2**60, -1, 2**60
+        positions[:], species[:], centers[:], ids[:] = points, 0, rows, rows
+        offsets[:] = np.arange(n + 1) * 50
+        time.sleep(1e-4)
+
+
+def outcome(call, *arrays):
+    try:
+        call(*arrays)
+    except ValueError:
+        return "refused"
+    return "done"
+
+
+thread = threading.Thread(target=scribble)
+thread.start()
+kernel, outcomes, end = Kernel(1, 3.0, 2, 2), set(), time.monotonic() + 1.0
+while time.monotonic() < end:
+    outcomes |= {
+        outcome(kernel.describe, positions, species, centers, ids, everyone, 3.0),
+        outcome(find_neighbors, positions, ids, centers, everyone, 3.0),
+        outcome(lens, offsets, pairs, offsets, pairs),
+    }
+done = True
+thread.join()
+print("done" in outcomes)
+"""
+
+
+def test_arrays_that_change_during_a_call_are_no_crash():
+    found = subprocess.run([sys.executable, "-c", SCRIBBLER], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "True\n"), found.stderr
+
+
+def unaligned(array):
+    """The same numbers, one byte beyond an address that a processor may ask for."""
+    moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    assert not moved.flags.aligned
+    return moved
+
+
+def test_compiled_code_sees_aligned_arrays_only(monkeypatch):
+    seen = []
+
+    class Spy:
+        def __getattr__(self, name):
+            def call(*arguments):
+                seen.extend(a for a in arguments if isinstance(a, np.ndarray))
+                return getattr(_kernel, name)(*arguments)
+
+            return call
+
+    positions, centers, ids = map(unaligned, (POSITIONS, np.array([0, 2]), np.array([1, 2, 3])))
+    offsets = unaligned(np.array([0, 3]))
+    monkeypatch.setattr(module, "_kernel", Spy())
+    assert find_neighbors(positions, ids, centers, EVERYONE, 3.0)[1].tolist() == [2, 3, 1]
+    assert lens(offsets, ids, offsets, ids).tolist() == [0.0]
+    assert len(seen) == 8
+    assert all(array.flags.aligned for array in seen)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("real", "whole"), [("f8", "i8"), ("f4", "i4"), ("f2", "u2")])
+def test_byte_orders_strides_and_widths(order, real, whole):
+    positions = np.repeat(POSITIONS, 2, axis=0).astype(order + real)[::2]
+    positions = np.asfortranarray(positions)
+    whole = order + whole
+    species, centers = np.zeros(6, whole)[::2], np.array([2, 1, 0], whole)[::-1]
+    found = KERNEL.describe(
+        positions, species, centers, np.array([1, 2, 3], whole), np.ones(6, bool)[::2], 3.0
+    )
+    # POSITIONS are exact in any width
+    expected = KERNEL.describe(POSITIONS, [0, 0, 0], [0, 1, 2], [1, 2, 3], EVERYONE, 3.0)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Anything at all must end in a result or in one of two exceptions.

@@ -43,6 +43,11 @@ def test_take_reorders_lists():
     given_lists = lists({4, 5}, set(), {1, 2, 3})
     taken = given_lists.take([2, 0])
     assert [taken[0].tolist(), taken[1].tolist()] == [[1, 2, 3], [4, 5]]
+    backwards = given_lists.take([-2, -3])
+    assert [backwards[0].tolist(), backwards[1].tolist()] == [[], [4, 5]]
+    masked = given_lists.take(np.array([True, False, True]))
+    assert [masked[0].tolist(), masked[1].tolist()] == [[4, 5], [1, 2, 3]]
+    assert len(given_lists.take([])) == 0
     assert given_lists[-1].tolist() == [1, 2, 3]
     with pytest.raises(IndexError):
         given_lists[3]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from strdyn_live.frame import LocalFrame
 from strdyn_live.soap import Soap
 
 
@@ -42,3 +43,100 @@ def test_compact_and_filled_have_one_geometry(species):
 def test_no_centers():
     soap = Soap(("Cu",), 4.0, n_max=2, l_max=2)
     assert soap.compute(np.zeros((3, 3)), np.zeros(3, int), np.empty(0, int)).shape == (0, 9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"species": ("Cu", "Xq")}, ValueError, "expected symbols .* 'Xq' is none"),
+        ({"species": ()}, ValueError, "expected symbols of chemical elements"),
+        ({"species": "CO2"}, ValueError, "'CO2' is none"),
+        ({"r_cut": 0.9}, ValueError, "r_cut = 0.9: .* needs r_cut > 1"),
+        ({"n_max": 8.7}, TypeError, "n_max = 8.7: expected a whole number"),
+        ({"l_max": 13}, ValueError, "l_max = 13: expected 0 to 12"),
+        ({"sigma": 0.0}, ValueError, "sigma = 0.0: expected a width"),
+        ({"backend": "fast"}, ValueError, "backend = 'fast': expected native or dscribe"),
+    ],
+)
+def test_settings_are_checked_at_once(settings, error, message):
+    with pytest.raises(error, match=message):
+        Soap(**{"species": ("Cu",), "r_cut": 6.0, **settings})
+
+
+def test_a_single_string_names_elements():
+    assert Soap("Cu", 6.0).species == ("Cu",)
+    assert Soap("O H", 6.0).species == ("H", "O")
+
+
+def test_an_impossible_basis_is_found_by_check():
+    Soap("Cu", 6.0, n_max=14).check()
+    soap = Soap("Cu", 6.0, n_max=15)
+    assert soap.n_features == 15 * 16 // 2 * 9
+    with pytest.raises(ValueError, match="n_max = 15: .* Use n_max = 14 or less"):
+        soap.check()
+    Soap("Cu", 6.0, n_max=10, backend="dscribe").check()
+    with pytest.raises(ValueError, match="n_max = 12 with backend dscribe: .* backend native"):
+        Soap("Cu", 6.0, n_max=12, backend="dscribe").check()
+
+
+@pytest.mark.parametrize(
+    ("positions", "species", "centers", "error", "message"),
+    [
+        ([[0, 0, 0], [2, 0, 0]], [0, -1], [0], ValueError, "species: row 1 is -1"),
+        ([[0, 0, 0], [2, 0, 0]], [0, 0], [-1], ValueError, "centers: entry 0 is -1"),
+        ([[0, 0, 0], [2, 0, 0]], [0, 0], [0.7], TypeError, "centers has dtype float64"),
+        ([[0, 0, 0], [np.nan, 0, 0]], [0, 0], [0], ValueError, "positions: row 1"),
+        ([[0, 0, 0], [0, 0, 0]], [0, 0], [1], ValueError, "rows 1 and 0 are the same point"),
+    ],
+)
+def test_both_backends_refuse_the_same(positions, species, centers, error, message):
+    for backend in ("native", "dscribe"):
+        soap = Soap(("H", "O"), 4.0, n_max=2, l_max=2, backend=backend)
+        with pytest.raises(error, match=message):
+            soap.compute(positions, species, centers)
+
+
+def frame(positions, atom_ids, n_owned):
+    n = len(positions)
+    return LocalFrame(
+        step=700,
+        run_start=0,
+        time=0.7,
+        cell=np.eye(3) * 20.0,
+        origin=np.zeros(3),
+        periodic=np.ones(3, bool),
+        bounds=np.array([[0.0] * 3, [1.0] * 3]),
+        n_owned=n_owned,
+        atom_ids=np.array(atom_ids),
+        types=np.ones(n, np.int32),
+        positions=np.array(positions, float),
+        centers=np.arange(n_owned),
+        environment=np.ones(n, bool),
+    )
+
+
+@pytest.mark.parametrize("backend", ["native", "dscribe"])
+@pytest.mark.parametrize(
+    ("positions", "atom_ids", "message"),
+    [
+        (
+            [[0, 0, 0], [3, 4, 5.5], [3, 4, 5.5]],
+            [90, 17, 41],
+            r"step 700: atoms 17 and 41 are the same point \(3, 4, 5.5\)",
+        ),
+        ([[0, 0, 0], [3, 4, 5], [3, 4, 5]], [90, 17, 17], "step 700: atom 17 and an image of it"),
+        ([[0, 0, 0], [3, 4, 5], [np.nan, 0, 0]], [90, 17, 41], r"step 700: atom 41 is at \(nan, 0"),
+    ],
+)
+def test_bad_atoms_are_named_by_step_and_id(backend, positions, atom_ids, message):
+    soap = Soap("Cu", 4.0, n_max=2, l_max=2, backend=backend)
+    with pytest.raises(ValueError, match=message):
+        soap.describe(frame(positions, atom_ids, n_owned=2), np.zeros(3, np.int32), 4.0)
+
+
+def test_fill_of_integers_and_of_a_wrong_length():
+    soap = Soap("Cu", 4.0, n_max=2, l_max=0)
+    # 11, 12, 22: the filled form has 12 twice, and the compact one times the square root of 2
+    assert soap.fill([1, 2, 3]) == pytest.approx([1.0, 2.0**0.5, 2.0**0.5, 3.0])
+    with pytest.raises(ValueError, match=r"shape \(4, 1\): expected 3 components"):
+        soap.fill(np.ones((4, 1)))
