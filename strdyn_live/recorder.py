@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .buffer import BufferWriter, forecast, frame_bytes
-from .config import ConfigError, LiveConfig
+from .config import LiveConfig
 from .frame import Frame, LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
 from .lammps_callback import Callback
@@ -58,24 +58,25 @@ class Recorder:
 
     Raises
     ------
-    ConfigError
-        If a setting is missing, unknown or out of range.
+    ValueError
+        If a setting is missing, unknown, out of range, or no basis for SOAP.
     """
 
     def __init__(self, config: LiveConfig | None = None, **settings: Any) -> None:
         try:
             self.config = config or LiveConfig.from_mapping(settings)
-        except ConfigError as error:
+            self._soap = Soap(
+                self.config.species,
+                self.config.r_cut,
+                self.config.n_max,
+                self.config.l_max,
+                self.config.sigma,
+                self.config.backend,
+            )
+            self._soap.check()
+        except ValueError as error:
             tell_once(error, is_root=may_be_root())
             raise
-        self._soap = Soap(
-            self.config.species,
-            self.config.r_cut,
-            self.config.n_max,
-            self.config.l_max,
-            self.config.sigma,
-            self.config.backend,
-        )
         # index into the species of SOAP, by LAMMPS type (which counts from 1)
         indices = [self.config.species.index(element) for element in self.config.elements]
         self._species_of_type = np.array([-1, *indices], dtype=np.int32)

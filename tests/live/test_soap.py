@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from strdyn_live.frame import LocalFrame
+from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.soap import Soap
 
 
@@ -100,11 +100,12 @@ def frame(positions, atom_ids, n_owned):
     n = len(positions)
     return LocalFrame(
         step=700,
-        run_start=0,
+        run_start=RunStart(0),
         time=0.7,
         cell=np.eye(3) * 20.0,
         origin=np.zeros(3),
         periodic=np.ones(3, bool),
+        box_changes=False,
         bounds=np.array([[0.0] * 3, [1.0] * 3]),
         n_owned=n_owned,
         atom_ids=np.array(atom_ids),
