@@ -25,11 +25,13 @@ order of their own; disks that lose what they had confirmed (that is named, not 
 not yet committed. A frame whose fsync failed may still be there afterwards: it is then whole.
 """
 
+from .document import writer_rows
 from .errors import BufferError, BufferWarning
-from .maintenance import PruneReport, VerifyReport, pack, prune, verify
+from .index import Superseded
+from .maintenance import PruneReport, VerifyReport, pack, preview_prune, prune, verify
 from .reader import Buffer, open_buffer
 from .record import frame_bytes
-from .writer import BufferWriter, forecast, writer_rows
+from .writer import BufferWriter, forecast
 
 __all__ = [
     "Buffer",
@@ -37,11 +39,13 @@ __all__ = [
     "BufferWarning",
     "BufferWriter",
     "PruneReport",
+    "Superseded",
     "VerifyReport",
     "forecast",
     "frame_bytes",
     "open_buffer",
     "pack",
+    "preview_prune",
     "prune",
     "verify",
     "writer_rows",

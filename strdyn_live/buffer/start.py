@@ -14,8 +14,9 @@ import numpy as np
 
 from strdyn_live.frame import Frame
 
-from .document import Document, Origin, checked_json
-from .errors import BufferError, DamageError, explain
+from .content import checked_json
+from .document import Document, Origin
+from .errors import APPEND, BufferError, DamageError, explain
 from .folder import CONFIG_NAME, Generation, generation_of, is_foreign, list_files, parts
 from .lock import Lock
 from .reader import Buffer, read_quietly
@@ -50,6 +51,11 @@ def take_folder(
     """
     lock = None
     try:
+        if folder.is_symlink() and not folder.exists():
+            raise BufferError(
+                f"{folder} is a symbolic link to {os.readlink(folder)}, which is not there: make "
+                "that folder, or give another name."
+            )
         if not folder.exists():
             folder.mkdir(parents=True)
             sync_folder(folder.absolute().parent)
@@ -60,18 +66,23 @@ def take_folder(
                 f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere."
             )
         lock = Lock(folder)
-        if not _data_files(folder):
+        if not _names(folder):
             # a start that never came to its first frame leaves nothing worth keeping
             for path in parts(folder):
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
             return lock, []
-        if not append:
-            with read_quietly(folder) as stored:
+        with read_quietly(folder) as stored:
+            if not append:
                 last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
                 raise BufferError(
                     f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
-                    "append=yes goes on with it; or record to another file, or delete it."
+                    f"{APPEND} goes on with it; or record to another file, or delete it."
+                )
+            if stored.foreign and not _own_names(stored):
+                raise BufferError(
+                    f"{folder} holds files of another buffer only ({stored.foreign[0]}): put its "
+                    f"{CONFIG_NAME} back, or record to another file."
                 )
         stored, notes = recover(folder, seal_bytes)
         stored.close()
@@ -151,6 +162,7 @@ def open_generation(folder: Path, origin: Origin, provenance: Mapping[str, Any],
         os.getpid(),
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         dict(provenance),
+        origin.uuid,
     )
     try:
         generation.write(folder)
@@ -191,5 +203,26 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     )
 
 
+def _names(folder: Path) -> list[Path]:
+    return [path for kind in ("gen", "last", "tail", "seg") for path in list_files(folder, kind)]
+
+
+def _own_names(stored: Buffer) -> list[Path]:
+    return [path for path in _names(stored.path) if path.name not in stored.foreign]
+
+
 def _data_files(folder: Path) -> list[Path]:
-    return [path for kind in ("gen", "tail", "seg") for path in list_files(folder, kind)]
+    """Return the files that a new generation comes after.
+
+    Files of another buffer are not counted; where one has the number that comes next, that number
+    is taken all the same.
+    """
+    with read_quietly(folder) as stored:
+        files = _own_names(stored)
+        others = [folder / name for name in stored.foreign]
+    newest = max((generation_of(path) for path in files), default=-1)
+    for path in sorted(others, key=generation_of):
+        if generation_of(path) == newest + 1:
+            newest += 1
+            files.append(path)
+    return files
