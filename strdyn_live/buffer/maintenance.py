@@ -120,8 +120,6 @@ def pack(
         raise exists
     with read_quietly(path) as buffer:
         report, rows = _verify(buffer)
-        if not rows:
-            raise BufferError(f"{buffer.path} has no frame that can be read: nothing to pack.")
         if report.damage and not partial:
             more = f" (and {len(report.damage) - 1} more)" if len(report.damage) > 1 else ""
             raise BufferError(
@@ -129,6 +127,8 @@ def pack(
                 f"{more}. `strdyn verify` names everything; --partial (partial=True) packs what is "
                 "intact."
             )
+        if not rows:
+            raise BufferError(f"{buffer.path} has no frame that can be read: nothing to pack.")
         origin = Origin(buffer.uuid, rows=(0, len(buffer.atom_ids)))
         # counted first: a data set that grows would have to be chunked
         parts = [[part.record for part in buffer.entries[row]] for row in rows]
@@ -249,7 +249,7 @@ def _write_live(file: File, live: list[Entry]) -> None:
     path = segment_path(file.path.parent, file.origin, frames)
     if not os.path.lexists(path):
         write_segment(file.path.parent, file.document, file.origin, frames, file.damage)
-    if path == file.path or not is_sealed(path, frames):
+    if path == file.path or not is_sealed(path, file.origin.uuid, frames):
         raise DamageError(f"{path} stands where its live frames have to go: move it away.")
 
 

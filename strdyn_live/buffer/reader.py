@@ -29,7 +29,7 @@ __all__ = ["Buffer", "open_buffer", "read_quietly"]
 _OPEN_FILES = 32  # HDF5 files kept open at a time
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
 _EXPECTED = (
-    "expected a folder NAME.sdl that a Recorder has written, or a file made by `strdyn pack`."
+    "Expected a folder NAME.sdl that a Recorder has written, or a file made by `strdyn pack`."
 )
 _T = TypeVar("_T")
 
@@ -238,7 +238,7 @@ class Buffer:
             except OSError as error:
                 raise explain(f"cannot read {error.filename or self.path}", error) from error
             return self.n_frames
-        raise BufferError(f"{self.path} is no buffer: {_EXPECTED}")
+        raise BufferError(f"{self.path} is no buffer. {_EXPECTED}")
 
     def close(self) -> None:
         """Close all files; the buffer can still be refreshed."""
@@ -297,8 +297,11 @@ class Buffer:
             start = read_at(descriptor, len(_HDF5), 0).tobytes()
             os.close(descriptor)
             if start != _HDF5:
-                raise BufferError(f"{self.path} is a file, but no HDF5 file: {_EXPECTED}")
-            segment = Segment(path)
+                raise BufferError(f"{self.path} is no buffer, it is no HDF5 file. {_EXPECTED}")
+            try:
+                segment = Segment(path)
+            except DamageError as error:
+                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
         self._segments = {"": segment}
         self._document = segment.document
         self._index([segment], {0: None}, [], list(segment.damage))
@@ -364,7 +367,7 @@ class Buffer:
             if not files:
                 if isinstance(error, FileNotFoundError):
                     raise
-                raise DamageError(f"{error} Is {self.path} a buffer? {_EXPECTED}") from error
+                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
             missing = isinstance(error, FileNotFoundError)
             damage.append(f"{self.path / CONFIG_NAME} is missing." if missing else str(error))
         uuids = {file.origin.uuid for file in files}

@@ -95,7 +95,7 @@ def seal_tail(
         damage, origin = list(tail.damage), tail.origin
         step = None
         for frames in _groups(tail, 2 * seal_bytes, last_step, damage):
-            if not is_sealed(segment_path(path.parent, origin, frames), frames):
+            if not is_sealed(segment_path(path.parent, origin, frames), document.uuid, frames):
                 write_segment(path.parent, document, origin, frames, damage)
             step = frames[-1][0].step
             origin = replace(origin, previous_step=step)
@@ -210,15 +210,15 @@ def segment_path(folder: Path, origin: Origin, frames: Sequence[tuple[Record, Fr
     return folder / segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
 
 
-def is_sealed(path: Path, frames: Sequence[tuple[Record, Frame]]) -> bool:
-    """Return whether a segment holds just these frames, and all of them read back."""
+def is_sealed(path: Path, uuid: str, frames: Sequence[tuple[Record, Frame]]) -> bool:
+    """Return whether a segment of a buffer holds just these frames, and all of them read back."""
     try:
         segment = Segment(path)
     except (FileNotFoundError, DamageError):
         return False
     try:
         entries = entries_of(segment)
-        if [entry.record.to_bytes() for entry in entries] != [
+        if segment.origin.uuid != uuid or [entry.record.to_bytes() for entry in entries] != [
             record.to_bytes() for record, _ in frames
         ]:
             return False

@@ -321,14 +321,15 @@ def _own_data(file: Any, name: str, size: int) -> Any:
     """Return a data set; ValueError if it leads out of its file, or claims more than that holds."""
     found = file
     for part in name.split("/"):
-        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name} is missing, or a link")
+        link = found.get(part, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{name} is {'missing' if link is None else 'a link'}")
         found = found[part]
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"{name} is no data set")
     layout = found.id.get_create_plist()
     stored = found.id.get_storage_size()
-    if found.dtype.kind not in "iufS" or layout.get_external_count():
+    if found.dtype.kind not in "iufS" or found.is_virtual or found.external:
         raise ValueError(f"{name} leads to data elsewhere")
     if found.chunks is not None:
         filters = {layout.get_filter(i)[0] for i in range(layout.get_nfilters())}

@@ -94,6 +94,48 @@ def test_a_frame_larger_than_a_segment_skips_the_log(tmp_path: Path) -> None:
         assert same(open_buffer(tmp_path / "run.sdl").frame(0), make_frame(7))
 
 
+@pytest.mark.parametrize(("block", "chunk"), [(1, 64), (2000, 100), (2**22, 2**21)])
+def test_small_frames_are_sealed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, chunk: int
+) -> None:
+    """Whatever is written at once, the file holds the same; one call of HDF5 serves many frames."""
+    monkeypatch.setattr("strdyn_live.buffer.segment._BLOCK_BYTES", block)
+    monkeypatch.setattr("strdyn_live.buffer.segment._CHUNK_BYTES", chunk)
+    frames = [make_frame(step, wide=step == 130) for step in range(200)]
+    n_calls = {"__setitem__": 0, "__getitem__": 0}
+    for name in n_calls:
+        really = getattr(h5py.Dataset, name)
+
+        def counted(self: Any, *given: Any, name: str = name, really: Any = really) -> Any:
+            n_calls[name] += 1
+            return really(self, *given)
+
+        monkeypatch.setattr(h5py.Dataset, name, counted)
+    with writer(tmp_path) as out:
+        for frame in frames:
+            out.append(frame)
+    buf = open_buffer(tmp_path / "run.sdl")
+    assert all(same(buf.frame(k), frame) for k, frame in enumerate(frames))
+    assert all(same(buf.frame(k), frames[k]) for k in (199, 0, 57))
+    if block == 2**22:
+        assert max(n_calls.values()) < 40
+    (path,) = (tmp_path / "run.sdl").glob("seg-*")
+    with h5py.File(path) as file:
+        particles = file["particles/all"]
+        for name in ("positions", "soap"):
+            stored = particles[f"{name.removesuffix('s')}/value"][()]
+            assert stored.tobytes() == b"".join(getattr(f, name).tobytes() for f in frames)
+        counts = np.stack([frame.neighbors.counts for frame in frames])
+        assert particles["neigh/count"][()].tolist() == counts.tolist()
+        ends = np.cumsum([0, *(len(frame.neighbors.ids) for frame in frames)])
+        assert particles["neigh/offset"][()].tolist() == ends.tolist()
+        differences = [
+            np.diff(ids, prepend=0) for f in frames for ids in (f.neighbors[i] for i in range(7))
+        ]
+        assert particles["neigh/id"][()].tolist() == np.concatenate(differences).tolist()
+        assert particles["step"][()].tolist() == list(range(200))
+
+
 def test_frames_without_neighbors(tmp_path: Path) -> None:
     lonely = dataclasses.replace(
         make_frame(0), neighbors=NeighborLists(np.zeros(8, np.int64), np.empty(0, np.int64))
@@ -176,6 +218,28 @@ def test_what_is_no_buffer(tmp_path: Path, kind: str) -> None:
             writer(tmp_path)
     with pytest.raises(BufferError, match=r"run\.sdl"):
         open_buffer(path)
+
+
+def test_names_that_cannot_be_a_buffer(tmp_path: Path) -> None:
+    (tmp_path / "run.sdl").symlink_to(tmp_path / "gone")
+    with pytest.raises(BufferError, match=r"is a symbolic link to .*gone, which is not there"):
+        writer(tmp_path)
+    long = tmp_path / ("x" * 300)
+    for attempt in (lambda: writer(long), lambda: open_buffer(long / "run.sdl")):
+        with pytest.raises(BufferError, match="takes no name of this length"):
+            attempt()
+    text = tmp_path / "notes.txt"
+    text.write_text("T = 300 K\n")
+    with pytest.raises(BufferError, match=r"notes.txt is no buffer.*Expected a folder NAME.sdl"):
+        open_buffer(text)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1.0
+    with pytest.raises(BufferError, match=r"is missing.*Is it a buffer at all"):
+        open_buffer(tmp_path / "other.h5")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"layers": 3}')
+    with pytest.raises(BufferError, match=r"Is it a buffer at all"):
+        open_buffer(tmp_path / "model")
 
 
 def test_restart_supersedes_what_came_after(tmp_path: Path) -> None:
