@@ -16,7 +16,9 @@ repeated, and no frame before it is missing without being named. This holds
 
 After a crash the next start of a writer, or simply a reader, finds all of it; nothing has to be
 repaired by hand. A run that goes on from its restart file at step R makes stored frames after R
-give way to the new ones; they are deleted by `prune` only.
+give way to the new ones; they are deleted by `prune` only. A lost end of the buffer is named as far
+as that can be known (see ``last.py``). Files of other buffers, links and special files in the
+folder are named, and left as they are.
 
 What is not promised
 --------------------

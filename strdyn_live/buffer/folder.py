@@ -78,7 +78,8 @@ def parts(folder: Path) -> list[Path]:
 def put_aside(folder: Path) -> dict[Path, Path]:
     """Return files that a killed `prune` had put aside, and where each was."""
     found = [_ASIDE.fullmatch(name) for name in sorted(os.listdir(folder))]
-    return {folder / match[0]: folder / match[1] for match in found if match}
+    aside = {folder / match[0]: folder / match[1] for match in found if match}
+    return {name: path for name, path in aside.items() if name.is_file() and not name.is_symlink()}
 
 
 def is_foreign(folder: Path) -> list[str]:
@@ -129,7 +130,12 @@ class Generation:
     def write(self, folder: Path) -> None:
         """Make the generation known and durable; FileExistsError if another job was faster."""
         text = checked_json({"parent": self.number - 1 if self.number else None, **asdict(self)})
-        write_file(folder / f"gen-{self.number:04d}.json", text, exclusive=True)
+        write_file(folder / self.name, text, exclusive=True)
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return f"gen-{self.number:04d}.json"
 
     @classmethod
     def read(cls, path: Path) -> Generation:
@@ -146,7 +152,7 @@ class Generation:
                 dict(content["provenance"]),
                 text(content, "uuid") if content.get("uuid") is not None else None,
             )
-            if generation.number != generation_of(path):
+            if path.name != generation.name:
                 raise ValueError(f"it is that of generation {generation.number}")
         return generation
 

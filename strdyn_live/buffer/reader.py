@@ -17,7 +17,7 @@ from strdyn_live.neighbors import NeighborLists
 
 from .document import Document, Origin
 from .errors import AccessError, BufferError, BufferWarning, DamageError, explain
-from .folder import CONFIG_NAME, Generation, list_files, read_document
+from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
 from .index import Entry, File, Superseded, build_index
 from .last import Last
 from .segment import Segment
@@ -106,7 +106,11 @@ class Buffer:
         self._tails: dict[str, Tail] = {}
         self._recent: list[Segment] = []
         self.entries: list[list[Entry]] = []
-        self.refresh()
+        try:
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
 
     # what all frames share
 
@@ -261,7 +265,9 @@ class Buffer:
 
     def _read(self) -> None:
         if not self.path.is_dir():
-            self._read_packed()
+            packed = self._read_packed()
+            self._document = packed.document
+            self._index([packed], {0: None}, [], list(packed.damage))
             return
         damage: list[str] = []
         # Notes of the last step before tails before segments before generations: a frame moves from
@@ -272,7 +278,7 @@ class Buffer:
         segments = self._read_segments(damage)
         generations = self._read_each("gen", Generation.read, damage)
         files: list[File] = [*segments, *tails]
-        self._document = self._read_document(files, generations.values(), damage)
+        self._share(self._read_document(files, generations.values(), damage))
         ours = self._own(files, lasts, generations, damage)
         branches = {each.number: each.branch_step for each in generations.values()}
         origins: list[Origin | Last] = [*(file.origin for file in ours), *lasts.values()]
@@ -289,7 +295,7 @@ class Buffer:
                 branches[origin.generation] = max(known) if len(known) == 2 else None
         self._index(ours, branches, list(lasts.values()), damage)
 
-    def _read_packed(self) -> None:
+    def _read_packed(self) -> Segment:
         segment = self._segments.get("")
         if segment is None:
             path = Path(os.path.realpath(self.path))  # it was given by name: that may be a link
@@ -303,8 +309,7 @@ class Buffer:
             except DamageError as error:
                 raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
         self._segments = {"": segment}
-        self._document = segment.document
-        self._index([segment], {0: None}, [], list(segment.damage))
+        return segment
 
     def _read_each(self, kind: str, read: Callable[[Path], _T], damage: list[str]) -> dict[str, _T]:
         """Read the small files of a kind, by name."""
@@ -379,6 +384,12 @@ class Buffer:
             )
         return files[0].document
 
+    def _share(self, document: Document) -> None:
+        """Take a document, or keep the one there is: files read before refer to it."""
+        known: Document | None = self.__dict__.get("_document")
+        if known is None or known.uuid != document.uuid or known.differences(document):
+            self._document = document
+
     def _own(
         self,
         files: list[File],
@@ -408,10 +419,18 @@ class Buffer:
         for file in files:
             if file.path.name in foreign:
                 continue
-            if differ := self._document.differences(file.document):
-                damage.append(f"{file.path.name} contradicts {CONFIG_NAME}: {'; '.join(differ)}")
+            if file.origin.generation != generation_of(file.path):
+                damage.append(
+                    f"{file.path.name} is of generation {file.origin.generation}: rename it back"
+                )
                 continue
-            file.document = self._document  # once in memory
+            if file.document is not self._document:
+                if differ := self._document.differences(file.document):
+                    damage.append(
+                        f"{file.path.name} contradicts {CONFIG_NAME}: {'; '.join(differ)}"
+                    )
+                    continue
+                file.document = self._document  # once in memory
             ours.append(file)
         return ours
 

@@ -16,7 +16,15 @@ from strdyn_live.frame import Frame
 from .content import checked_json
 from .document import Document, Origin
 from .errors import BufferError, DamageError, explain
-from .folder import CONFIG_NAME, list_files, parts, put_aside, read_document, segment_name
+from .folder import (
+    CONFIG_NAME,
+    generation_of,
+    list_files,
+    parts,
+    put_aside,
+    read_document,
+    segment_name,
+)
 from .index import entries_of
 from .last import note_last
 from .reader import Buffer, read_quietly
@@ -90,7 +98,7 @@ def seal_tail(
     try:
         if not tail.started:
             return _drop_unstarted(tail)
-        if tail.origin.uuid != document.uuid or document.differences(tail.document):
+        if not _belongs(tail, document):
             return []
         damage, origin = list(tail.damage), tail.origin
         step = None
@@ -153,6 +161,15 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
             raise
         raise explain(f"cannot recover {folder}", error, "No frame was touched.") from error
     return buffer, list(dict.fromkeys(notes))
+
+
+def _belongs(tail: Tail, document: Document) -> bool:
+    """Return whether readers count a log as a part of a buffer; they name it if not."""
+    return (
+        tail.origin.uuid == document.uuid
+        and tail.origin.generation == generation_of(tail.path)
+        and not document.differences(tail.document)
+    )
 
 
 def _drop_unstarted(tail: Tail) -> list[str]:

@@ -204,6 +204,18 @@ def test_prune_of_a_renamed_segment_keeps_its_live_frames(tmp_path: Path) -> Non
     assert open_buffer(folder).steps.tolist() == [0, 10, 20, 30, 31]
 
 
+def test_renamed_file_does_not_take_another_place(tmp_path: Path) -> None:
+    """It would join a later start of the same number, and two runs would be one."""
+    folder = restarted(tmp_path)
+    (folder / "gen-0002.json").unlink()
+    (folder / "last-0002.json").unlink()
+    next(folder.glob("seg-0002*")).rename(folder / "seg-0001-000000000007-000000000008.h5")
+    with pytest.warns(BufferWarning, match="is of generation 2: rename it back"):
+        assert open_buffer(folder).steps.tolist() == [0, 10, 11, 12]
+    assert prune(folder).n_frames == 5
+    assert len(list(folder.glob("seg-*"))) == 3
+
+
 def test_what_a_killed_prune_put_aside_comes_back(tmp_path: Path) -> None:
     folder = restarted(tmp_path)
     frames = verify(folder)
