@@ -21,7 +21,7 @@ from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_doc
 from .index import Entry, File, Superseded, build_index
 from .last import Last
 from .segment import Segment
-from .storage import open_regular, read_at
+from .storage import open_regular
 from .tail import Tail
 
 __all__ = ["Buffer", "open_buffer", "read_quietly"]
@@ -299,9 +299,8 @@ class Buffer:
         segment = self._segments.get("")
         if segment is None:
             path = Path(os.path.realpath(self.path))  # it was given by name: that may be a link
-            descriptor = open_regular(path)
-            start = read_at(descriptor, len(_HDF5), 0).tobytes()
-            os.close(descriptor)
+            with open(open_regular(path), "rb") as file:
+                start = file.read(len(_HDF5))
             if start != _HDF5:
                 raise BufferError(f"{self.path} is no buffer, it is no HDF5 file. {_EXPECTED}")
             try:

@@ -46,6 +46,7 @@ _STEP, _TIME = f"{_PARTICLES}/step", f"{_PARTICLES}/time"
 _RECORD, _HEADER, _DAMAGE = (f"strdyn/{name}" for name in ("record", "header", "damage"))
 _READ = (_POSITION, _SOAP, _COUNT, _OFFSET, _ID, _STEP, _TIME, _RECORD, _HEADER, _DAMAGE)
 _OUR_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _DEFLATE_RATIO = 1100  # zlib cannot pack tighter than 1 : 1032
 
 # LAMMPS unit style: length and time, as H5MD spells them
@@ -308,8 +309,10 @@ class Segment:
             ) from error
         except Exception as error:  # a damaged HDF5 file raises whatever it likes
             self.close()
-            if isinstance(error, OSError) and error.errno not in {None, errno.EIO}:
+            if isinstance(error, PermissionError):
                 raise explain(f"cannot read {self.path}", error, kind=AccessError) from error
+            if isinstance(error, OSError) and error.errno in _SHORT_OF:
+                raise explain(f"cannot read {self.path}", error) from error
             of_step = "" if row is None else f" of step {self.records[row].step}"
             raise DamageError(
                 f"{self.path}: {what}{of_step} cannot be read, the file is damaged ({error}). "

@@ -465,3 +465,14 @@ def test_a_file_that_may_not_be_read_is_named_so(
     out.close()
     assert verify(tmp_path / "run.sdl").ok
     assert same(open_buffer(tmp_path / "run.sdl").frame(1), make_frame(1))
+
+
+def test_too_many_open_files_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = record(tmp_path, range(3))
+
+    def refuse(path: Any, *given: Any, **more: Any) -> int:
+        raise OSError(24, "Too many open files", str(path))
+
+    monkeypatch.setattr("strdyn_live.buffer.segment.open_regular", refuse)
+    with pytest.raises(BufferError, match="cannot read .*seg-.*Too many open files.*ulimit"):
+        open_buffer(folder)
