@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+EXIT_USAGE = 2
 EXIT_BAD_DATA = 3
 EXIT_MISSING_EXTRA = 4
 
@@ -71,6 +72,7 @@ def info(
         if as_json:
             print(json.dumps(facts), flush=True)
         else:
+            facts["superseded"] = "; ".join(map(str, buf.superseded)) or "nothing"
             print("\n".join(f"{name:<18}{value}" for name, value in facts.items()), flush=True)
         if not follow:
             return
@@ -101,22 +103,40 @@ def verify(buffer: Buffer) -> None:
 def pack(
     buffer: Buffer,
     output: Annotated[Path, typer.Option("--output", "-o", help="H5MD file to write.")],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Leave out what is damaged or missing.")
+    ] = False,
 ) -> None:
     """Copy a buffer into one H5MD file, which every command reads as well."""
     from strdyn_live.buffer import pack as copy
 
-    found = copy(buffer, output)
+    found = copy(buffer, output, partial=partial)
     print(f"{output}: {found.n_frames} frames")
     for damage in found.damage:
         print(f"left out: {damage}")
 
 
 @app.command()
-def prune(buffer: Buffer) -> None:
-    """Delete the frames that restarts have superseded."""
+def prune(
+    buffer: Buffer,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+) -> None:
+    """Delete the frames that restarts have superseded, after showing them and a question."""
+    from strdyn_live.buffer import preview_prune
     from strdyn_live.buffer import prune as remove
 
-    removed = remove(buffer)
+    shown = preview_prune(buffer)
+    for restart in shown.superseded:
+        print(restart)
+    if shown.n_frames and not yes:
+        size = f"{shown.n_frames} superseded frames, about {shown.n_bytes / 1e6:.1f} MB"
+        if not sys.stdin.isatty():
+            print(f"nothing was removed: --yes removes {size}")
+            raise typer.Exit(EXIT_USAGE)
+        if not typer.confirm(f"Remove {size}?"):
+            print("nothing was removed")
+            return
+    removed = remove(buffer, agreed=shown)
     print(f"{removed.n_frames} superseded frames removed, {removed.n_bytes / 1e6:.1f} MB gained")
     for note in removed.notes:
         print(note)
@@ -259,6 +279,7 @@ def _facts(buf: Any) -> dict[str, Any]:
         "features": buf.n_features,
         "units": buf.units,
         "uuid": buf.uuid,
+        "superseded": [each._asdict() for each in buf.superseded],
         **settings,
     }
 

@@ -16,7 +16,9 @@ repeated, and no frame before it is missing without being named. This holds
 
 After a crash the next start of a writer, or simply a reader, finds all of it; nothing has to be
 repaired by hand. A run that goes on from its restart file at step R makes stored frames after R
-give way to the new ones; they are deleted by `prune` only.
+give way to the new ones; they are deleted by `prune` only. A lost end of the buffer is named as far
+as that can be known (see ``last.py``). Files of other buffers, links and special files in the
+folder are named, and left as they are.
 
 What is not promised
 --------------------
@@ -25,12 +27,14 @@ order of their own; disks that lose what they had confirmed (that is named, not 
 not yet committed. A frame whose fsync failed may still be there afterwards: it is then whole.
 """
 
+from .document import writer_rows
 from .errors import BufferError, BufferWarning
-from .maintenance import PruneReport, VerifyReport, pack, prune, verify
+from .index import Superseded
+from .maintenance import PruneReport, VerifyReport, pack, preview_prune, prune, verify
 from .reader import Buffer, open_buffer
 from .record import frame_bytes
 from .start import check_start
-from .writer import BufferWriter, forecast, writer_rows
+from .writer import BufferWriter, forecast
 
 __all__ = [
     "Buffer",
@@ -38,12 +42,14 @@ __all__ = [
     "BufferWarning",
     "BufferWriter",
     "PruneReport",
+    "Superseded",
     "VerifyReport",
     "check_start",
     "forecast",
     "frame_bytes",
     "open_buffer",
     "pack",
+    "preview_prune",
     "prune",
     "verify",
     "writer_rows",

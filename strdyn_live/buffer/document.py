@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
+import itertools
+import reprlib
 import uuid
 import zlib
 from dataclasses import asdict, dataclass, field, fields
@@ -13,17 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strdyn_live.config import ConfigError, LiveConfig
+from strdyn_live.config import LiveConfig
 from strdyn_live.soap import Soap
 
-from .errors import BufferError, DamageError
+from .content import checked_json, integer, optional_step, read_json, sensible, text
+from .errors import BufferError
 
-__all__ = ["FORMAT_VERSION", "Document", "Origin", "checked_json", "read_json"]
+__all__ = ["FORMAT_VERSION", "Document", "Origin", "header_json", "read_header", "writer_rows"]
 
 FORMAT_VERSION = 1
 
 # These may differ between a run and its continuation: they do not change what a frame means.
 _FREE_SETTINGS = {"file", "append", "on_error", "backend", "writers"}
+
+
+def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
+    """Return the rows of the sorted atoms that each writer keeps: start and stop."""
+    edges = [n_atoms * writer // n_writers for writer in range(n_writers + 1)]
+    return list(itertools.pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,22 @@ class Origin:
     previous_step: int | None = None
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Origin:
-        """Read back what ``asdict`` wrote to JSON."""
-        known = {item.name for item in fields(cls)}
-        content = {name: value for name, value in content.items() if name in known}
-        return cls(**{**content, "rows": tuple(content["rows"])})
+    def from_dict(cls, content: dict[str, Any], n_atoms: int) -> Origin:
+        """Read back what ``asdict`` wrote to JSON; ValueError or KeyError if it cannot be."""
+        n_writers = integer(content, "n_writers", 1, n_atoms)
+        writer = integer(content, "writer", 0, n_writers - 1)
+        rows = writer_rows(n_atoms, n_writers)[writer]
+        if content["rows"] != list(rows):
+            raise ValueError(f"rows is {reprlib.repr(content['rows'])}")
+        return cls(
+            text(content, "uuid"),
+            integer(content, "generation"),
+            optional_step(content, "branch_step"),
+            writer,
+            n_writers,
+            rows,
+            optional_step(content, "previous_step"),
+        )
 
 
 @dataclass(frozen=True)
@@ -147,32 +166,37 @@ class Document:
     @classmethod
     def from_dict(cls, content: dict[str, Any], name: str) -> Document:
         """Read back `to_dict`; `name` is the file it came from, for the errors."""
-        version = content.get("format_version")
-        if not isinstance(version, int):
-            raise BufferError(f"{name} does not belong to a strdyn-live buffer.")
-        if version > FORMAT_VERSION:
-            raise BufferError(
-                f"{name} has format {version}, this strdyn-live reads up to {FORMAT_VERSION}: "
-                "upgrade it (pip install -U strdyn-live)."
-            )
-        known = {item.name for item in fields(LiveConfig)}
-        settings = {key: value for key, value in content["config"].items() if key in known}
-        try:
+        with sensible(name):
+            version = integer(content, "format_version", 1)
+            if version > FORMAT_VERSION:
+                raise BufferError(
+                    f"{name} has format {version}, this strdyn-live reads up to {FORMAT_VERSION}: "
+                    "upgrade it (pip install -U strdyn-live)."
+                )
+            known = {item.name for item in fields(LiveConfig)}
+            settings = {key: value for key, value in content["config"].items() if key in known}
             config = LiveConfig.from_mapping(settings)
-        except ConfigError as error:
-            raise BufferError(f"{name} holds settings that make no sense: {error}") from error
-        x, y, z = content["periodic"]
-        return cls(
-            config,
-            np.cumsum(_unpack(content["atom_ids"], "<i8")).astype(np.int64),
-            _unpack(content["atom_species"], "<i4").astype(np.int32),
-            content["units"],
-            (x, y, z),
-            content["uuid"],
-        )
+            x, y, z = content["periodic"]
+            if not all(isinstance(axis, bool) for axis in (x, y, z)):
+                raise ValueError(f"periodic is {reprlib.repr(content['periodic'])}")
+            n_atoms = integer(content, "n_atoms", 1)
+            document = cls(
+                config,
+                np.cumsum(_unpack(text(content, "atom_ids"), "<i8", n_atoms)).astype(np.int64),
+                _unpack(text(content, "atom_species"), "<i4", n_atoms).astype(np.int32),
+                text(content, "units"),
+                (x, y, z),
+                text(content, "uuid"),
+            )
+            kinds = document.species
+            if (np.diff(document.atom_ids) <= 0).any():
+                raise ValueError("the atom IDs are not sorted")
+            if kinds.min() < 0 or kinds.max() >= len(config.species):
+                raise ValueError(f"species go from {kinds.min()} to {kinds.max()}")
+        return document
 
-    def require_same(self, other: Document, name: str) -> None:
-        """Raise BufferError, with both values, if `other` cannot continue this buffer."""
+    def differences(self, other: Document) -> list[str]:
+        """Return where `other` means something else than this, with both values, in words."""
         stored, given = self.config.as_dict(), other.config.as_dict()
         pairs = [(key, stored[key], given[key]) for key in stored if key not in _FREE_SETTINGS] + [
             ("units", self.units, other.units),
@@ -193,31 +217,15 @@ class Document:
                         f"{what} of row {row} is {old[row]} there and {new[row]} now "
                         f"({rows.size} differ)"
                     )
-        if differ:
+        return differ
+
+    def require_same(self, other: Document, name: str) -> None:
+        """Raise BufferError, with both values, if `other` cannot continue this buffer."""
+        if differ := self.differences(other):
             raise BufferError(
                 f"{name} cannot be continued: {'; '.join(differ)}. Go back to the stored values "
                 "or record to another file."
             )
-
-
-def checked_json(content: dict[str, Any]) -> bytes:
-    """Return JSON text that holds its own CRC32."""
-    text = json.dumps({**content, "crc32": _json_crc(content)}, indent=1, sort_keys=True)
-    return text.encode() + b"\n"
-
-
-def read_json(text: bytes, name: str) -> dict[str, Any]:
-    """Read `checked_json`; raise BufferError if anything in it changed."""
-    try:
-        content = json.loads(text)
-        stored = content.pop("crc32")
-        intact = stored == _json_crc(content)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        intact = False
-    if not intact:
-        raise DamageError(f"{name} is damaged (its checksum does not fit).")
-    assert isinstance(content, dict)
-    return content
 
 
 def header_json(origin: Origin, document: Document) -> bytes:
@@ -225,19 +233,25 @@ def header_json(origin: Origin, document: Document) -> bytes:
     return checked_json({"origin": asdict(origin), "document": document.to_dict()})
 
 
-def read_header(text: bytes, name: str) -> tuple[Origin, Document]:
+def read_header(data: bytes, name: str) -> tuple[Origin, Document]:
     """Read `header_json`."""
-    content = read_json(text, name)
-    return Origin.from_dict(content["origin"]), Document.from_dict(content["document"], name)
-
-
-def _json_crc(content: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+    content = read_json(data, name)
+    with sensible(name):
+        document = Document.from_dict(content["document"], name)
+        origin = Origin.from_dict(content["origin"], len(document.atom_ids))
+        if origin.uuid != document.uuid:
+            raise ValueError("it belongs to two buffers")
+    return origin, document
 
 
 def _pack(array: NDArray[Any], dtype: str) -> str:
     return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 6)).decode()
 
 
-def _unpack(text: str, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)
+def _unpack(packed: str, dtype: str, n_atoms: int) -> NDArray[Any]:
+    size = n_atoms * np.dtype(dtype).itemsize
+    # no more than expected: a few bytes could be unpacked to more than the memory holds
+    data = zlib.decompressobj().decompress(base64.b64decode(packed), size + 1)
+    if len(data) != size:
+        raise ValueError(f"the list of atoms does not have the length of {n_atoms} atoms")
+    return np.frombuffer(data, dtype=dtype)

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .document import Document, checked_json, read_json
+from .content import checked_json, integer, optional_step, read_json, sensible, text
+from .document import Document
 from .lock import NAME as LOCK_NAME
-from .storage import PART, write_file
+from .storage import PART, read_small, write_file
 
 __all__ = [
     "CONFIG_NAME",
+    "OLD",
     "Generation",
     "generation_of",
     "is_foreign",
+    "last_name",
     "list_files",
     "parts",
+    "put_aside",
     "read_document",
     "segment_name",
     "tail_name",
 ]
 
 CONFIG_NAME = "config.json"
+OLD = ".old"  # suffix of a file that `prune` is about to delete
 
 _PATTERNS = {
-    "gen": re.compile(r"gen-\d{4,}\.json"),
-    "tail": re.compile(r"tail-\d{4,}-\d{4,}(-w\d{3,})?\.log"),
-    "seg": re.compile(r"seg-\d{4,}-\d+-\d+(-w\d{3,})?\.h5"),
+    "gen": r"gen-[0-9]{4,}\.json",
+    "last": r"last-[0-9]{4,}(-w[0-9]{3,})?\.json",
+    "tail": r"tail-[0-9]{4,}-[0-9]{4,}(-w[0-9]{3,})?\.log",
+    "seg": r"seg-[0-9]{4,}-[0-9]+-[0-9]+(-w[0-9]{3,})?\.h5",
 }
+_ANY = "|".join([re.escape(CONFIG_NAME), re.escape(LOCK_NAME), *_PATTERNS.values()])
+_TOKEN = r"\.[0-9a-f]{16}"
+# earlier versions gave unfinished files no random ending
+_UNFINISHED = re.compile(rf"({_ANY})({_TOKEN})?{re.escape(PART)}")
+_ASIDE = re.compile(rf"({_PATTERNS['seg']}){_TOKEN}{re.escape(OLD)}")
 
 
 def tail_name(generation: int, number: int, writer: int, n_writers: int) -> str:
@@ -43,9 +54,14 @@ def segment_name(generation: int, first: int, last: int, writer: int, n_writers:
     return f"seg-{generation:04d}-{first:012d}-{last:012d}{_suffix(writer, n_writers)}.h5"
 
 
+def last_name(generation: int, writer: int, n_writers: int) -> str:
+    """Return the name of the note of the last step known to be committed."""
+    return f"last-{generation:04d}{_suffix(writer, n_writers)}.json"
+
+
 def list_files(folder: Path, kind: str) -> list[Path]:
-    """Return the files of one kind (``gen``, ``tail``, ``seg``), oldest first."""
-    names = [name for name in os.listdir(folder) if _PATTERNS[kind].fullmatch(name)]
+    """Return the files of one kind (``gen``, ``last``, ``tail``, ``seg``), oldest first."""
+    names = [name for name in os.listdir(folder) if re.fullmatch(_PATTERNS[kind], name)]
     return [folder / name for name in sorted(names, key=_numbers)]
 
 
@@ -55,25 +71,31 @@ def generation_of(path: Path) -> int:
 
 
 def parts(folder: Path) -> list[Path]:
-    """Return files that were never finished."""
-    return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(PART)]
+    """Return files of a buffer that were never finished."""
+    return [folder / name for name in sorted(os.listdir(folder)) if _UNFINISHED.fullmatch(name)]
+
+
+def put_aside(folder: Path) -> dict[Path, Path]:
+    """Return files that a killed `prune` had put aside, and where each was."""
+    found = [_ASIDE.fullmatch(name) for name in sorted(os.listdir(folder))]
+    aside = {folder / match[0]: folder / match[1] for match in found if match}
+    return {name: path for name, path in aside.items() if name.is_file() and not name.is_symlink()}
 
 
 def is_foreign(folder: Path) -> list[str]:
     """Return names that no buffer has."""
-    ours = (CONFIG_NAME, LOCK_NAME)
     return [
         name
         for name in sorted(os.listdir(folder))
-        if name.removesuffix(PART) not in ours
-        and not any(pattern.fullmatch(name.removesuffix(PART)) for pattern in _PATTERNS.values())
+        if not any(re.fullmatch(pattern, name) for pattern in (_ANY, _UNFINISHED, _ASIDE))
     ]
 
 
 def read_document(folder: Path) -> Document:
     """Read config.json; DamageError if it is damaged, FileNotFoundError if it is not there."""
     path = folder / CONFIG_NAME
-    return Document.from_dict(read_json(path.read_bytes(), str(path)), str(path))
+    content = read_json(read_small(path), str(path))
+    return Document.from_dict(content, str(path))
 
 
 @dataclass(frozen=True)
@@ -92,6 +114,8 @@ class Generation:
         Who, and when (ISO 8601).
     provenance : dict
         What the recorder wants to remember (versions, ranks, interval).
+    uuid : str or None
+        Of the buffer; earlier versions did not write it.
     """
 
     number: int
@@ -101,17 +125,36 @@ class Generation:
     pid: int
     started: str
     provenance: dict[str, Any] = field(default_factory=dict)
+    uuid: str | None = None
 
     def write(self, folder: Path) -> None:
         """Make the generation known and durable; FileExistsError if another job was faster."""
         text = checked_json({"parent": self.number - 1 if self.number else None, **asdict(self)})
-        write_file(folder / f"gen-{self.number:04d}.json", text, exclusive=True)
+        write_file(folder / self.name, text, exclusive=True)
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return f"gen-{self.number:04d}.json"
 
     @classmethod
     def read(cls, path: Path) -> Generation:
         """Read a generation file; raise DamageError if it is damaged."""
-        content = read_json(path.read_bytes(), str(path))
-        return cls(**{item.name: content[item.name] for item in fields(cls)})
+        content = read_json(read_small(path), str(path))
+        with sensible(str(path)):
+            generation = cls(
+                integer(content, "number"),
+                optional_step(content, "branch_step"),
+                integer(content, "n_writers", 1),
+                text(content, "host"),
+                integer(content, "pid"),
+                text(content, "started"),
+                dict(content["provenance"]),
+                text(content, "uuid") if content.get("uuid") is not None else None,
+            )
+            if path.name != generation.name:
+                raise ValueError(f"it is that of generation {generation.number}")
+        return generation
 
 
 def _suffix(writer: int, n_writers: int) -> str:
@@ -119,4 +162,4 @@ def _suffix(writer: int, n_writers: int) -> str:
 
 
 def _numbers(name: str) -> tuple[int, ...]:
-    return tuple(int(digits) for digits in re.findall(r"(?<=[-w])\d+", name))
+    return tuple(int(digits) for digits in re.findall(r"(?<=[-w])[0-9]+", name))

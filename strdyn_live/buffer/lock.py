@@ -11,12 +11,13 @@ import socket
 from pathlib import Path
 
 from .errors import BufferError, explain
-from .storage import write_all
+from .storage import open_regular, write_all
 
 __all__ = ["NAME", "Lock"]
 
 NAME = "lock"
 
+_held: set[tuple[int, int]] = set()  # by this process: device and number of each lock file
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
@@ -36,10 +37,24 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+        except BufferError:
+            raise
         except OSError as error:
             raise explain(f"cannot write to {folder}", error) from error
         try:
+            found = os.fstat(self._descriptor)
+            self._identity = (found.st_dev, found.st_ino)
+            if found.st_nlink > 1:
+                raise BufferError(
+                    f"{path} is another file's name too, and would be emptied: delete it."
+                )
+            if self._identity in _held:
+                raise BufferError(
+                    f"{folder} is being written by another Recorder of this process: close that "
+                    "one first (its `close()`, or the end of its `with`), or record to another "
+                    "file."
+                )
             host, pid = _read_holder(self._descriptor)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,16 +69,18 @@ class Lock:
                     f"{folder} is being written by {holder}: end that job first, or record to "
                     f"another file. If that host has crashed, delete {path}."
                 )
-            self._write(f'{{"host": "{socket.gethostname()}", "pid": {os.getpid()}}}\n')
+            self._write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n")
         except OSError as error:
             os.close(self._descriptor)
             if isinstance(error, BufferError):
                 raise
             raise explain(f"cannot write {path}", error) from error
+        _held.add(self._identity)
 
     def release(self) -> None:
         """Let others write."""
         if self._descriptor >= 0:
+            _held.discard(self._identity)
             with contextlib.suppress(OSError):
                 self._write("")
             os.close(self._descriptor)
@@ -79,9 +96,10 @@ class Lock:
 def _read_holder(descriptor: int) -> tuple[str, int]:
     try:
         holder = json.loads(os.pread(descriptor, 4096, 0))
-        return str(holder["host"]), int(holder["pid"])
-    except (ValueError, KeyError, TypeError):
+        host, pid = str(holder["host"]), int(holder["pid"])
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
         return "", 0
+    return (host, pid) if 0 < pid < 2**31 else ("", 0)
 
 
 def _seems_alive(host: str, pid: int) -> bool:
@@ -89,6 +107,8 @@ def _seems_alive(host: str, pid: int) -> bool:
         return False
     if host != socket.gethostname():
         return True
+    if pid == os.getpid():  # it had our number, and is dead: our own locks are in _held
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

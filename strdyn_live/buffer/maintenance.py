@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +12,17 @@ from strdyn_live.frame import Frame
 
 from .document import Origin
 from .errors import BufferError, DamageError, explain
-from .index import Entry, entries_of, live_until
+from .folder import OLD
+from .index import Entry, File, Superseded, entries_of, live_until
 from .lock import Lock
 from .reader import Buffer, read_quietly
 from .record import Record, encode
-from .sealing import recover, write_segment
+from .sealing import is_sealed, recover, segment_path, write_segment
 from .segment import Segment, Sizes, write_frames
-from .storage import new_file, sync_folder
+from .storage import new_file, new_suffix, sync_folder
 from .tail import Tail
 
-__all__ = ["PruneReport", "VerifyReport", "pack", "prune", "verify"]
+__all__ = ["PruneReport", "VerifyReport", "pack", "preview_prune", "prune", "verify"]
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,21 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What `prune` has removed.
+    """What `prune` has removed, or what it would remove.
 
     Attributes
     ----------
+    superseded : tuple of Superseded
+        The restarts whose superseded frames these are.
     n_frames : int
-        Superseded frames (of each writer).
+        Superseded frames.
     n_bytes : int
-        Space gained.
+        Space gained; before it is done, about.
     notes : tuple of str
         What recovery found, and files left alone because they are damaged.
     """
 
+    superseded: tuple[Superseded, ...]
     n_frames: int
     n_bytes: int
     notes: tuple[str, ...]
@@ -82,17 +87,21 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     return report
 
 
-def pack(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> VerifyReport:
+def pack(
+    path: str | os.PathLike[str], out: str | os.PathLike[str], *, partial: bool = False
+) -> VerifyReport:
     """Copy the live frames of a buffer into one H5MD file, which `open_buffer` reads as well.
-
-    Damaged frames are left out, and the copy names them.
 
     Parameters
     ----------
     path : path-like
         A buffer; it may be growing, the copy then ends somewhere.
     out : path-like
-        The file; it must not exist, and appears when it is complete.
+        The file; it must not exist, and appears when it is complete. Until then it is called
+        ``NAME.DIGITS.part``; one that a killed `pack` left may be deleted.
+    partial : bool
+        Pack a buffer of which something is damaged or missing as well: such frames are left out,
+        and the copy names them.
 
     Returns
     -------
@@ -102,22 +111,38 @@ def pack(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> VerifyRep
     Raises
     ------
     BufferError
-        If `out` exists or cannot be written, or no frame can be read.
+        If `out` exists or cannot be written, if no frame can be read, or if something is damaged
+        or missing and `partial` is not set.
     """
     target = Path(out)
-    if target.exists():
-        raise BufferError(f"{target} exists: delete it or give another name.")
+    exists = BufferError(f"{target} exists: delete it or give another name.")
+    if os.path.lexists(target):
+        raise exists
     with read_quietly(path) as buffer:
         report, rows = _verify(buffer)
+        if report.damage and not partial:
+            more = f" (and {len(report.damage) - 1} more)" if len(report.damage) > 1 else ""
+            raise BufferError(
+                f"{buffer.path} is not whole, nothing was packed: {report.damage[0].rstrip('.')}"
+                f"{more}. `strdyn verify` names everything; --partial (partial=True) packs what is "
+                "intact."
+            )
         if not rows:
             raise BufferError(f"{buffer.path} has no frame that can be read: nothing to pack.")
         origin = Origin(buffer.uuid, rows=(0, len(buffer.atom_ids)))
         # counted first: a data set that grows would have to be chunked
-        sizes = Sizes.of(record for record, _ in _frames(buffer, rows))
+        parts = [[part.record for part in buffer.entries[row]] for row in rows]
+        sizes = Sizes(
+            len(rows),
+            sum(record.n_pairs for records in parts for record in records),
+            max(record.id_size for records in parts for record in records),
+        )
         try:
-            with new_file(target) as file:
+            with new_file(target, exclusive=True) as file:
                 frames = _frames(buffer, rows)
                 write_frames(file, buffer.document, origin, sizes, frames, report.damage)
+        except FileExistsError as error:
+            raise exists from error
         except OSError as error:
             if isinstance(error, BufferError):
                 raise
@@ -125,65 +150,151 @@ def pack(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> VerifyRep
     return report
 
 
-def prune(path: str | os.PathLike[str]) -> PruneReport:
+def preview_prune(path: str | os.PathLike[str]) -> PruneReport:
+    """Return what `prune` would remove; nothing is changed, and a job may write meanwhile.
+
+    Raises
+    ------
+    BufferError
+        If it is no buffer folder, or cannot be read.
+    """
+    with read_quietly(_folder(path)) as buffer:
+        return _plan(buffer)
+
+
+def prune(path: str | os.PathLike[str], agreed: PruneReport | None = None) -> PruneReport:
     """Delete the frames that restarts have superseded; live frames are never touched.
 
-    Every segment that holds some of both is written anew before it goes.
+    Every segment that holds some of both is written anew first. Then all that goes is put aside
+    (renamed), the live frames are compared with those before, and only then it is deleted. A kill
+    before that leaves everything there: the next start of a writer, or the next `prune`, puts back
+    what was put aside. Files of other buffers, and names that no buffer has, are left alone.
+
+    Parameters
+    ----------
+    path : path-like
+        A buffer folder.
+    agreed : PruneReport, optional
+        What `preview_prune` has shown: nothing is removed if that has changed since.
 
     Raises
     ------
     BufferError
         If a job writes the buffer, or files cannot be written or removed.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise BufferError(f"{folder} is no buffer folder: a packed file has nothing to prune.")
+    folder = _folder(path)
     read_quietly(folder).close()  # a foreign folder gets no lock file
     lock = Lock(folder)
     try:
         buffer, notes = recover(folder)
-        limits = live_until(buffer.generations)
-        n_frames = n_bytes = 0
-        for file in buffer.files:
-            assert file.origin is not None
-            entries = entries_of(file)
-            live = [entry for entry in entries if entry.step <= limits[file.origin.generation]]
-            if isinstance(file, Tail) or len(live) == len(entries):
-                continue
+        plan = _plan(buffer)
+        if agreed is not None and agreed.superseded != plan.superseded:
+            raise BufferError(
+                f"{folder} has changed since it was looked at, nothing was removed: it has "
+                f"{plan.n_frames} superseded frames now, {agreed.n_frames} were shown. Look again."
+            )
+        before = _used(folder)
+        outdated, n_frames = [], set()
+        for file, live, dead in _sorted_out(buffer):
             try:
-                n_bytes += _shrink(file, live)
-                n_frames += len(entries) - len(live)
+                if live:
+                    _write_live(file, live)
             except DamageError as error:
                 notes.append(f"{file.path.name} was left alone: {error}")
+                continue
+            outdated.append(file.path)
+            n_frames |= {(file.origin.generation, entry.step) for entry in dead}
+        _remove(buffer, outdated)
         buffer.close()
+        n_bytes = before - _used(folder)
     except OSError as error:
         if isinstance(error, BufferError):
             raise
         raise explain(f"cannot prune {folder}", error, "Live frames are safe.") from error
     finally:
         lock.release()
-    return PruneReport(n_frames, n_bytes, tuple(notes))
+    return PruneReport(plan.superseded, len(n_frames), n_bytes, tuple(notes))
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    folder = Path(path)
+    if folder.is_file():
+        raise BufferError(f"{folder} is no buffer folder: a packed file has nothing to prune.")
+    return folder
+
+
+def _sorted_out(buffer: Buffer) -> Iterator[tuple[File, list[Entry], list[Entry]]]:
+    """Return the files that hold superseded frames, with their live and their superseded ones."""
+    limits = live_until(buffer.generations)
+    for file in buffer.files:
+        entries = entries_of(file)
+        limit = limits[file.origin.generation]
+        dead = [entry for entry in entries if entry.step > limit]
+        if dead:
+            yield file, [entry for entry in entries if entry.step <= limit], dead
+
+
+def _plan(buffer: Buffer) -> PruneReport:
+    frames, n_bytes = set(), 0
+    for file, live, dead in _sorted_out(buffer):
+        frames |= {(file.origin.generation, entry.step) for entry in dead}
+        sizes = [sum(entry.record.size for entry in entries) for entries in (dead, live)]
+        n_bytes += file.path.stat().st_size * sizes[0] // sum(sizes)
+    return PruneReport(tuple(buffer.superseded), len(frames), n_bytes, ())
+
+
+def _write_live(file: File, live: list[Entry]) -> None:
+    """Write the live frames of a segment once more; DamageError if that cannot be done."""
+    frames = [(entry.record, entry.read()) for entry in live]
+    path = segment_path(file.path.parent, file.origin, frames)
+    if not os.path.lexists(path):
+        write_segment(file.path.parent, file.document, file.origin, frames, file.damage)
+    if path == file.path or not is_sealed(path, file.origin.uuid, frames):
+        raise DamageError(f"{path} stands where its live frames have to go: move it away.")
+
+
+def _remove(buffer: Buffer, outdated: list[Path]) -> None:
+    """Delete files if the live frames are the same without them, else put them back."""
+    folder, expected = buffer.path, _fingerprint(buffer)
+    aside = {path: path.with_name(path.name + new_suffix(OLD)) for path in outdated}
+    try:
+        for path, name in aside.items():
+            os.rename(path, name)
+        sync_folder(folder)
+        with read_quietly(folder) as rest:
+            if _fingerprint(rest) != expected:
+                raise BufferError(
+                    f"{folder}: its live frames need what was to be removed, so nothing was. "
+                    "`strdyn verify` may name a reason."
+                )
+    except BaseException:
+        for path, name in aside.items():
+            if os.path.lexists(name):
+                os.rename(name, path)
+        raise
+    for name in aside.values():
+        os.unlink(name)
+    sync_folder(folder)
+
+
+def _fingerprint(buffer: Buffer) -> bytes:
+    """Return a hash of the headers of all live frames, which hold the checksums of their data."""
+    sums = hashlib.sha256()
+    for parts in buffer.entries:
+        for part in parts:
+            sums.update(part.record.to_bytes())
+    return sums.digest()
+
+
+def _used(folder: Path) -> int:
+    return sum(os.lstat(folder / name).st_size for name in os.listdir(folder))
 
 
 def _frames(buffer: Buffer, rows: list[int]) -> Iterator[tuple[Record, Frame]]:
     """Read frames; where several writers had a part in one, it gets checksums of its own."""
     for row in rows:
-        frame = buffer.frame(row)
-        yield encode(frame)[0], frame
-
-
-def _shrink(segment: Segment, live: list[Entry]) -> int:
-    """Replace a segment by one of its live frames; return the bytes gained."""
-    path = segment.path
-    size = path.stat().st_size
-    if live:
-        frames = [(entry.record, entry.read()) for entry in live]
-        new = write_segment(path.parent, segment.document, segment.origin, frames, segment.damage)
-        size -= new.stat().st_size
-    segment.close()
-    path.unlink()
-    sync_folder(path.parent)
-    return size
+        frame, parts = buffer.frame(row), buffer.entries[row]
+        yield parts[0].record if len(parts) == 1 else encode(frame)[0], frame
 
 
 def _verify(buffer: Buffer) -> tuple[VerifyReport, list[int]]:
@@ -193,7 +304,6 @@ def _verify(buffer: Buffer) -> tuple[VerifyReport, list[int]]:
     damage = list(buffer.damage)
     n_superseded = 0
     for file in buffer.files:
-        assert file.origin is not None
         for entry in entries_of(file):
             try:
                 entry.read()

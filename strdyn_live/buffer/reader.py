@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -16,16 +15,22 @@ from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
-from .document import Document
-from .errors import BufferError, BufferWarning, DamageError, explain
-from .folder import CONFIG_NAME, Generation, list_files, read_document
-from .index import Entry, File, build_index
+from .document import Document, Origin
+from .errors import AccessError, BufferError, BufferWarning, DamageError, explain
+from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
+from .index import Entry, File, Superseded, build_index
+from .last import Last
 from .segment import Segment
+from .storage import open_regular
 from .tail import Tail
 
 __all__ = ["Buffer", "open_buffer", "read_quietly"]
 
 _OPEN_FILES = 32  # HDF5 files kept open at a time
+_HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
+_EXPECTED = (
+    "Expected a folder NAME.sdl that a Recorder has written, or a file made by `strdyn pack`."
+)
 _T = TypeVar("_T")
 
 
@@ -76,6 +81,11 @@ class Buffer:
         Timesteps, and times in the time unit of the run.
     damage : tuple of str
         What is damaged or missing, in words; no such frame is served.
+    foreign : tuple of str
+        Names of files there that belong to another buffer; nothing of them is served, and nothing
+        is done to them.
+    superseded : list of Superseded
+        Restarts that went on from an earlier step, and how many frames each of them hides.
     generations : dict of int to int or None
         Branch step of every start of a writer.
     entries : list of list of Entry
@@ -88,12 +98,19 @@ class Buffer:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.damage: tuple[str, ...] = ()
+        self.foreign: tuple[str, ...] = ()
+        self.superseded: list[Superseded] = []
+        self.files: list[File] = []  # our own that can be read, segments first; superseded ones too
         self.generations: dict[int, int | None] = {}
         self._segments: dict[str, Segment] = {}
         self._tails: dict[str, Tail] = {}
         self._recent: list[Segment] = []
         self.entries: list[list[Entry]] = []
-        self.refresh()
+        try:
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
 
     # what all frames share
 
@@ -223,18 +240,9 @@ class Buffer:
                     break
                 continue
             except OSError as error:
-                raise explain(f"cannot read {self.path}", error) from error
+                raise explain(f"cannot read {error.filename or self.path}", error) from error
             return self.n_frames
-        raise BufferError(
-            f"{self.path} is no buffer: expected a folder NAME.sdl that a Recorder has written, "
-            "or a file made by `strdyn pack`."
-        )
-
-    @property
-    def files(self) -> list[File]:
-        """Data files that can be read, segments first; superseded ones too."""
-        tails = [tail for tail in self._tails.values() if tail.origin is not None]
-        return [*self._segments.values(), *tails]
+        raise BufferError(f"{self.path} is no buffer. {_EXPECTED}")
 
     def close(self) -> None:
         """Close all files; the buffer can still be refreshed."""
@@ -257,36 +265,87 @@ class Buffer:
 
     def _read(self) -> None:
         if not self.path.is_dir():
-            segment = self._segments.get("") or Segment(self.path)
-            self._segments = {"": segment}
-            self._document = segment.document
-            self._index([segment], {0: None}, list(segment.damage))
+            packed = self._read_packed()
+            self._document = packed.document
+            self._index([packed], {0: None}, [], list(packed.damage))
             return
         damage: list[str] = []
-        # Tails before segments before generations: a frame moves from a tail to a segment, so it is
-        # in what is listed first or in what is listed later; a tail comes after its generation.
+        # Notes of the last step before tails before segments before generations: a frame moves from
+        # a tail to a segment, so it is in what is listed first or in what is listed later; a note
+        # comes after its frame, a tail after its generation.
+        lasts = self._read_each("last", Last.read, damage)
         tails = self._read_tails(damage)
         segments = self._read_segments(damage)
-        generations = self._read_generations([*segments, *tails], damage)
-        self._document = self._read_document([*segments, *tails], damage)
-        self._index([*segments, *tails], generations, damage)
+        generations = self._read_each("gen", Generation.read, damage)
+        files: list[File] = [*segments, *tails]
+        self._share(self._read_document(files, generations.values(), damage))
+        ours = self._own(files, lasts, generations, damage)
+        branches = {each.number: each.branch_step for each in generations.values()}
+        origins: list[Origin | Last] = [*(file.origin for file in ours), *lasts.values()]
+        for origin in origins:
+            # a lost generation file: the other files know the branch as well
+            branch = branches.setdefault(origin.generation, origin.branch_step)
+            if branch != origin.branch_step:
+                damage.append(
+                    f"the files of generation {origin.generation} contradict each other: it goes "
+                    f"on from step {branch} or {origin.branch_step}"
+                )
+                # nothing is hidden on the word of one
+                known = [step for step in (branch, origin.branch_step) if step is not None]
+                branches[origin.generation] = max(known) if len(known) == 2 else None
+        self._index(ours, branches, list(lasts.values()), damage)
+
+    def _read_packed(self) -> Segment:
+        segment = self._segments.get("")
+        if segment is None:
+            path = Path(os.path.realpath(self.path))  # it was given by name: that may be a link
+            with open(open_regular(path), "rb") as file:
+                start = file.read(len(_HDF5))
+            if start != _HDF5:
+                raise BufferError(f"{self.path} is no buffer, it is no HDF5 file. {_EXPECTED}")
+            try:
+                segment = Segment(path)
+            except DamageError as error:
+                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
+        self._segments = {"": segment}
+        return segment
+
+    def _read_each(self, kind: str, read: Callable[[Path], _T], damage: list[str]) -> dict[str, _T]:
+        """Read the small files of a kind, by name."""
+        contents = {}
+        for path in list_files(self.path, kind):
+            try:
+                contents[path.name] = read(path)
+            except DamageError as error:
+                damage.append(str(error))
+        return contents
 
     def _read_tails(self, damage: list[str]) -> list[Tail]:
         tails = {}
         for path in list_files(self.path, "tail"):
-            with contextlib.suppress(FileNotFoundError):  # sealed: its segment is listed next
-                tail = self._tails.pop(path.name, None)
+            tail = self._tails.pop(path.name, None)
+            try:
                 if tail is None:
                     tail = Tail(path)
                 else:
                     tail.scan()
-                tails[path.name] = tail
+            except FileNotFoundError:  # sealed: its segment is listed next
+                continue
+            except DamageError as error:
+                damage.append(str(error))
+                if tail is not None:
+                    tail.close()
+                continue
+            except PermissionError as error:
+                damage.append(str(explain(f"cannot read {path}", error)))
+                continue
+            tails[path.name] = tail
         for gone in self._tails.values():
             gone.close()
         self._tails = tails
         for tail in tails.values():
             damage.extend(tail.damage)
-        return [tail for tail in tails.values() if tail.origin is not None]
+        return [tail for tail in tails.values() if tail.started]
 
     def _read_segments(self, damage: list[str]) -> list[Segment]:
         segments = {}
@@ -294,7 +353,7 @@ class Buffer:
             name = path.name
             try:
                 segment = self._segments.get(name) or Segment(path)
-            except DamageError as error:
+            except (DamageError, AccessError) as error:
                 damage.append(str(error))
                 continue
             segments[name] = segment
@@ -303,47 +362,91 @@ class Buffer:
         self._segments = segments
         return list(segments.values())
 
-    def _read_generations(self, files: list[File], damage: list[str]) -> dict[int, int | None]:
-        branches: dict[int, int | None] = {}
-        for path in list_files(self.path, "gen"):
-            try:
-                generation = Generation.read(path)
-                branches[generation.number] = generation.branch_step
-            except DamageError as error:
-                damage.append(str(error))
-        for file in files:  # a lost generation file: its data files know the branch as well
-            if file.origin is not None and file.origin.generation not in branches:
-                branches[file.origin.generation] = file.origin.branch_step
-        return branches
-
-    def _read_document(self, files: list[File], damage: list[str]) -> Document:
+    def _read_document(
+        self, files: list[File], generations: Iterable[Generation], damage: list[str]
+    ) -> Document:
         try:
             return read_document(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, DamageError) as error:
             if not files:
-                raise
-            damage.append(f"{self.path / CONFIG_NAME} is missing.")
-        except DamageError as error:
-            if not files:
-                raise
-            damage.append(str(error))
-        document = files[0].document
-        assert document is not None
-        return document
+                if isinstance(error, FileNotFoundError):
+                    raise
+                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
+            missing = isinstance(error, FileNotFoundError)
+            damage.append(f"{self.path / CONFIG_NAME} is missing." if missing else str(error))
+        uuids = {file.origin.uuid for file in files}
+        if len(uuids | {each.uuid for each in generations if each.uuid is not None}) > 1:
+            raise BufferError(
+                f"{damage[-1]} The other files there belong to several buffers, so nothing tells "
+                f"which of them are its own: put its {CONFIG_NAME} back, or move the files of the "
+                "other buffers away."
+            )
+        return files[0].document
 
-    def _index(self, files: list[File], branches: dict[int, int | None], damage: list[str]) -> None:
+    def _share(self, document: Document) -> None:
+        """Take a document, or keep the one there is: files read before refer to it."""
+        known: Document | None = self.__dict__.get("_document")
+        if known is None or known.uuid != document.uuid or known.differences(document):
+            self._document = document
+
+    def _own(
+        self,
+        files: list[File],
+        lasts: dict[str, Last],
+        generations: dict[str, Generation],
+        damage: list[str],
+    ) -> list[File]:
+        """Return the files of this buffer; leave what belongs to another one out everywhere."""
+        uuid = self._document.uuid
+        foreign = {file.path.name for file in files if file.origin.uuid != uuid}
+        foreign |= {name for name, last in lasts.items() if last.uuid != uuid}
+        origins = [file.origin for file in files]
+        foreign |= {
+            name
+            for name, generation in generations.items()
+            if not _is_own(generation, uuid, origins, generations.values())
+        }
+        for name in foreign:
+            lasts.pop(name, None)
+            generations.pop(name, None)
+        self.foreign = tuple(sorted(foreign))
+        damage.extend(
+            f"{name} belongs to another buffer and is left alone: move it away"
+            for name in self.foreign
+        )
         ours = []
         for file in files:
-            if file.origin is not None and file.origin.uuid == self._document.uuid:
-                ours.append(file)
-            else:
-                damage.append(f"{file.path.name} belongs to another buffer: move it away")
-        self.entries, gaps = build_index(ours, branches)
-        self.generations = branches
+            if file.path.name in foreign:
+                continue
+            if file.origin.generation != generation_of(file.path):
+                damage.append(
+                    f"{file.path.name} is of generation {file.origin.generation}: rename it back"
+                )
+                continue
+            if file.document is not self._document:
+                if differ := self._document.differences(file.document):
+                    damage.append(
+                        f"{file.path.name} contradicts {CONFIG_NAME}: {'; '.join(differ)}"
+                    )
+                    continue
+                file.document = self._document  # once in memory
+            ours.append(file)
+        return ours
+
+    def _index(
+        self,
+        files: list[File],
+        branches: dict[int, int | None],
+        lasts: list[Last],
+        damage: list[str],
+    ) -> None:
+        index = build_index(files, branches, lasts)
+        self.files, self.generations = files, branches
+        self.entries, self.superseded = index.frames, index.superseded
         self.steps = np.array([parts[0].step for parts in self.entries], dtype=np.int64)
         self.times = np.array([parts[0].record.time for parts in self.entries], dtype=np.float64)
-        new = [text for text in damage + gaps if text not in self.damage]
-        self.damage = tuple(damage + gaps)
+        new = [text for text in damage + index.gaps if text not in self.damage]
+        self.damage = tuple(damage + index.gaps)
         if new:
             warnings.warn(f"{self.path}: " + "; ".join(new), BufferWarning, stacklevel=5)
 
@@ -372,3 +475,29 @@ class Buffer:
 
 def _joined(values: list[NDArray[Any]]) -> NDArray[Any]:
     return values[0] if len(values) == 1 else np.concatenate(values)
+
+
+def _is_own(
+    generation: Generation, uuid: str, origins: list[Origin], all_there: Iterable[Generation]
+) -> bool:
+    """Return whether a generation file is of the buffer with this uuid.
+
+    One that an earlier version wrote has no uuid. It is taken for our own unless something
+    contradicts it: our own data files of this generation branch elsewhere; only another buffer has
+    data files of this generation; no generation comes before it; or an older one has a uuid, and
+    so was written by a later version.
+    """
+    if generation.uuid is not None:
+        return generation.uuid == uuid
+    said = (generation.branch_step, generation.n_writers)
+    found = [origin for origin in origins if origin.generation == generation.number]
+    own = [(each.branch_step, each.n_writers) for each in found if each.uuid == uuid]
+    if found and said not in own:
+        return False
+    older = [each for each in all_there if each.number < generation.number]
+    older_data = any(
+        origin.uuid == uuid and origin.generation == generation.number - 1 for origin in origins
+    )
+    follows = older_data or any(each.number == generation.number - 1 for each in older)
+    outdated = any(each.uuid == uuid for each in older)
+    return (follows or generation.number == 0) and not outdated

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
-from .errors import BufferError
+from .errors import BufferError, DamageError
 from .storage import Bytes
 
 __all__ = ["HEADER_SIZE", "Record", "check_frame", "encode", "frame_bytes"]
@@ -80,7 +80,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, header: bytes) -> Record | None:
-        """Read a header; None if it is cut off or damaged, or none."""
+        """Read a header; None if it is cut off or damaged, or none, or makes no sense."""
         body, end = header[: HEADER_SIZE - _CRC.size], header[HEADER_SIZE - _CRC.size : HEADER_SIZE]
         if not body.startswith(_MAGIC) or end != _CRC.pack(zlib.crc32(body)):
             return None
@@ -89,6 +89,8 @@ class Record:
         crcs = _CRCS.unpack_from(body, len(_MAGIC) + _BOX.size + _SIZES.size)
         cell, origin = np.array(box[:9]).reshape(3, 3), np.array(box[9:])
         n_atoms, n_features, n_pairs, id_size = sizes
+        if step < 0 or id_size not in (4, 8):
+            return None
         return cls(step, time, cell, origin, n_atoms, n_features, n_pairs, id_size, crcs)
 
     @staticmethod
@@ -113,7 +115,10 @@ class Record:
         """Return the neighbor lists."""
         counts = payload[: 4 * self.n_atoms].view("<u4").astype(np.int64)
         ids = payload[4 * self.n_atoms :].view(f"<i{self.id_size}").astype(np.int64)
-        return NeighborLists.from_counts(counts, ids)
+        lists = NeighborLists.from_counts(counts, ids)
+        if lists.offsets[-1] != len(ids):
+            raise DamageError(f"step {self.step}: the number of neighbors does not fit")
+        return lists
 
 
 def encode(frame: Frame) -> tuple[Record, list[Bytes]]:
@@ -161,6 +166,8 @@ def crc_neighbors(counts: NDArray[Any], ids: NDArray[Any]) -> int:
 def check_frame(frame: Frame, atom_ids: NDArray[np.int64], n_features: int, file: str) -> None:
     """Raise BufferError unless a frame has the right shapes and every number in it is finite."""
     n_atoms = len(atom_ids)
+    if frame.step < 0:
+        raise BufferError(f"step {frame.step} was not written to {file}: expected no step below 0.")
     found = (frame.positions.shape, frame.soap.shape, len(frame.neighbors))
     expected = ((n_atoms, 3), (n_atoms, n_features), n_atoms)
     if found != expected or frame.neighbors.offsets[-1] != len(frame.neighbors.ids):

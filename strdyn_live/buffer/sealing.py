@@ -13,17 +13,35 @@ from pathlib import Path
 
 from strdyn_live.frame import Frame
 
-from .document import Document, Origin, checked_json
+from .content import checked_json
+from .document import Document, Origin
 from .errors import BufferError, DamageError, explain
-from .folder import CONFIG_NAME, list_files, parts, read_document, segment_name
+from .folder import (
+    CONFIG_NAME,
+    generation_of,
+    list_files,
+    parts,
+    put_aside,
+    read_document,
+    segment_name,
+)
 from .index import entries_of
+from .last import note_last
 from .reader import Buffer, read_quietly
 from .record import Record
 from .segment import Segment, Sizes, write_frames
 from .storage import new_file, sync_folder, write_file
 from .tail import Tail
 
-__all__ = ["SEAL_BYTES", "SEAL_SECONDS", "recover", "seal_tail", "write_segment"]
+__all__ = [
+    "SEAL_BYTES",
+    "SEAL_SECONDS",
+    "is_sealed",
+    "recover",
+    "seal_tail",
+    "segment_path",
+    "write_segment",
+]
 
 SEAL_BYTES = 64 * 2**20
 SEAL_SECONDS = 300.0
@@ -37,7 +55,8 @@ def write_segment(
     damage: Sequence[str] = (),
 ) -> Path:
     """Write frames as one durable segment; return its path."""
-    path = folder / _name(origin, frames)
+    path = segment_path(folder, origin, frames)
+    _spare_foreign(path, document)
     sizes = Sizes.of(record for record, _ in frames)
     try:
         with new_file(path) as file:
@@ -49,13 +68,17 @@ def write_segment(
     return path
 
 
-def seal_tail(path: Path, seal_bytes: int = SEAL_BYTES, last_step: int | None = None) -> list[str]:
+def seal_tail(
+    path: Path, document: Document, seal_bytes: int = SEAL_BYTES, last_step: int | None = None
+) -> list[str]:
     """Move the frames of a tail log into segments, then remove the log.
 
     Parameters
     ----------
     path : Path
         The log; nobody writes to it.
+    document : Document
+        Of the buffer; a log that does not belong to it is left alone.
     seal_bytes : int
         Usual size of a segment; none becomes larger than twice that.
     last_step : int, optional
@@ -68,29 +91,33 @@ def seal_tail(path: Path, seal_bytes: int = SEAL_BYTES, last_step: int | None = 
     """
     try:
         tail = Tail(path, check=False)
+    except DamageError as error:
+        return [str(error)]
     except OSError as error:
         raise explain(f"cannot seal {path}", error) from error
     try:
-        damage = list(tail.damage)
-        n_sealed, origin = 0, tail.origin
+        if not tail.started:
+            return _drop_unstarted(tail)
+        if not _belongs(tail, document):
+            return []
+        damage, origin = list(tail.damage), tail.origin
+        step = None
         for frames in _groups(tail, 2 * seal_bytes, last_step, damage):
-            assert origin is not None
-            assert tail.document is not None
-            if not _is_sealed(path.parent / _name(origin, frames), frames):
-                write_segment(path.parent, tail.document, origin, frames, damage)
-            origin = replace(origin, previous_step=frames[-1][0].step)
-            n_sealed += len(frames)
+            if not is_sealed(segment_path(path.parent, origin, frames), document.uuid, frames):
+                write_segment(path.parent, document, origin, frames, damage)
+            step = frames[-1][0].step
+            origin = replace(origin, previous_step=step)
         notes = damage
         if tail.torn and not tail.damage:
             after = (
                 f" after step {tail.records[len(tail.records) - 1].step}" if tail.records else ""
             )
             notes = [*damage, f"{path.name}: dropped {tail.torn} bytes{after}, no frame"]
+        if step is not None:
+            note_last(path.parent, origin, step)
         # damage without a frame beside it stays where it is: readers go on naming it
-        if n_sealed or not damage:
-            # a segment found from before a crash may not have a durable name yet
-            sync_folder(path.parent)
-            os.unlink(path)
+        if step is not None or not damage:
+            _remove(path)
         return notes
     except OSError as error:
         if isinstance(error, BufferError):
@@ -113,6 +140,9 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
     try:
         for path in parts(folder):
             os.unlink(path)
+        for aside, path in put_aside(folder).items():
+            if not os.path.lexists(path):
+                os.rename(aside, path)
         buffer = read_quietly(folder)  # the notes say what is damaged
         notes = list(buffer.damage)
         try:
@@ -123,7 +153,7 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
             notes.append(f"{folder / CONFIG_NAME} was restored")
         last_step = int(buffer.steps[-1]) if buffer.n_frames else -1
         for path in list_files(folder, "tail"):
-            notes += seal_tail(path, seal_bytes, last_step)
+            notes += seal_tail(path, buffer.document, seal_bytes, last_step)
         buffer.close()
         buffer = read_quietly(folder)
     except OSError as error:
@@ -133,6 +163,40 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
     return buffer, list(dict.fromkeys(notes))
 
 
+def _belongs(tail: Tail, document: Document) -> bool:
+    """Return whether readers count a log as a part of a buffer; they name it if not."""
+    return (
+        tail.origin.uuid == document.uuid
+        and tail.origin.generation == generation_of(tail.path)
+        and not document.differences(tail.document)
+    )
+
+
+def _drop_unstarted(tail: Tail) -> list[str]:
+    """Remove a log whose first bytes never came, unless damage took them: then it stays."""
+    if tail.damage:
+        return list(tail.damage)
+    _remove(tail.path)
+    return [f"{tail.path.name}: dropped {tail.torn} bytes, no frame"] if tail.torn else []
+
+
+def _remove(path: Path) -> None:
+    # a segment found from before a crash may not have a durable name yet
+    sync_folder(path.parent)
+    os.unlink(path)
+
+
+def _spare_foreign(path: Path, document: Document) -> None:
+    """Raise BufferError if another buffer's segment has the name of one of ours."""
+    try:
+        segment = Segment(path)
+    except (FileNotFoundError, DamageError):
+        return
+    segment.close()
+    if segment.origin.uuid != document.uuid:
+        raise BufferError(f"{path} belongs to another buffer and has a name of ours: move it away.")
+
+
 def _groups(
     tail: Tail, n_bytes: int, last_step: int | None, damage: list[str]
 ) -> Iterator[list[tuple[Record, Frame]]]:
@@ -140,7 +204,7 @@ def _groups(
     group: list[tuple[Record, Frame]] = []
     size = 0
     for entry in entries_of(tail):
-        several = tail.origin is not None and tail.origin.n_writers > 1
+        several = tail.origin.n_writers > 1
         if several and last_step is not None and entry.step > last_step:
             break
         try:
@@ -157,20 +221,21 @@ def _groups(
         yield group
 
 
-def _name(origin: Origin, frames: Sequence[tuple[Record, Frame]]) -> str:
+def segment_path(folder: Path, origin: Origin, frames: Sequence[tuple[Record, Frame]]) -> Path:
+    """Return where a segment of these frames belongs."""
     first, last = frames[0][0].step, frames[-1][0].step
-    return segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
+    return folder / segment_name(origin.generation, first, last, origin.writer, origin.n_writers)
 
 
-def _is_sealed(path: Path, frames: Sequence[tuple[Record, Frame]]) -> bool:
-    """Return whether a crash came after these frames were sealed and before their log went."""
+def is_sealed(path: Path, uuid: str, frames: Sequence[tuple[Record, Frame]]) -> bool:
+    """Return whether a segment of a buffer holds just these frames, and all of them read back."""
     try:
         segment = Segment(path)
     except (FileNotFoundError, DamageError):
         return False
     try:
         entries = entries_of(segment)
-        if [entry.record.to_bytes() for entry in entries] != [
+        if segment.origin.uuid != uuid or [entry.record.to_bytes() for entry in entries] != [
             record.to_bytes() for record, _ in frames
         ]:
             return False

@@ -10,6 +10,8 @@ them; their checksums are those of the record headers, kept in ``/strdyn/record`
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +26,9 @@ from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
 from .document import Document, Origin, header_json, read_header
-from .errors import BufferError, DamageError
+from .errors import AccessError, BufferError, DamageError, explain
 from .record import HEADER_SIZE, Record, crc_neighbors
-from .storage import ForgivingFile
+from .storage import ForgivingFile, open_regular
 
 __all__ = ["Segment", "Sizes", "write_frames"]
 
@@ -35,7 +37,17 @@ __all__ = ["Segment", "Sizes", "write_frames"]
 _VERSIONS = ("v110", "v110")
 _CHUNK_BYTES = 2 * 2**20
 _CACHE_BYTES = 16 * 2**20
+_BLOCK_BYTES = 2**20  # of small frames written at once
+_AHEAD_BYTES = 2**18  # of small frames read at once
 _PARTICLES = "particles/all"
+_POSITION, _SOAP = f"{_PARTICLES}/position/value", f"{_PARTICLES}/soap/value"
+_COUNT, _OFFSET, _ID = (f"{_PARTICLES}/neigh/{name}" for name in ("count", "offset", "id"))
+_STEP, _TIME = f"{_PARTICLES}/step", f"{_PARTICLES}/time"
+_RECORD, _HEADER, _DAMAGE = (f"strdyn/{name}" for name in ("record", "header", "damage"))
+_READ = (_POSITION, _SOAP, _COUNT, _OFFSET, _ID, _STEP, _TIME, _RECORD, _HEADER, _DAMAGE)
+_OUR_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_DEFLATE_RATIO = 1100  # zlib cannot pack tighter than 1 : 1032
 
 # LAMMPS unit style: length and time, as H5MD spells them
 _UNITS = {
@@ -94,36 +106,46 @@ def write_frames(
     start, stop = origin.rows
     shape = (sizes.n_frames, stop - start)
     with h5py.File(file, "w", libver=_VERSIONS) as hdf:
-        create = hdf.create_group(_PARTICLES).create_dataset
-        steps = create("step", shape[:1], "<i8")
-        times = create("time", shape[:1], "<f8")
-        edges = create("box/edges/value", (*shape[:1], 3, 3), "<f8")
-        corner = create("box/origin/value", (*shape[:1], 3), "<f8")
-        position = create("position/value", (*shape, 3), "<f8")
-        soap = create("soap/value", (*shape, document.n_features), "<f4")
-        count = create("neigh/count", shape, "<u4")
-        offset = create("neigh/offset", (sizes.n_frames + 1,), "<i8")
+        create = hdf.create_dataset
+        steps = create(_STEP, shape[:1], "<i8")
+        times = create(_TIME, shape[:1], "<f8")
+        edges = create(f"{_PARTICLES}/box/edges/value", (*shape[:1], 3, 3), "<f8")
+        corner = create(f"{_PARTICLES}/box/origin/value", (*shape[:1], 3), "<f8")
+        position = create(_POSITION, (*shape, 3), "<f8")
+        soap = create(_SOAP, (*shape, document.n_features), "<f4")
+        count = create(_COUNT, shape, "<u4")
+        offset = create(_OFFSET, (sizes.n_frames + 1,), "<i8")
         squeezed: dict[str, Any] = {}
+        chunk = max(1, min(sizes.n_pairs, _CHUNK_BYTES // sizes.id_size))
         if sizes.n_pairs:
-            chunk = min(sizes.n_pairs, _CHUNK_BYTES // sizes.id_size)
             squeezed = {"chunks": (chunk,), "shuffle": True, "fletcher32": True}
             squeezed |= {"compression": "gzip", "compression_opts": 1}
-        ids = create("neigh/id", (sizes.n_pairs,), f"<i{sizes.id_size}", **squeezed)
-        headers = hdf.create_dataset("strdyn/record", (sizes.n_frames, HEADER_SIZE), "u1")
+        ids = create(_ID, (sizes.n_pairs,), f"<i{sizes.id_size}", **squeezed)
+        headers = create(_RECORD, (sizes.n_frames, HEADER_SIZE), "u1")
         index = np.zeros((sizes.n_frames, HEADER_SIZE), dtype=np.uint8)
         boxes = np.zeros((sizes.n_frames, 4, 3))
         clock: list[tuple[int, float]] = []
         ends = np.zeros(sizes.n_frames + 1, dtype=np.int64)
-        for row, (record, frame) in enumerate(frames):
+        waiting = np.empty(0, dtype=ids.dtype)  # IDs of less than a chunk: each is packed once
+        row = n_ids = 0
+        for block in _blocks(frames):
             file.check()
-            index[row] = np.frombuffer(record.to_bytes(), dtype=np.uint8)
-            boxes[row] = [*record.cell, record.origin]
-            ends[row + 1] = ends[row] + record.n_pairs
-            position[row] = frame.positions
-            soap[row] = frame.soap
-            count[row] = frame.neighbors.counts
-            ids[ends[row] : ends[row + 1]] = _differences(frame.neighbors).astype(ids.dtype)
-            clock.append((record.step, record.time))
+            rows = slice(row, row + len(block))
+            position[rows] = _stacked([frame.positions for _, frame in block])
+            soap[rows] = _stacked([frame.soap for _, frame in block])
+            count[rows] = _stacked([frame.neighbors.counts for _, frame in block])
+            lists = [_differences(frame.neighbors).astype(ids.dtype) for _, frame in block]
+            waiting = np.concatenate([waiting, *lists])
+            n_whole = len(waiting) // chunk * chunk
+            ids[n_ids : n_ids + n_whole] = waiting[:n_whole]
+            waiting, n_ids = waiting[n_whole:], n_ids + n_whole
+            for record, _ in block:
+                index[row] = np.frombuffer(record.to_bytes(), dtype=np.uint8)
+                boxes[row] = [*record.cell, record.origin]
+                ends[row + 1] = ends[row] + record.n_pairs
+                clock.append((record.step, record.time))
+                row += 1
+        ids[n_ids:] = waiting
         headers[...], offset[...] = index, ends
         steps[...], times[...] = zip(*clock, strict=True)
         edges[...], corner[...] = boxes[:, :3], boxes[:, 3]
@@ -146,8 +168,11 @@ class Segment:
 
     Raises
     ------
-    BufferError
-        If the file is damaged.
+    DamageError
+        If the file is damaged, or leads to other files: HDF5 has links, external and virtual data
+        sets, which would show what is in them.
+    AccessError
+        If the system does not let this process read it.
     FileNotFoundError
         If it has gone.
     """
@@ -155,17 +180,21 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
+        self._data: dict[str, Any] = {}
+        self._ahead: dict[str, tuple[int, NDArray[Any]]] = {}
         self.records: dict[int, Record] = {}
         with self._reading("its index"):
-            hdf = self._opened()
-            self.origin, self.document = read_header(hdf["strdyn/header"][()], path.name)
-            self.damage = [text.decode() for text in hdf["strdyn/damage"][()]]
-            self._ends: NDArray[np.int64] = hdf[_PARTICLES]["neigh/offset"][()]
-            headers = [header.tobytes() for header in hdf["strdyn/record"][()]]
-            times = zip(hdf[_PARTICLES]["step"][()], hdf[_PARTICLES]["time"][()], strict=True)
+            data = self._opened()
+            self.origin, self.document = read_header(data[_HEADER][()], path.name)
+            self._check_shapes(data)
+            self.damage = [text.decode() for text in data[_DAMAGE][()]]
+            self._ends: NDArray[np.int64] = data[_OFFSET][()]
+            headers = [header.tobytes() for header in data[_RECORD][()]]
+            times = zip(data[_STEP][()], data[_TIME][()], strict=True)
+        sizes = (self._n_rows, self.document.n_features)
         for row, (header, time) in enumerate(zip(headers, times, strict=True)):
             record = Record.from_bytes(header)
-            if record is None:
+            if record is None or (record.n_atoms, record.n_features) != sizes:
                 self.damage.append(f"{path.name}: the record of frame {row} is damaged")
                 continue
             self.records[row] = record
@@ -175,27 +204,26 @@ class Segment:
     def positions(self, row: int) -> NDArray[np.float64]:
         """Return the positions of one frame, checked."""
         with self._reading("positions", row):
-            values: NDArray[np.float64] = self._opened()[_PARTICLES]["position/value"][row]
+            values: NDArray[np.float64] = self._row(_POSITION, row)
             self._check(row, 1, zlib.crc32(values.data))
         return values
 
     def soap(self, row: int) -> NDArray[np.float32]:
         """Return the spectra of one frame, checked."""
         with self._reading("spectra", row):
-            values: NDArray[np.float32] = self._opened()[_PARTICLES]["soap/value"][row]
+            values: NDArray[np.float32] = self._row(_SOAP, row)
             self._check(row, 2, zlib.crc32(values.data))
         return values
 
     def neighbors(self, row: int) -> NeighborLists:
         """Return the neighbor lists of one frame, checked."""
         with self._reading("neighbor lists", row):
-            group, record = self._opened()[_PARTICLES]["neigh"], self.records[row]
-            counts = group["count"][row]
+            record, counts = self.records[row], self._row(_COUNT, row)
             lists = NeighborLists.from_counts(counts.astype(np.int64), np.empty(0, np.int64))
-            start, stop = self._ends[row : row + 2]
-            if stop - start != record.n_pairs or lists.offsets[-1] != record.n_pairs:
+            start, stop = self._ends[row : row + 2].tolist()
+            if start < 0 or not stop - start == record.n_pairs == lists.offsets[-1]:
                 raise ValueError("the number of neighbors does not fit")
-            ids = _undo_differences(lists.offsets, group["id"][start:stop])
+            ids = _undo_differences(lists.offsets, self._span(_ID, start, stop))
             self._check(row, 3, crc_neighbors(counts, ids.astype(f"<i{record.id_size}")))
         return NeighborLists(lists.offsets, ids)
 
@@ -205,14 +233,63 @@ class Segment:
             with contextlib.suppress(Exception):  # nothing was written
                 self._file.close()
             self._file = None
+        self._data, self._ahead = {}, {}
 
-    def _opened(self) -> Any:
+    @property
+    def _n_rows(self) -> int:
+        start, stop = self.origin.rows
+        return stop - start
+
+    def _opened(self) -> dict[str, Any]:
+        """Return what is read of the file, data set by data set."""
         if self._file is None:
+            descriptor = open_regular(self.path)  # it tells what hinders; HDF5 would wait for pipes
+            size = os.fstat(descriptor).st_size
+            os.close(descriptor)
             try:
                 self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES)
             except OSError:  # HDF5 asks for locks, which some file systems do not have
                 self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES, locking=False)
-        return self._file
+            self._data = {name: _own_data(self._file, name, size) for name in _READ}
+        return self._data
+
+    def _check_shapes(self, data: dict[str, Any]) -> None:
+        """Raise ValueError unless all fits together; what would need memory is read after that."""
+        n_frames, n_rows = len(data[_RECORD]), self._n_rows
+        expected = {
+            _RECORD: ((n_frames, HEADER_SIZE), "|u1"),
+            _STEP: ((n_frames,), "<i8"),
+            _TIME: ((n_frames,), "<f8"),
+            _POSITION: ((n_frames, n_rows, 3), "<f8"),
+            _SOAP: ((n_frames, n_rows, self.document.n_features), "<f4"),
+            _COUNT: ((n_frames, n_rows), "<u4"),
+            _OFFSET: ((n_frames + 1,), "<i8"),
+            _ID: ((data[_ID].size,), "<i8" if data[_ID].dtype.itemsize == 8 else "<i4"),
+        }
+        for name, layout in expected.items():
+            found = (data[name].shape, data[name].dtype.str)
+            if found != layout:
+                raise ValueError(f"{name} is {found}, expected {layout}")
+
+    def _row(self, name: str, row: int) -> NDArray[Any]:
+        values: NDArray[Any] = self._span(name, row, row + 1)[0]
+        return values
+
+    def _span(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Read some rows of a data set; where they are small those that follow as well."""
+        data = self._opened()[name]
+        n_ahead = _AHEAD_BYTES * len(data) // max(1, data.nbytes)
+        if 2 * (stop - start) > n_ahead:
+            whole: NDArray[Any] = data[start:stop]
+            return whole
+        first, block = self._ahead.get(name, (0, np.empty(0)))
+        if not (first <= start and stop <= first + len(block)):
+            try:
+                first, block = start, data[start : start + n_ahead]
+            except Exception:  # damage that these rows may not have
+                first, block = start, data[start:stop]
+            self._ahead[name] = first, block
+        return block[start - first : stop - first].copy()
 
     def _check(self, row: int, part: int, crc: int) -> None:
         if crc != self.records[row].crcs[part]:
@@ -223,14 +300,50 @@ class Segment:
         try:
             yield
         except (FileNotFoundError, BufferError):
+            self.close()
             raise
+        except MemoryError as error:
+            self.close()
+            raise BufferError(
+                f"{self.path}: {what} do not fit into the memory of this machine."
+            ) from error
         except Exception as error:  # a damaged HDF5 file raises whatever it likes
             self.close()
+            if isinstance(error, PermissionError):
+                raise explain(f"cannot read {self.path}", error, kind=AccessError) from error
+            if isinstance(error, OSError) and error.errno in _SHORT_OF:
+                raise explain(f"cannot read {self.path}", error) from error
             of_step = "" if row is None else f" of step {self.records[row].step}"
             raise DamageError(
                 f"{self.path}: {what}{of_step} cannot be read, the file is damaged ({error}). "
-                "Put back a copy, or go on without it: `strdyn pack` leaves it out."
+                "Put back a copy, or go on without it: `strdyn pack --partial` leaves it out."
             ) from error
+
+
+def _own_data(file: Any, name: str, size: int) -> Any:
+    """Return a data set; ValueError if it leads out of its file, or claims more than that holds."""
+    found = file
+    for part in name.split("/"):
+        link = found.get(part, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{name} is {'missing' if link is None else 'a link'}")
+        found = found[part]
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"{name} is no data set")
+    layout = found.id.get_create_plist()
+    stored = found.id.get_storage_size()
+    if found.dtype.kind not in "iufS" or found.is_virtual or found.external:
+        raise ValueError(f"{name} leads to data elsewhere")
+    if found.chunks is not None:
+        filters = {layout.get_filter(i)[0] for i in range(layout.get_nfilters())}
+        chunk_bytes = found.chunks[0] * found.dtype.itemsize
+        stored *= _DEFLATE_RATIO
+        whole = filters <= _OUR_FILTERS and chunk_bytes <= _CHUNK_BYTES and name == _ID
+    else:
+        whole = layout.get_layout() == h5py.h5d.CONTIGUOUS and stored <= size
+    if not whole or found.nbytes > stored:
+        raise ValueError(f"{name} claims more than is stored")
+    return found
 
 
 def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[str]) -> None:
@@ -273,6 +386,26 @@ def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[st
     strdyn = file["strdyn"]
     strdyn["header"] = np.bytes_(header_json(origin, document))
     strdyn["damage"] = _texts(damage)
+
+
+def _blocks(
+    frames: Iterable[tuple[Record, Frame]],
+) -> Iterator[list[tuple[Record, Frame]]]:
+    """Take small frames together: a call of HDF5 costs more than such a frame."""
+    block: list[tuple[Record, Frame]] = []
+    size = 0
+    for record, frame in frames:
+        block.append((record, frame))
+        size += record.size
+        if size >= _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _stacked(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _text(text: str) -> np.bytes_:

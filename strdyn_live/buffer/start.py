@@ -16,8 +16,9 @@ import numpy as np
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
-from .document import Document, Origin, checked_json
-from .errors import BufferError, DamageError, explain
+from .content import checked_json
+from .document import Document, Origin
+from .errors import APPEND, FORCE, BufferError, DamageError, explain
 from .folder import CONFIG_NAME, Generation, generation_of, is_foreign, list_files, parts
 from .lock import Lock
 from .pace import LOOK_BACK, Pace
@@ -53,24 +54,19 @@ def take_folder(
     """
     lock = None
     try:
+        _require_folder(folder)
         if not folder.exists():
             folder.mkdir(parents=True)
             sync_folder(folder.absolute().parent)
-        elif not folder.is_dir():
-            raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
-        if foreign := is_foreign(folder):
-            raise BufferError(
-                f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere."
-            )
         lock = Lock(folder)
-        if not _data_files(folder):
+        if not _names(folder):
             # a start that never came to its first frame leaves nothing worth keeping
             for path in parts(folder):
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
             return lock, []
-        if not append:
-            _refuse_existing(folder)
+        with read_quietly(folder) as stored:
+            _require_own(stored, append)
         stored, notes = recover(folder, seal_bytes)
         stored.close()
         stored.document.require_same(document, str(folder))
@@ -100,11 +96,11 @@ def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **s
         atom_ids, species, units and periodic, as of `BufferWriter`.
     """
     folder = Path(config.file)
-    if not folder.is_dir() or not _data_files(folder):
+    _require_folder(folder)
+    if not folder.exists() or not _names(folder):
         return
-    if not config.append:
-        _refuse_existing(folder)
     with read_quietly(folder) as stored:
+        _require_own(stored, config.append)
         stored.document.require_same(Document.create(config, **shared), str(folder))
         branch, _ = _on_our_clock(stored, start)
         _require_few_superseded(stored, branch, config.append)
@@ -113,12 +109,33 @@ def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **s
                 require_same_frame(stored, at_start, slice(None))
 
 
-def _refuse_existing(folder: Path) -> None:
-    with read_quietly(folder) as stored:
+def _require_folder(folder: Path) -> None:
+    """Raise BufferError if there is something that is no buffer."""
+    if folder.is_symlink() and not folder.exists():
+        raise BufferError(
+            f"{folder} is a symbolic link to {os.readlink(folder)}, which is not there: make that "
+            "folder, or give another name."
+        )
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
+    if foreign := is_foreign(folder):
+        raise BufferError(f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere.")
+
+
+def _require_own(stored: Buffer, append: bool | str) -> None:
+    """Raise BufferError unless a run may go on with what is there."""
+    if not append:
         last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
         raise BufferError(
-            f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
-            "append=yes goes on with it; or record to another file, or delete it."
+            f"{stored.path} exists ({stored.n_frames} frames{last}) and is never overwritten: "
+            f"{APPEND} goes on with it; or record to another file, or delete it."
+        )
+    if stored.foreign and not _own_names(stored):
+        raise BufferError(
+            f"{stored.path} holds files of another buffer only ({stored.foreign[0]}): put its "
+            f"{CONFIG_NAME} back, or record to another file."
         )
 
 
@@ -224,22 +241,24 @@ def _require_few_superseded(stored: Buffer, branch: int, append: bool | str) -> 
     later = np.flatnonzero(stored.steps > branch).tolist()
     if not len(later):
         return []
-    frames = f"{len(later)} frames (steps {stored.steps[later[0]]} to {stored.steps[later[-1]]})"
-    says = f"the run goes on from step {branch}: {frames} stored after it are superseded"
+    first, last = stored.steps[later[0]], stored.steps[later[-1]]
+    frames = f"the frame of step {first}"
+    if len(later) > 1:
+        frames = f"{len(later)} frames (steps {first} to {last})"
+    says = f"the run goes on from step {branch}, and supersedes {frames}"
     if append != "force":
-        first = stored.generations.get(0)
-        if branch <= (stored.steps[0] if first is None else first):
+        began = stored.generations.get(0)
+        if branch <= (stored.steps[0] if began is None else began):
             raise BufferError(
-                f"this run starts anew from step {branch}: {frames} of {stored.path} would be "
-                "superseded. Read the restart file before the run, or record to another file. If "
-                "this run is meant to take their place: append='force' (append force in an input "
-                "script)."
+                f"this run starts anew from step {branch} and would supersede {frames} of "
+                f"{stored.path}. Read the restart file before the run, or record to another file. If "
+                f"this run is meant to take their place: {FORCE}."
             )
         newest = max(_generation(stored, k) for k in range(stored.n_frames))
         if any(_generation(stored, k) < newest for k in later):
             raise BufferError(
-                f"{says}, more than the last job has written. Is this the newest restart file? If "
-                "these frames are meant to go: append='force' (append force in an input script)."
+                f"{says}: more than the last job has written. Is this the newest restart file? If "
+                f"these frames are meant to go: {FORCE}."
             )
     return [f"{says} (they stay on disk until `strdyn prune`)"]
 
@@ -265,8 +284,7 @@ def _require_continuation(
         raise BufferError(
             f"step {frame.step} does not follow step {pace.last_step} stored in {stored.path}: "
             f"{found}. Is this the restart file of that run? Nothing was changed: use the right "
-            "one, or record to another file. If the system was changed on purpose: append='force' "
-            "(append force in an input script)."
+            f"one, or record to another file. If the system was changed on purpose: {FORCE}."
         )
 
 
@@ -280,6 +298,7 @@ def open_generation(folder: Path, origin: Origin, provenance: Mapping[str, Any],
         os.getpid(),
         datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         dict(provenance),
+        origin.uuid,
     )
     try:
         generation.write(folder)
@@ -320,5 +339,26 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     )
 
 
+def _names(folder: Path) -> list[Path]:
+    return [path for kind in ("gen", "last", "tail", "seg") for path in list_files(folder, kind)]
+
+
+def _own_names(stored: Buffer) -> list[Path]:
+    return [path for path in _names(stored.path) if path.name not in stored.foreign]
+
+
 def _data_files(folder: Path) -> list[Path]:
-    return [path for kind in ("gen", "tail", "seg") for path in list_files(folder, kind)]
+    """Return the files that a new generation comes after.
+
+    Files of another buffer are not counted; where one has the number that comes next, that number
+    is taken all the same.
+    """
+    with read_quietly(folder) as stored:
+        files = _own_names(stored)
+        others = [folder / name for name in stored.foreign]
+    newest = max((generation_of(path) for path in files), default=-1)
+    for path in sorted(others, key=generation_of):
+        if generation_of(path) == newest + 1:
+            newest += 1
+            files.append(path)
+    return files

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import io
 import os
+import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,12 +15,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import DamageError
+
 __all__ = [
     "PART",
     "Bytes",
     "ForgivingFile",
     "new_file",
+    "new_suffix",
+    "open_regular",
     "read_at",
+    "read_small",
     "sync_data",
     "sync_folder",
     "write_all",
@@ -28,6 +35,15 @@ __all__ = [
 Bytes: TypeAlias = bytes | memoryview
 
 PART = ".part"  # suffix of a file that is not finished
+_LARGEST_SMALL = 2**28  # bytes: a hundred times the IDs of ten million atoms
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -57,6 +73,46 @@ def read_at(descriptor: int, size: int, offset: int) -> NDArray[np.uint8]:
             break
         n_read += n
     return data[:n_read]
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file of a buffer; return its descriptor.
+
+    Only regular files are opened. A pipe would let the reader wait, a device never ends; a symbolic
+    link leads to a file that is not the buffer's, which would be shown to others or overwritten.
+
+    Raises
+    ------
+    DamageError
+        If something else has this name.
+    OSError
+        If the system refuses.
+    """
+    try:
+        _require_regular(path, os.lstat(path).st_mode)
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+    except DamageError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_small(path: Path) -> bytes:
+    """Return what a small file holds; DamageError for anything else, as `open_regular`."""
+    descriptor = open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > _LARGEST_SMALL:
+            raise DamageError(f"{path} has {size} bytes: no such file of a buffer is that large.")
+        return read_at(descriptor, size, 0).tobytes()
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -107,23 +163,26 @@ class ForgivingFile(io.FileIO):
 def new_file(path: Path, *, exclusive: bool = False) -> Iterator[ForgivingFile]:
     """Write a file that appears under its name only when whole and durable.
 
+    Until then its name has an ending that nobody can foresee, so that it meets no other file.
+
     Parameters
     ----------
     path : Path
         Name of the finished file; what stood there is replaced.
     exclusive : bool
-        Fail with FileExistsError if someone else is writing this file or has written it.
+        Fail with FileExistsError if there is such a file when this one is finished.
     """
-    part = path.with_name(path.name + PART)
-    file = ForgivingFile(part, "x+b" if exclusive else "w+b")
+    part = path.with_name(path.name + new_suffix(PART))
+    file = ForgivingFile(part, "x+b")
     try:
         with file:
-            if exclusive and path.exists():
-                raise FileExistsError(errno.EEXIST, "it exists", str(path))
             yield file
             file.check()
             os.fsync(file.fileno())
-        os.rename(part, path)
+        if exclusive:
+            _claim(part, path)
+        else:
+            os.rename(part, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(part)
@@ -137,3 +196,31 @@ def write_file(path: Path, content: bytes, *, exclusive: bool = False) -> None:
     """Write a small file as `new_file` does."""
     with new_file(path, exclusive=exclusive) as file:
         file.write(content)
+
+
+def new_suffix(kind: str) -> str:
+    """Return an ending for a name of our own: 16 random digits, then the kind (`PART`)."""
+    return f".{secrets.token_hex(8)}{kind}"
+
+
+def _claim(part: Path, path: Path) -> None:
+    """Give a finished file its name; FileExistsError if someone was faster."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "it exists", str(path)) from None
+        os.rename(part, path)
+    else:
+        with contextlib.suppress(OSError):  # recovery removes it
+            os.unlink(part)
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise DamageError(
+            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no file')}: expected a regular file. "
+            "A buffer keeps its files in its own folder: put the file itself there."
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import zlib
@@ -17,7 +18,7 @@ from strdyn_live.neighbors import NeighborLists
 from .document import Document, Origin, read_header
 from .errors import DamageError, explain
 from .record import HEADER_SIZE, Record
-from .storage import Bytes, read_at, sync_data, sync_folder, write_all
+from .storage import Bytes, open_regular, read_at, sync_data, sync_folder, write_all
 
 __all__ = ["Tail", "TailWriter"]
 
@@ -25,6 +26,9 @@ _PREAMBLE = struct.Struct("<8sQI")  # magic, length and CRC32 of the header text
 _PREAMBLE_SIZE = _PREAMBLE.size + 4
 _MAGIC = b"SDLTAIL1"
 _SAFE = "The frames before it are safe."
+_BLOCK_BYTES = 4 * 2**20  # read at once; what a header declares may be larger than the memory
+_LARGEST_HEADER = 2**28
+_LARGEST_UNCHECKED = 2**30
 
 
 class TailWriter:
@@ -102,22 +106,30 @@ class Tail:
 
     Attributes
     ----------
-    origin, document : Origin or None, Document or None
-        None while the first bytes are being written.
+    started : bool
+        Whether the first bytes are there; the rest of a file without them says nothing.
+    origin, document : Origin, Document
+        Where the frames come from and what they share, of a log that has started.
     records : dict of int to Record
         Headers of the frames by row, oldest first.
     damage : list of str
         What cannot be read, in words.
     torn : int
         Bytes at the end that are no whole record: being written, or never committed.
+
+    Raises
+    ------
+    DamageError
+        If it is no regular file.
     """
+
+    origin: Origin
+    document: Document
 
     def __init__(self, path: Path, *, check: bool = True) -> None:
         self.path = path
         self._check_all = check
-        self.origin: Origin | None = None
-        self.document: Document | None = None
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = open_regular(path)
         self._restart()
         try:
             self.scan()
@@ -126,6 +138,7 @@ class Tail:
             raise
 
     def _restart(self) -> None:
+        self.started = False
         self.records: dict[int, Record] = {}
         self.damage: list[str] = []
         self.torn = 0
@@ -135,31 +148,29 @@ class Tail:
     def scan(self) -> None:
         """Look for frames that have come since the last scan."""
         size = os.fstat(self._descriptor).st_size
-        if self.origin is None:
+        # the writer may have taken a frame back; what looked damaged may have been on its way
+        if self.damage or (self.records and not self._is_intact(self._last, self._offsets[-1])):
+            self._restart()
+        if not self.started:
             self._read_preamble(size)
-        if self.origin is None:
+        if not self.started:
             return
-        if self.records and not self._is_intact(self._last, self._offsets[-1]):
-            self._restart()  # the writer has taken a frame back
-            self._read_preamble(size)
-        elif self.damage:
-            self._restart()  # what looked damaged may have been on its way
-            self._read_preamble(size)
         self.torn = 0
         while self._end < size:
             header = self._read(HEADER_SIZE, self._end)
             record = Record.from_bytes(header)
-            if record is not None and self._end + record.size <= size:
-                if not self._check_all or self._is_intact(record, self._end):
+            if record is not None and not self._fits(record):
+                self._name_damage(f"step {record.step} has the sizes of another buffer")
+                self._end += HEADER_SIZE
+            elif record is not None and self._end + record.size <= size:
+                checked = self._check_all or record.size > _LARGEST_UNCHECKED
+                if not checked or self._is_intact(record, self._end):
                     self.records[len(self.records)] = record
                     self._offsets.append(self._end)
                 else:
                     self._name_damage(f"step {record.step} has a wrong checksum")
                 self._end += record.size
-            elif record is not None or len(header) < HEADER_SIZE:
-                self.torn = size - self._end
-                return
-            elif not self._skip_damage(size):
+            elif not self._skip_damage(size, is_record=record is not None):
                 return
 
     def positions(self, row: int) -> NDArray[np.float64]:
@@ -189,37 +200,79 @@ class Tail:
         intact = zlib.crc32(start[: _PREAMBLE.size]) == int.from_bytes(start[-4:], "little")
         if intact and size < _PREAMBLE_SIZE + length:
             return
-        text = self._read(length, _PREAMBLE_SIZE) if intact else b""
+        if not intact or length > _LARGEST_HEADER:
+            length = 0
+        text = self._read(length, _PREAMBLE_SIZE)
         if magic != _MAGIC or zlib.crc32(text) != crc:
-            if self._read(size, 0).strip(b"\0"):
+            if self._has_data(0, size):
                 self.damage = [f"{self.path.name}: its preamble is damaged, and so all it holds"]
             return
-        self.origin, self.document = read_header(text, self.path.name)
+        self.origin, self.document = read_header(text, str(self.path))
+        self.started = True
         self._end = _PREAMBLE_SIZE + length
+
+    def _fits(self, record: Record) -> bool:
+        start, stop = self.origin.rows
+        return (record.n_atoms, record.n_features) == (stop - start, self.document.n_features)
 
     def _is_intact(self, record: Record, offset: int) -> bool:
         if self._read(HEADER_SIZE, offset) != record.to_bytes():
             return False
         offset += HEADER_SIZE
         for size, crc in zip(record.sizes, record.crcs[1:], strict=True):
-            payload = read_at(self._descriptor, size, offset)
-            if len(payload) < size or zlib.crc32(payload.data) != crc:
+            found = 0
+            for start in range(offset, offset + size, _BLOCK_BYTES):
+                block = read_at(self._descriptor, min(_BLOCK_BYTES, offset + size - start), start)
+                found = zlib.crc32(block.data, found)
+            if found != crc:
                 return False
             offset += size
         return True
 
-    def _skip_damage(self, size: int) -> bool:
-        """Go to the next intact header; return False if none is left."""
-        rest = self._read(size - self._end, self._end)
-        found = Record.find(rest, 1)
+    def _skip_damage(self, size: int, is_record: bool) -> bool:
+        """Go to the next intact header; return False if none is left.
+
+        A record at the very end that is cut off, or a part of a header, is no damage: it was being
+        written, and is not committed.
+        """
+        found = self._find_header(self._end + 1, size)
         if found is None:
             self.torn = size - self._end
-            if rest.strip(b"\0"):  # zeros: pages that were never written before a power loss
+            cut_off = is_record or self.torn < HEADER_SIZE
+            # zeros: pages that were never written before a power loss
+            if not cut_off and self._has_data(self._end, size):
                 self._name_damage("the rest cannot be read: damaged, or cut off while written")
             return False
-        self._name_damage(f"{found} bytes cannot be read")
-        self._end += found
+        self._name_damage(f"{found - self._end} bytes cannot be read")
+        self._end = found
         return True
+
+    def _find_header(self, start: int, size: int) -> int | None:
+        while size - start >= HEADER_SIZE:
+            start = self._next_data(start, size)
+            block = self._read(min(_BLOCK_BYTES, size - start), start)
+            found = Record.find(block, 0)
+            if found is not None:
+                return start + found
+            start += max(1, len(block) - HEADER_SIZE + 1)
+        return None
+
+    def _has_data(self, start: int, size: int) -> bool:
+        """Return whether anything but zeros lies between two offsets."""
+        while start < size:
+            start = self._next_data(start, size)
+            block = self._read(min(_BLOCK_BYTES, size - start), start)
+            if block.strip(b"\0"):
+                return True
+            start += max(1, len(block))
+        return False
+
+    def _next_data(self, start: int, size: int) -> int:
+        """Skip what was never written: a sparse file may be larger than any disk."""
+        try:
+            return os.lseek(self._descriptor, start, os.SEEK_DATA)
+        except OSError as error:  # without data after it, or a file system that does not tell
+            return size if error.errno == errno.ENXIO else start
 
     def _name_damage(self, what: str) -> None:
         after = f" after step {self._last.step}" if self.records else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shutil
 import time
@@ -19,9 +18,10 @@ from numpy.typing import ArrayLike
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
-from .document import Document, Origin, header_json
+from .document import Document, Origin, header_json, writer_rows
 from .errors import BufferError, BufferWarning
 from .folder import tail_name
+from .last import note_last
 from .lock import Lock
 from .pace import Pace
 from .reader import read_quietly
@@ -31,12 +31,6 @@ from .start import branch_off, open_generation, require_same_frame, take_folder
 from .tail import TailWriter
 
 __all__ = ["BufferWriter", "forecast", "writer_rows"]
-
-
-def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
-    """Return the rows of the sorted atoms that each writer keeps: start and stop."""
-    edges = [n_atoms * writer // n_writers for writer in range(n_writers + 1)]
-    return list(itertools.pairwise(edges))
 
 
 def forecast(path: str | os.PathLike[str], frame_bytes: int) -> int:
@@ -119,6 +113,8 @@ class BufferWriter:
         self.bytes_written = 0
         self.n_frames = 0
         self.last_step: int | None = None
+        self._committed: int | None = None  # newest step of this writer's own
+        self._noted: Path | None = None  # log of which a step is noted
         self._agree = agree or bool
         self._writer = writer
         self._n_writers = config.writers
@@ -197,10 +193,12 @@ class BufferWriter:
                 undo()
             raise
         self.n_frames += 1
-        self.last_step = frame.step
+        self.last_step = self._committed = frame.step
         age = time.monotonic() - self._sealed_at
         if self._unsealed_bytes >= self._seal_bytes or age >= self._seal_seconds:
-            self._seal_in_passing()
+            self._in_passing(self.seal, "sealing")
+        elif self._tail is not None and self._tail.path != self._noted:
+            self._in_passing(self._note_last, "the note of the last step")
 
     def seal(self) -> None:
         """Move all frames from the tail log into a segment.
@@ -214,8 +212,9 @@ class BufferWriter:
         self._unsealed_bytes = 0
         self._close_tail()
         while self._unsealed:
-            self.notes += seal_tail(self._unsealed[0], self._seal_bytes)
+            self.notes += seal_tail(self._unsealed[0], self._document, self._seal_bytes)
             self._unsealed.pop(0)
+        self._note_last()
 
     def close(self) -> None:
         """Seal and let others write; with several writers all have to call it."""
@@ -293,7 +292,8 @@ class BufferWriter:
 
     def _commit(self, frame: Frame) -> Callable[[], None]:
         """Make a frame durable; return how to take it back."""
-        assert self._origin is not None
+        if self._origin is None:
+            raise BufferError(f"step {frame.step} was not written: {self.path} is not open yet.")
         record, payload = encode(replace(frame, time=frame.time + self._time_shift))
         origin = replace(self._origin, previous_step=self.last_step)
         if record.size >= self._seal_bytes:
@@ -313,12 +313,17 @@ class BufferWriter:
         self.bytes_written += record.size
         return partial(self._tail.truncate, size)
 
-    def _seal_in_passing(self) -> None:
+    def _in_passing(self, task: Callable[[], None], name: str) -> None:
         try:
-            self.seal()
+            task()
         except (BufferError, MemoryError) as error:
             # the frames are committed: not an error of this step, and tried again later
-            warnings.warn(f"sealing is put off: {error}", BufferWarning, stacklevel=3)
+            warnings.warn(f"{name} is put off: {error}", BufferWarning, stacklevel=3)
+
+    def _note_last(self) -> None:
+        if self._origin is not None and self._committed is not None:
+            note_last(self.path, self._origin, self._committed)
+            self._noted = self._tail.path if self._tail is not None else None
 
     def _close_tail(self) -> None:
         if self._tail is not None:

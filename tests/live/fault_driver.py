@@ -22,7 +22,7 @@ from typing import Any
 
 from fault_frames import make_frame, same, writer
 
-from strdyn_live.buffer import BufferError, open_buffer, pack, sealing, storage, tail
+from strdyn_live.buffer import BufferError, open_buffer, pack, prune, sealing, storage, tail
 
 N_FRAMES = 40
 SEAL_BYTES = 7000  # about eight frames
@@ -82,6 +82,14 @@ def repack(folder: Path, tell: Tell) -> None:
         tell(refused=str(error))
 
 
+def remove(folder: Path, tell: Tell) -> None:
+    """Prune a buffer."""
+    try:
+        tell(removed=prune(folder / "run.sdl").n_frames)
+    except BufferError as error:
+        tell(refused=str(error))
+
+
 def check(folder: Path, tell: Tell, promised: list[int], name: str = "run.sdl") -> None:
     """Read everything; tell which promised frames are exact, named as damaged, or lost."""
     exact: list[int] = []
@@ -123,6 +131,7 @@ TASKS: dict[str, Callable[..., None]] = {
     "write": write,
     "recover": recover,
     "pack": repack,
+    "prune": remove,
     "check": check,
 }
 

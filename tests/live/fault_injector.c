@@ -164,6 +164,14 @@ int rename(const char *from, const char *to) {
     return result;
 }
 
+int link(const char *from, const char *to) {
+    REAL("link", int, const char *, const char *);
+    if (inside(from) && fails(meets())) return -1;
+    int result = real(from, to);
+    if (!result && inside(from)) record("link", from, to, 0, NULL, 0, 0);
+    return result;
+}
+
 int unlink(const char *path) {
     REAL("unlink", int, const char *);
     if (inside(path) && fails(meets())) return -1;

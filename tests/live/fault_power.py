@@ -73,6 +73,9 @@ class Disk:
         elif kind == "rename":
             self.files[operation.to] = self.files.pop(path)
             self.pending.append(("move", path, operation.to, self.files[operation.to]))
+        elif kind == "link":
+            self.files[operation.to] = self.files[path]
+            self.pending.append(("add", operation.to, "", self.files[path]))
         elif kind == "unlink":
             del self.files[path]
             self.pending.append(("remove", path, "", None))

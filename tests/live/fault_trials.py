@@ -248,6 +248,41 @@ def sweep_pack(drive: Driver, root: Path, stride: int) -> Tally:
     return tally
 
 
+def sweep_prune(drive: Driver, root: Path, stride: int) -> Tally:
+    """Let an operation of `prune` fail, then prune again: the live frames are always there."""
+    tally = Tally("SIGKILL, EIO once, ENOSPC from then on in `prune`")
+    source = trial_folder(root)
+    drive("write", source)
+    drive("write", source, given={"branch_step": 25})  # 14 frames are superseded, in three segments
+    for at in itertools.count(1, stride):
+        for fault, error, persistent in (
+            ("kill", "EIO", False),
+            ("tear", "EIO", False),
+            ("fail", "EIO", False),
+            ("fail", "ENOSPC", True),
+        ):
+            where = f"prune, {fault} {error} at {at}"
+            folder = trial_folder(root)
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+            answer = drive("prune", folder, fault=fault, errno=error, at=at, persistent=persistent)
+            tally.ran(answer, where, may_die=True)
+            tally.trials += 1
+            tally.read(drive, folder, ALL, where)
+            again = drive("prune", folder)
+            tally.ran(again, f"{where}, again")
+            # all or nothing was deleted, but for a kill or an error between two deletions
+            tally.expect(again.get("removed", -1) in range(15), f"{where}, again: {again}")
+            tally.read(drive, folder, ALL, f"{where}, again")
+            left = {path.name.rsplit(".", 1)[-1] for path in folder.glob("run.sdl/*")}
+            tally.expect(left <= {"json", "h5", "lock"}, f"{where}, again: {left}")
+            go_on(tally, drive, folder, ALL, where)
+            shutil.rmtree(folder)
+        if answer["operations"] < at:
+            break
+    shutil.rmtree(source)
+    return tally
+
+
 def sweep_power(
     drive: Driver, root: Path, stride: int, repeats: int, careless: str | None = None
 ) -> Tally:
@@ -323,10 +358,12 @@ def sweep_everything(drive: Driver, root: Path) -> Iterator[Tally]:
     for persistent in (False, True):
         yield sweep_errors(drive, root, 3, "short", "EIO", persistent)
     yield sweep_pack(drive, root, 1)
+    yield sweep_prune(drive, root, 1)
     yield sweep_power(drive, root, 1, 1)
     yield sweep_flips(drive, root, "seg-*.h5", 37)
-    yield sweep_flips(drive, root, "tail-*.log", 7, killed_at=115)
+    yield sweep_flips(drive, root, "tail-*.log", 7, killed_at=137)
     yield sweep_flips(drive, root, "gen-*.json", 5)
+    yield sweep_flips(drive, root, "last-*.json", 5)
     yield sweep_flips(drive, root, "config.json", 13)
 
 
@@ -355,10 +392,10 @@ is named as damaged. This page is written by `python tests/live/fault_trials.py`
 
 Every trial is a recording of 40 small frames with five seals, {operations} file operations, in a
 process of its own. A library loaded before the C library (`tests/live/fault_injector.c`) counts the
-operations that change something below the folder (create, write, fsync, rename, unlink, truncate,
-mkdir) and lets number *n* meet its fault, for every *n* (EDQUOT, EROFS and short writes: for some).
-Then the buffer is read as it is; then the run goes on from its last committed step, and the result
-must equal that of an undisturbed run.
+operations that change something below the folder (create, write, fsync, rename, link, unlink,
+truncate, mkdir) and lets number *n* meet its fault, for every *n* (EDQUOT, EROFS and short writes:
+for some). Then the buffer is read as it is; then the run goes on from its last committed step, and
+the result must equal that of an undisturbed run.
 
 | fault | trials | frames read | exact | named as damaged | lost | hung | broken promises |
 |---|---|---|---|---|---|---|---|

@@ -94,6 +94,48 @@ def test_a_frame_larger_than_a_segment_skips_the_log(tmp_path: Path) -> None:
         assert same(open_buffer(tmp_path / "run.sdl").frame(0), make_frame(7))
 
 
+@pytest.mark.parametrize(("block", "chunk"), [(1, 64), (2000, 100), (2**20, 2**21)])
+def test_small_frames_are_sealed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, chunk: int
+) -> None:
+    """Whatever is written at once, the file holds the same; one call of HDF5 serves many frames."""
+    monkeypatch.setattr("strdyn_live.buffer.segment._BLOCK_BYTES", block)
+    monkeypatch.setattr("strdyn_live.buffer.segment._CHUNK_BYTES", chunk)
+    frames = [make_frame(step, wide=step == 130) for step in range(200)]
+    n_calls = {"__setitem__": 0, "__getitem__": 0}
+    for name in n_calls:
+        really = getattr(h5py.Dataset, name)
+
+        def counted(self: Any, *given: Any, name: str = name, really: Any = really) -> Any:
+            n_calls[name] += 1
+            return really(self, *given)
+
+        monkeypatch.setattr(h5py.Dataset, name, counted)
+    with writer(tmp_path) as out:
+        for frame in frames:
+            out.append(frame)
+    buf = open_buffer(tmp_path / "run.sdl")
+    assert all(same(buf.frame(k), frame) for k, frame in enumerate(frames))
+    assert all(same(buf.frame(k), frames[k]) for k in (199, 0, 57))
+    if block == 2**20:
+        assert max(n_calls.values()) < 40
+    (path,) = (tmp_path / "run.sdl").glob("seg-*")
+    with h5py.File(path) as file:
+        particles = file["particles/all"]
+        for name in ("positions", "soap"):
+            stored = particles[f"{name.removesuffix('s')}/value"][()]
+            assert stored.tobytes() == b"".join(getattr(f, name).tobytes() for f in frames)
+        counts = np.stack([frame.neighbors.counts for frame in frames])
+        assert particles["neigh/count"][()].tolist() == counts.tolist()
+        ends = np.cumsum([0, *(len(frame.neighbors.ids) for frame in frames)])
+        assert particles["neigh/offset"][()].tolist() == ends.tolist()
+        differences = [
+            np.diff(ids, prepend=0) for f in frames for ids in (f.neighbors[i] for i in range(7))
+        ]
+        assert particles["neigh/id"][()].tolist() == np.concatenate(differences).tolist()
+        assert particles["step"][()].tolist() == list(range(200))
+
+
 def test_frames_without_neighbors(tmp_path: Path) -> None:
     lonely = dataclasses.replace(
         make_frame(0), neighbors=NeighborLists(np.zeros(8, np.int64), np.empty(0, np.int64))
@@ -150,7 +192,8 @@ def test_segment_is_an_h5md_file(tmp_path: Path) -> None:
 
 def test_existing_buffer_is_never_overwritten(tmp_path: Path) -> None:
     record(tmp_path, [5, 10])
-    with pytest.raises(BufferError, match=r"run.sdl exists \(2 frames up to step 10\).*append=yes"):
+    expected = r"exists \(2 frames up to step 10\).*append=True \(`append yes` in an input script\)"
+    with pytest.raises(BufferError, match=expected):
         writer(tmp_path)
     assert open_buffer(tmp_path / "run.sdl").n_frames == 2
 
@@ -175,6 +218,28 @@ def test_what_is_no_buffer(tmp_path: Path, kind: str) -> None:
             writer(tmp_path)
     with pytest.raises(BufferError, match=r"run\.sdl"):
         open_buffer(path)
+
+
+def test_names_that_cannot_be_a_buffer(tmp_path: Path) -> None:
+    (tmp_path / "run.sdl").symlink_to(tmp_path / "gone")
+    with pytest.raises(BufferError, match=r"is a symbolic link to .*gone, which is not there"):
+        writer(tmp_path)
+    long = tmp_path / ("x" * 300)
+    for attempt in (lambda: writer(long), lambda: open_buffer(long / "run.sdl")):
+        with pytest.raises(BufferError, match="takes no name of this length"):
+            attempt()
+    text = tmp_path / "notes.txt"
+    text.write_text("T = 300 K\n")
+    with pytest.raises(BufferError, match=r"notes.txt is no buffer.*Expected a folder NAME.sdl"):
+        open_buffer(text)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1.0
+    with pytest.raises(BufferError, match=r"is missing.*Is it a buffer at all"):
+        open_buffer(tmp_path / "other.h5")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"layers": 3}')
+    with pytest.raises(BufferError, match=r"Is it a buffer at all"):
+        open_buffer(tmp_path / "model")
 
 
 def test_restart_supersedes_what_came_after(tmp_path: Path) -> None:
@@ -321,8 +386,9 @@ def test_a_second_job_is_told_who_writes(tmp_path: Path) -> None:
 def test_two_recorders_in_one_process(tmp_path: Path) -> None:
     with writer(tmp_path) as out:
         out.append(make_frame(0))
-        with pytest.raises(BufferError, match=f"process {os.getpid()}"):
+        with pytest.raises(BufferError, match="another Recorder of this process: close that one"):
             writer(tmp_path, append=True)
+    record(tmp_path, [10], append=True)
 
 
 def test_locks_of_a_file_system_without_locks(
@@ -335,7 +401,7 @@ def test_locks_of_a_file_system_without_locks(
     lock = tmp_path / "run.sdl" / "lock"
     with writer(tmp_path) as out:
         out.append(make_frame(0))
-        with pytest.raises(BufferError, match=f"process {os.getpid()}"):
+        with pytest.raises(BufferError, match="another Recorder of this process"):
             writer(tmp_path, append=True)
     lock.write_text('{"host": "elsewhere", "pid": 17}')
     with pytest.raises(BufferError, match=r"process 17 on host elsewhere.*delete"):
@@ -344,10 +410,12 @@ def test_locks_of_a_file_system_without_locks(
     dead.wait()
     lock.write_text(json.dumps({"host": os.uname().nodename, "pid": dead.pid}))
     record(tmp_path, [10], append=True)
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid()}))
+    record(tmp_path, [20], append=True)  # a dead process had the number of this one
 
 
 def test_newer_format(tmp_path: Path) -> None:
-    from strdyn_live.buffer.document import checked_json
+    from strdyn_live.buffer.content import checked_json
 
     record(tmp_path, [0])
     path = tmp_path / "run.sdl" / "config.json"

@@ -162,6 +162,72 @@ def test_missing_segment_is_a_named_gap(tmp_path: Path) -> None:
     damaged(folder, "seg-.*cannot be read, the file is damaged")
 
 
+def test_lost_end_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, sealed=True)  # an orderly end: the last step is known
+    only(folder, "seg*").unlink()
+    lost = "the end of generation 0 is lost: step 40 was committed and is not there"
+    assert damaged(folder, lost).n_frames == 0
+    assert any(lost in note for note in recover(tmp_path))
+    with writer(tmp_path, append=True, branch_step=40) as out:
+        out.append(make_frame(50))
+    assert damaged(folder, lost).steps.tolist() == [50]  # still named
+    with writer(tmp_path, append="force", branch_step=20) as out:
+        out.append(make_frame(20))
+        out.append(make_frame(30))
+    assert open_buffer(folder).steps.tolist() == [20, 30]  # what was lost is superseded
+
+
+def test_lost_or_cut_off_log_of_a_killed_job_is_named(tmp_path: Path) -> None:
+    tail, sizes = fill_log(tmp_path)
+    folder, whole = tail.parent, tail.read_bytes()
+    lost = "the end of generation 0 is lost: step 0 was committed"  # its first frame is known
+    tail.unlink()
+    assert damaged(folder, lost).n_frames == 0
+    for n_bytes in (0, 100, sizes[0] - 1):
+        tail.write_bytes(whole[:n_bytes])
+        assert damaged(folder, lost).n_frames == 0
+    tail.write_bytes(whole[: sizes[1]])  # what came after the first frame cannot be known
+    assert open_buffer(folder).steps.tolist() == [0, 10]
+    tail.write_bytes(whole)
+    recover(tmp_path)
+    only(folder, "seg*").unlink()  # now it is
+    damaged(folder, "step 40 was committed")
+
+
+def test_lost_segment_beside_a_running_job_is_named(tmp_path: Path) -> None:
+    out = writer(tmp_path, seal_bytes=2500)
+    for step in range(0, 90, 10):
+        out.append(make_frame(step))
+    folder = tmp_path / "run.sdl"
+    newest = sorted(folder.glob("seg*"))[-1]
+    last = int(newest.stem.split("-")[-1])
+    newest.unlink()
+    damaged(folder, f"step {last} (was committed|came before it) and is not there")
+    out.close()
+
+
+def test_note_that_cannot_be_written_is_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = writer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("strdyn_live.buffer.last.write_file", full)
+        with pytest.warns(BufferWarning, match=r"note of the last step is put off.*last-0000.json"):
+            out.append(make_frame(0))
+    folder = tmp_path / "run.sdl"
+    assert not (folder / "last-0000.json").exists()
+    out.append(make_frame(10))
+    assert (folder / "last-0000.json").exists()
+    out.close()
+    (folder / "last-0000.json").unlink()  # earlier versions had none
+    assert open_buffer(folder).steps.tolist() == [0, 10]
+    recover(tmp_path)
+    assert open_buffer(folder).steps.tolist() == [0, 10]
+
+
 def test_config_is_restored_from_any_data_file(tmp_path: Path) -> None:
     folder = fill(tmp_path)
     before = (folder / "config.json").read_text()

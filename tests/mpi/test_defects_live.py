@@ -206,28 +206,34 @@ with Recorder(file="run.sdl", **SETTINGS).attach(lmp, every=10):
 def test_a_run_from_scratch_does_not_hide_what_is_there(run_embedded, drive, tmp_path):
     succeed(run_embedded(start(run="run 100")))
     again = start(more=", append=True, centers='surface'", run="run 20")
-    fail(run_embedded(again), "starts anew from step 0: 10 frames (steps 10 to 100) of run.sdl")
+    fail(
+        run_embedded(again),
+        "starts anew from step 0 and would supersede 10 frames (steps 10 to 100)",
+    )
     from_100 = restart(100, before="reset_timestep 0", run="run 20")
-    fail(run_embedded(from_100), "starts anew from step 0: 10 frames")
+    fail(run_embedded(from_100), "starts anew from step 0 and would supersede 10 frames")
     assert len(open_buffer(tmp_path / "run.sdl")) == 10
     forced = start(more=", append='force', centers='surface'", run="run 20")
     done = succeed(run_embedded(forced))
-    assert "10 frames (steps 10 to 100) stored after it are superseded" in done.stdout
+    assert "goes on from step 0, and supersedes 10 frames (steps 10 to 100)" in done.stdout
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [10, 20]
 
     body = 'system()\nRecorder(file="d.sdl", append=True, **SETTINGS).attach(lmp, every=10)\n'
     body += 'lmp.command("run 50")'
     succeed(drive(body))
-    fail(drive(body), "starts anew from step 0: 5 frames (steps 10 to 50) of d.sdl")
+    fail(
+        drive(body),
+        "starts anew from step 0 and would supersede 5 frames (steps 10 to 50) of d.sdl",
+    )
     assert len(open_buffer(tmp_path / "d.sdl")) == 6
 
 
 def test_an_older_stretch_is_not_superseded_unasked(run_embedded, tmp_path):
     succeed(run_embedded(start()))
     done = succeed(run_embedded(restart(40, run="restart 20 state.*\nrun 60")))
-    assert "goes on from step 40: 2 frames (steps 50 to 60) stored after it" in done.stdout
+    assert "goes on from step 40, and supersedes 2 frames (steps 50 to 60)" in done.stdout
     done = succeed(run_embedded(restart(60, run="run 20")))  # gone on from the newest job
-    assert "goes on from step 60: 4 frames (steps 70 to 100)" in done.stdout
+    assert "goes on from step 60, and supersedes 4 frames (steps 70 to 100)" in done.stdout
     fail(run_embedded(restart(20, run="run 20")), "more than the last job has written")
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [*range(10, 90, 10)]
 

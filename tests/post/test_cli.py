@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,60 @@ def test_verify_pack_prune(folder):
     damaged = strdyn("verify", "run.sdl", cwd=folder)
     assert damaged.returncode == 3
     assert segment.name in damaged.stdout
+
+
+def test_superseded_frames_are_shown_and_kept_until_agreed(folder):
+    write(folder, steps=(200, 300), append=True)
+    write(folder, steps=(100, 150), append=True)  # from a restart file of step 100
+    before = sorted(path.name for path in (folder / "run.sdl").iterdir())
+    line = "branch at step 100: 2 frames after it are superseded"
+    assert f"superseded        {line}\n" in strdyn("info", "run.sdl", cwd=folder).stdout
+    facts = json.loads(strdyn("info", "run.sdl", "--json", cwd=folder).stdout)
+    assert facts["superseded"] == [{"generation": 2, "branch_step": 100, "n_frames": 2}]
+    shown = strdyn("prune", "run.sdl", cwd=folder)
+    assert shown.returncode == 2
+    assert shown.stdout.startswith(line)
+    assert "nothing was removed: --yes removes 2 superseded frames" in shown.stdout
+    assert sorted(path.name for path in (folder / "run.sdl").iterdir()) == before
+    assert "nothing was removed" in on_a_terminal("prune", "run.sdl", cwd=folder, answer="n")
+    assert sorted(path.name for path in (folder / "run.sdl").iterdir()) == before
+    assert "2 superseded frames removed" in on_a_terminal(
+        "prune", "run.sdl", cwd=folder, answer="y"
+    )
+    facts = json.loads(strdyn("info", "run.sdl", "--json", cwd=folder).stdout)
+    assert (facts["frames"], facts["superseded"]) == (3, [])
+    assert "0 superseded frames removed" in strdyn("prune", "run.sdl", cwd=folder).stdout
+
+
+def test_prune_yes(folder):
+    write(folder, steps=(0, 50), append=True)
+    done = strdyn("prune", "run.sdl", "--yes", cwd=folder)
+    assert (done.returncode, "1 superseded frames removed" in done.stdout) == (0, True)
+
+
+def test_pack_refuses_what_is_not_whole(folder):
+    (segment,) = (folder / "run.sdl").glob("seg-*")
+    segment.unlink()
+    write(folder, steps=(200,), append=True)
+    done = strdyn("pack", "run.sdl", "-o", "run.h5", cwd=folder)
+    assert done.returncode == 3
+    assert "step 100 was committed and is not there" in done.stderr
+    assert not (folder / "run.h5").exists()
+    done = strdyn("pack", "run.sdl", "-o", "run.h5", "--partial", cwd=folder)
+    assert (done.returncode, "left out: " in done.stdout) == (0, True)
+
+
+def on_a_terminal(*words, cwd, answer):
+    """Run the command where it can ask; return what it writes."""
+    terminal, its_end = pty.openpty()
+    process = subprocess.Popen(
+        [str(STRDYN), *words], cwd=cwd, stdin=its_end, stdout=subprocess.PIPE, text=True
+    )
+    os.close(its_end)
+    os.write(terminal, f"{answer}\n".encode())
+    output, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    return output
 
 
 def test_follow_ends_with_the_frames_that_come(folder):

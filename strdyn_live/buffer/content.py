@@ -1,0 +1,81 @@
+"""Small files in JSON: their checksum, and what their fields must be.
+
+A checksum that fits says that nothing has changed since the file was written, not that what was
+written makes sense: every field is tested for its type and range where it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import reprlib
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from .errors import BufferError, DamageError
+
+__all__ = ["checked_json", "integer", "optional_step", "read_json", "sensible", "text"]
+
+_LARGEST = 2**63 - 1
+
+
+def checked_json(content: dict[str, Any]) -> bytes:
+    """Return JSON text that holds its own CRC32."""
+    dumped = json.dumps({**content, "crc32": _json_crc(content)}, indent=1, sort_keys=True)
+    return dumped.encode() + b"\n"
+
+
+def read_json(data: bytes, name: str) -> dict[str, Any]:
+    """Read `checked_json`; raise DamageError if anything in it changed."""
+    try:
+        content: dict[str, Any] = json.loads(data)
+        stored = content.pop("crc32")
+        intact = stored == _json_crc(content)
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, MemoryError):
+        intact = False
+    if not intact:
+        raise DamageError(f"{name} is damaged (its checksum does not fit).")
+    return content
+
+
+@contextlib.contextmanager
+def sensible(name: str) -> Iterator[None]:
+    """Raise DamageError for fields of a file that are missing or cannot be."""
+    try:
+        yield
+    except BufferError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, zlib.error) as e:
+        what = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e)
+        raise DamageError(
+            f"{name} is damaged: its checksum fits, but what it says cannot be ({what})."
+        ) from e
+    except MemoryError as error:
+        raise BufferError(f"{name} does not fit into the memory of this machine.") from error
+
+
+def integer(content: dict[str, Any], name: str, low: int = 0, high: int = _LARGEST) -> int:
+    """Return a field that is a whole number from `low` to `high`; ValueError if it is not."""
+    value = content[name]
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} is {reprlib.repr(value)}")
+    return value
+
+
+def optional_step(content: dict[str, Any], name: str) -> int | None:
+    """Return a field that is a step or None; ValueError if it is neither."""
+    # a branch may lie before step 0: a damaged frame 0 is written again
+    return None if content[name] is None else integer(content, name, -1)
+
+
+def text(content: dict[str, Any], name: str) -> str:
+    """Return a field that is a text; ValueError if it is none."""
+    value = content[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {reprlib.repr(value)}")
+    return value
+
+
+def _json_crc(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
