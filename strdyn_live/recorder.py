@@ -104,6 +104,11 @@ class Recorder:
         RankError, LammpsError
             If the settings do not fit the system, or the buffer cannot be written there.
         """
+        if self._closed or self._lmp is not None:
+            raise LammpsError(
+                f"this Recorder is {'closed' if self._closed else 'attached already'}: expected a "
+                "new one. Make another, with another file, or with append=True to go on."
+            )
         self._lmp = lmp
         self._work_or_fail(self._begin)
         try:

@@ -251,8 +251,8 @@ def _require_few_superseded(stored: Buffer, branch: int, append: bool | str) -> 
         if branch <= (stored.steps[0] if began is None else began):
             raise BufferError(
                 f"this run starts anew from step {branch} and would supersede {frames} of "
-                f"{stored.path}. Read the restart file before the run, or record to another file. If "
-                f"this run is meant to take their place: {FORCE}."
+                f"{stored.path}. Read the restart file before the run, or record to another file. "
+                f"If this run is meant to take their place: {FORCE}."
             )
         newest = max(_generation(stored, k) for k in range(stored.n_frames))
         if any(_generation(stored, k) < newest for k in later):

@@ -44,7 +44,10 @@ def write(
         tail.sync_folder = storage.sync_folder = sealing.sync_folder = lambda _: None
     try:
         out = writer(
-            folder, append=branch_step is not None, branch_step=branch_step, seal_bytes=SEAL_BYTES
+            folder,
+            append="force" if branch_step is not None else False,
+            branch_step=branch_step,
+            seal_bytes=SEAL_BYTES,
         )
     except BufferError as error:
         tell(refused=str(error))

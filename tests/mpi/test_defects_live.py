@@ -371,6 +371,22 @@ def test_a_system_that_is_changed_between_runs_is_told(run_embedded, tmp_path):
     assert "step 50: since step 40 half of the atoms have moved by more than" in told.stderr
 
 
+def test_a_recorder_is_attached_once(drive, tmp_path):
+    body = """
+system()
+recorder = Recorder(file="run.sdl", **SETTINGS).attach(lmp, every=10)
+for state in ("attached already", "closed"):
+    try:
+        recorder.attach(lmp, every=10)
+    except ValueError as error:
+        print(error)
+    recorder.close()
+"""
+    done = succeed(drive(body, n_ranks=1))
+    assert "this Recorder is attached already: expected a new one" in done.stdout
+    assert "this Recorder is closed: expected a new one" in done.stdout
+
+
 # Systems at the edge
 
 
