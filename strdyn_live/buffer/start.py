@@ -72,20 +72,20 @@ def take_folder(
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
             return lock, []
-        with read_quietly(folder) as stored:
-            if not append:
+        if not append:
+            with read_quietly(folder) as stored:
                 last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
                 raise BufferError(
                     f"{folder} exists ({stored.n_frames} frames{last}) and is never overwritten: "
                     f"{APPEND} goes on with it; or record to another file, or delete it."
                 )
-            if stored.foreign and not _own_names(stored):
-                raise BufferError(
-                    f"{folder} holds files of another buffer only ({stored.foreign[0]}): put its "
-                    f"{CONFIG_NAME} back, or record to another file."
-                )
         stored, notes = recover(folder, seal_bytes)
         stored.close()
+        if stored.foreign and not _own_names(stored):
+            raise BufferError(
+                f"{folder} holds files of another buffer only ({stored.foreign[0]}): put its "
+                f"{CONFIG_NAME} back, or record to another file."
+            )
         stored.document.require_same(document, str(folder))
         return lock, notes
     except BaseException as error:
