@@ -196,9 +196,13 @@ def prune(path: str | os.PathLike[str], agreed: PruneReport | None = None) -> Pr
         before = _used(folder)
         outdated, n_frames = [], set()
         for file, live, dead in _sorted_out(buffer):
+            if isinstance(file, Tail):
+                continue  # recovery has left it where it is: it is damaged
             try:
                 if live:
                     _write_live(file, live)
+                elif file.damage:
+                    raise DamageError("what is damaged in it may be live.")
             except DamageError as error:
                 notes.append(f"{file.path.name} was left alone: {error}")
                 continue
@@ -236,10 +240,9 @@ def _sorted_out(buffer: Buffer) -> Iterator[tuple[File, list[Entry], list[Entry]
 
 def _plan(buffer: Buffer) -> PruneReport:
     frames, n_bytes = set(), 0
-    for file, live, dead in _sorted_out(buffer):
+    for file, _, dead in _sorted_out(buffer):
         frames |= {(file.origin.generation, entry.step) for entry in dead}
-        sizes = [sum(entry.record.size for entry in entries) for entries in (dead, live)]
-        n_bytes += file.path.stat().st_size * sizes[0] // sum(sizes)
+        n_bytes += sum(entry.record.size for entry in dead)
     return PruneReport(tuple(buffer.superseded), len(frames), n_bytes, ())
 
 

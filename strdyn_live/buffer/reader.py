@@ -350,14 +350,15 @@ class Buffer:
     def _read_segments(self, damage: list[str]) -> list[Segment]:
         segments = {}
         for path in list_files(self.path, "seg"):
-            name = path.name
-            try:
-                segment = self._segments.get(name) or Segment(path)
-            except (DamageError, AccessError) as error:
-                damage.append(str(error))
-                continue
-            segments[name] = segment
-            self._use(segment)
+            segment = self._segments.get(path.name)
+            if segment is None:
+                try:
+                    segment = Segment(path)
+                except (DamageError, AccessError) as error:
+                    damage.append(str(error))
+                    continue
+                self._use(segment)
+            segments[path.name] = segment
             damage.extend(segment.damage)
         self._segments = segments
         return list(segments.values())
@@ -448,7 +449,9 @@ class Buffer:
         new = [text for text in damage + index.gaps if text not in self.damage]
         self.damage = tuple(damage + index.gaps)
         if new:
-            warnings.warn(f"{self.path}: " + "; ".join(new), BufferWarning, stacklevel=5)
+            more = f"; and {len(new) - 10} more, see `strdyn verify`" if len(new) > 10 else ""
+            text = f"{self.path}: {'; '.join(new[:10])}{more}"
+            warnings.warn(text, BufferWarning, stacklevel=5)
 
     def _parts(self, k: int, read: Callable[[File, int], _T]) -> list[_T]:
         """Read one thing of every writer's part of a frame."""

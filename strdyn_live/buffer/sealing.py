@@ -7,6 +7,7 @@ the segment; readers take each frame once.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from strdyn_live.frame import Frame
 
 from .content import checked_json
 from .document import Document, Origin
-from .errors import BufferError, DamageError, explain
+from .errors import BufferError, BufferWarning, DamageError, explain
 from .folder import (
     CONFIG_NAME,
     generation_of,
@@ -154,8 +155,9 @@ def recover(folder: Path, seal_bytes: int = SEAL_BYTES) -> tuple[Buffer, list[st
         last_step = int(buffer.steps[-1]) if buffer.n_frames else -1
         for path in list_files(folder, "tail"):
             notes += seal_tail(path, buffer.document, seal_bytes, last_step)
-        buffer.close()
-        buffer = read_quietly(folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BufferWarning)
+            buffer.refresh()
     except OSError as error:
         if isinstance(error, BufferError):
             raise

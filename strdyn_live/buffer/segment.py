@@ -44,7 +44,6 @@ _POSITION, _SOAP = f"{_PARTICLES}/position/value", f"{_PARTICLES}/soap/value"
 _COUNT, _OFFSET, _ID = (f"{_PARTICLES}/neigh/{name}" for name in ("count", "offset", "id"))
 _STEP, _TIME = f"{_PARTICLES}/step", f"{_PARTICLES}/time"
 _RECORD, _HEADER, _DAMAGE = (f"strdyn/{name}" for name in ("record", "header", "damage"))
-_READ = (_POSITION, _SOAP, _COUNT, _OFFSET, _ID, _STEP, _TIME, _RECORD, _HEADER, _DAMAGE)
 _OUR_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _DEFLATE_RATIO = 1100  # zlib cannot pack tighter than 1 : 1032
@@ -180,17 +179,17 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: Any = None
+        self._size = 0
         self._data: dict[str, Any] = {}
         self._ahead: dict[str, tuple[int, NDArray[Any]]] = {}
         self.records: dict[int, Record] = {}
         with self._reading("its index"):
-            data = self._opened()
-            self.origin, self.document = read_header(data[_HEADER][()], path.name)
-            self._check_shapes(data)
-            self.damage = [text.decode() for text in data[_DAMAGE][()]]
-            self._ends: NDArray[np.int64] = data[_OFFSET][()]
-            headers = [header.tobytes() for header in data[_RECORD][()]]
-            times = zip(data[_STEP][()], data[_TIME][()], strict=True)
+            self.origin, self.document = read_header(self._opened(_HEADER)[()], path.name)
+            self._check_shapes()
+            self.damage = [text.decode() for text in self._opened(_DAMAGE)[()]]
+            self._ends: NDArray[np.int64] = self._opened(_OFFSET)[()]
+            headers = [header.tobytes() for header in self._opened(_RECORD)[()]]
+            times = zip(self._opened(_STEP)[()], self._opened(_TIME)[()], strict=True)
         sizes = (self._n_rows, self.document.n_features)
         for row, (header, time) in enumerate(zip(headers, times, strict=True)):
             record = Record.from_bytes(header)
@@ -229,33 +228,35 @@ class Segment:
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
+        self._data, self._ahead = {}, {}
         if self._file is not None:
             with contextlib.suppress(Exception):  # nothing was written
                 self._file.close()
             self._file = None
-        self._data, self._ahead = {}, {}
 
     @property
     def _n_rows(self) -> int:
         start, stop = self.origin.rows
         return stop - start
 
-    def _opened(self) -> dict[str, Any]:
-        """Return what is read of the file, data set by data set."""
+    def _opened(self, name: str) -> Any:
+        """Return a data set; the file is opened where it is not."""
         if self._file is None:
             descriptor = open_regular(self.path)  # it tells what hinders; HDF5 would wait for pipes
-            size = os.fstat(descriptor).st_size
+            self._size = os.fstat(descriptor).st_size
             os.close(descriptor)
             try:
                 self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES)
             except OSError:  # HDF5 asks for locks, which some file systems do not have
                 self._file = h5py.File(self.path, "r", rdcc_nbytes=_CACHE_BYTES, locking=False)
-            self._data = {name: _own_data(self._file, name, size) for name in _READ}
-        return self._data
+        if name not in self._data:
+            self._data[name] = _own_data(self._file.id, name, self._size)
+        return self._data[name]
 
-    def _check_shapes(self, data: dict[str, Any]) -> None:
+    def _check_shapes(self) -> None:
         """Raise ValueError unless all fits together; what would need memory is read after that."""
-        n_frames, n_rows = len(data[_RECORD]), self._n_rows
+        n_frames, n_rows = len(self._opened(_RECORD)), self._n_rows
+        ids = self._opened(_ID)
         expected = {
             _RECORD: ((n_frames, HEADER_SIZE), "|u1"),
             _STEP: ((n_frames,), "<i8"),
@@ -264,12 +265,12 @@ class Segment:
             _SOAP: ((n_frames, n_rows, self.document.n_features), "<f4"),
             _COUNT: ((n_frames, n_rows), "<u4"),
             _OFFSET: ((n_frames + 1,), "<i8"),
-            _ID: ((data[_ID].size,), "<i8" if data[_ID].dtype.itemsize == 8 else "<i4"),
+            _ID: ((ids.size,), "<i8" if ids.dtype.itemsize == 8 else "<i4"),
         }
         for name, layout in expected.items():
-            found = (data[name].shape, data[name].dtype.str)
-            if found != layout:
-                raise ValueError(f"{name} is {found}, expected {layout}")
+            data = self._opened(name)
+            if (data.shape, data.dtype.str) != layout:
+                raise ValueError(f"{name} is {(data.shape, data.dtype.str)}, expected {layout}")
 
     def _row(self, name: str, row: int) -> NDArray[Any]:
         values: NDArray[Any] = self._span(name, row, row + 1)[0]
@@ -277,7 +278,7 @@ class Segment:
 
     def _span(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Read some rows of a data set; where they are small those that follow as well."""
-        data = self._opened()[name]
+        data = self._opened(name)
         n_ahead = _AHEAD_BYTES * len(data) // max(1, data.nbytes)
         if 2 * (stop - start) > n_ahead:
             whole: NDArray[Any] = data[start:stop]
@@ -321,29 +322,32 @@ class Segment:
 
 
 def _own_data(file: Any, name: str, size: int) -> Any:
-    """Return a data set; ValueError if it leads out of its file, or claims more than that holds."""
-    found = file
-    for part in name.split("/"):
-        link = found.get(part, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{name} is {'missing' if link is None else 'a link'}")
-        found = found[part]
-    if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{name} is no data set")
-    layout = found.id.get_create_plist()
-    stored = found.id.get_storage_size()
-    if found.dtype.kind not in "iufS" or found.is_virtual or found.external:
+    """Return a data set; ValueError if it leads out of its file, or claims more than that holds.
+
+    By the plain calls of HDF5: a buffer has thousands of segments, and each is tested when opened.
+    """
+    parts = name.split("/")
+    for n in range(1, len(parts) + 1):
+        path = "/".join(parts[:n]).encode()
+        if not file.links.exists(path):
+            raise ValueError(f"{name} is missing")
+        if file.links.get_info(path).type != h5py.h5l.TYPE_HARD:
+            raise ValueError(f"{name} is a link")
+    found = h5py.h5d.open(file, name.encode())
+    given, kind = found.get_create_plist(), found.get_type()
+    layout, stored = given.get_layout(), found.get_storage_size()
+    of_numbers = kind.get_class() in {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING}
+    if layout == h5py.h5d.VIRTUAL or given.get_external_count() or not of_numbers:
         raise ValueError(f"{name} leads to data elsewhere")
-    if found.chunks is not None:
-        filters = {layout.get_filter(i)[0] for i in range(layout.get_nfilters())}
-        chunk_bytes = found.chunks[0] * found.dtype.itemsize
+    whole = layout == h5py.h5d.CONTIGUOUS and stored <= size
+    if layout == h5py.h5d.CHUNKED and name == _ID:
+        filters = {given.get_filter(i)[0] for i in range(given.get_nfilters())}
+        chunk_bytes = given.get_chunk()[0] * kind.get_size()
+        whole = filters <= _OUR_FILTERS and chunk_bytes <= _CHUNK_BYTES
         stored *= _DEFLATE_RATIO
-        whole = filters <= _OUR_FILTERS and chunk_bytes <= _CHUNK_BYTES and name == _ID
-    else:
-        whole = layout.get_layout() == h5py.h5d.CONTIGUOUS and stored <= size
-    if not whole or found.nbytes > stored:
+    if not whole or found.get_space().get_simple_extent_npoints() * kind.get_size() > stored:
         raise ValueError(f"{name} claims more than is stored")
-    return found
+    return h5py.Dataset(found)
 
 
 def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[str]) -> None:

@@ -65,10 +65,12 @@ def take_folder(
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
             return lock, []
-        with read_quietly(folder) as stored:
-            _require_own(stored, append)
+        if not append:
+            with read_quietly(folder) as stored:
+                _require_append(stored, append)
         stored, notes = recover(folder, seal_bytes)
         stored.close()
+        _require_own(stored)
         stored.document.require_same(document, str(folder))
         return lock, notes
     except BaseException as error:
@@ -100,7 +102,8 @@ def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **s
     if not folder.exists() or not _names(folder):
         return
     with read_quietly(folder) as stored:
-        _require_own(stored, config.append)
+        _require_append(stored, config.append)
+        _require_own(stored)
         stored.document.require_same(Document.create(config, **shared), str(folder))
         branch, _ = _on_our_clock(stored, start)
         _require_few_superseded(stored, branch, config.append)
@@ -124,14 +127,16 @@ def _require_folder(folder: Path) -> None:
         raise BufferError(f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere.")
 
 
-def _require_own(stored: Buffer, append: bool | str) -> None:
-    """Raise BufferError unless a run may go on with what is there."""
+def _require_append(stored: Buffer, append: bool | str) -> None:
     if not append:
         last = f" up to step {stored.steps[-1]}" if stored.n_frames else ""
         raise BufferError(
             f"{stored.path} exists ({stored.n_frames} frames{last}) and is never overwritten: "
             f"{APPEND} goes on with it; or record to another file, or delete it."
         )
+
+
+def _require_own(stored: Buffer) -> None:
     if stored.foreign and not _own_names(stored):
         raise BufferError(
             f"{stored.path} holds files of another buffer only ({stored.foreign[0]}): put its "

@@ -125,6 +125,22 @@ def test_prune_removes_what_is_superseded_and_no_more(tmp_path: Path) -> None:
     assert prune(folder).n_frames == 0
 
 
+def test_prune_leaves_damage_alone_that_may_be_live(tmp_path: Path) -> None:
+    folder = record(tmp_path, [50, 60, 70])
+    record(tmp_path, [56], append=True, branch_step=55)
+    (path,) = folder.glob("seg-0000*")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"SDLFRAME") + 9] ^= 1  # the header of step 50, which is live
+    path.write_bytes(data)
+    report = prune(folder)
+    assert report.n_frames == 0
+    assert "was left alone: what is damaged in it may be live" in report.notes[-1]
+    data[data.index(b"SDLFRAME") + 9] ^= 1
+    path.write_bytes(data)
+    assert prune(folder).n_frames == 2
+    assert open_buffer(folder).steps.tolist() == [50, 56]
+
+
 class Ranks:
     """Writers in threads that agree as MPI ranks do."""
 
