@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -34,10 +35,16 @@ Settings = Annotated[
 
 def main() -> None:
     """Run the command; bad data ends with exit code 3, a missing extra with 4, both in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name of a file may be no text
     try:
         app()
     except (ValueError, OSError) as error:
         print(f"strdyn: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_DATA)
+    except MemoryError as error:
+        print(f"strdyn: not enough memory. {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_DATA)
     except ImportError as error:
         print(f"strdyn: {error}", file=sys.stderr)
@@ -53,7 +60,9 @@ def demo(
 ) -> None:
     """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
     from .demo import run_demo
+    from .folder import check_folder
 
+    check_folder(output)
     run_demo(output, frames, progress=_progress, tell=_tell)
 
 
@@ -162,11 +171,13 @@ def analyse(
     A file with trajectory and spectra of cpctools (HDF5) may stand in for the buffer.
     """
     from . import AnalysisConfig, load_results
+    from .folder import check_folder
     from .watch import analyse_into, watch_into
 
+    folder = output or _beside(buffer)
+    check_folder(folder)
     settings = AnalysisConfig.from_toml(config) if config else None
     fitted = load_results(model) if model else None
-    folder = output or buffer.with_name(buffer.stem + "-analysis")
     work = partial(
         watch_into if watch else analyse_into,
         _open(buffer),
@@ -187,10 +198,20 @@ def analyse(
 def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")]) -> None:
     """Draw figures and report again from saved results."""
     from . import load_results
+    from .folder import claim, other_runs
     from .report import write_report
 
-    result = load_results(folder)
-    print(write_report(result, _open(result.provenance["buffer"]), folder))
+    if not folder.is_dir():
+        load_results(folder)  # says what is missing, before a folder is made
+    with claim(folder) as claimed:
+        result = load_results(folder)
+        buffer = _buffer_of(result)
+        others = other_runs(folder, result.run_id)
+        page = write_report(result, buffer, claimed)
+        claimed.write_settings(result)
+    if others:
+        print(f"strdyn: replaced, as of another analysis: {', '.join(others)}", file=sys.stderr)
+    print(page)
 
 
 @app.command()
@@ -201,11 +222,19 @@ def export(
 ) -> None:
     """Write labels or spectra for other programs."""
     from . import load_results
+    from .export import check_output
     from .export import export as write
+    from .folder import other_runs
 
+    check_output(to, output)
     result = load_results(folder)
-    write(result, _open(result.provenance["buffer"]), to, output)
-    print(output)
+    if others := other_runs(folder, result.run_id):
+        raise ValueError(
+            f"{folder} holds the results of run {result.run_id}, but of another run are "
+            f"{', '.join(others)}: an analysis is writing there, or one was ended half way. Wait "
+            f"for its end, or let `strdyn report {folder}` draw these results again."
+        )
+    print(write(result, _buffer_of(result), to, output))
 
 
 @app.command()
@@ -233,7 +262,28 @@ def _open(path: str | Path) -> Any:
 
     from .soapify_reader import is_soapify, read_soapify
 
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ValueError(f"{path} is no buffer: neither a folder nor a file.")
     return read_soapify(path) if is_soapify(path) else open_buffer(path)
+
+
+def _beside(buffer: Path) -> Path:
+    """Return the folder of the results of a buffer: NAME-analysis."""
+    path = buffer if buffer.name not in ("", "..") else Path(os.path.abspath(buffer))
+    if not path.name:
+        raise ValueError(f"{buffer} is no buffer: expected a folder NAME.sdl, or a packed .h5.")
+    return path.with_name(f"{path.stem}-analysis")
+
+
+def _buffer_of(result: Any) -> Any:
+    """Open what a result was made of."""
+    path = result.provenance.get("buffer")
+    if path is None:
+        raise ValueError(
+            "the results do not say which buffer they are of: draw or export them with "
+            "strdyn_post.report.write_report or strdyn_post.export.export."
+        )
+    return _open(path)
 
 
 def _tell(result: Any, page: Path) -> None:

@@ -32,7 +32,20 @@ _WHOLE = {  # smallest value
     "max_fit_rows": 1000,
     "seed": 0,
 }
-_MOST = {"n_clusters": 1000, "lens_clusters": 1000, "seed": 2**32 - 10}  # largest value
+_MOST = {  # largest value
+    "smoothing_window": 10**6,
+    "smoothing_order": 100,
+    "n_components": 10**6,
+    "min_cluster_size": 10**9,
+    "n_clusters": 1000,
+    "lens_clusters": 1000,
+    "lag": 10**9,
+    "max_fit_rows": 10**12,
+    "seed": 2**32 - 10,
+}
+_MOST_WEIGHT = 1e6
+_LONGEST = 10**6  # bytes of a file of settings
+_MOST_THRESHOLDS = 999
 # these may be switched off: None in Python, "none" in TOML, which has no null
 _OPTIONAL = ("n_components", "lens_thresholds", "merge_cut")
 
@@ -118,7 +131,7 @@ class AnalysisConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
-                    f"{name} = {getattr(self, name)!r}: expected {' or '.join(choices)}."
+                    f"{name} = {_shown(getattr(self, name))}: expected {' or '.join(choices)}."
                     + _nearest(getattr(self, name), choices)
                 )
         for name, least in _WHOLE.items():
@@ -126,20 +139,24 @@ class AnalysisConfig:
             if name not in _OPTIONAL or value is not None:
                 _set(self, name, _whole(name, value, least))
         for name, most in _MOST.items():
-            if getattr(self, name) > most:
-                raise ConfigError(f"{name} = {getattr(self, name)}: expected at most {most}.")
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ConfigError(f"{name} = {_shown(value)}: expected at most {most}.")
         _set(self, "lens_weight", _real("lens_weight", self.lens_weight))
         _set(self, "variance", _real("variance", self.variance))
         if not 0.0 < self.variance <= 1.0:
             raise ConfigError(
                 f"variance = {self.variance:g}: expected a share above 0 and at most 1 (0.995)."
             )
-        if self.lens_weight < 0.0:
-            raise ConfigError(f"lens_weight = {self.lens_weight:g}: expected 0 or more.")
-        _set(self, "scan_weights", _reals("scan_weights", self.scan_weights))
-        if any(weight < 0.0 for weight in self.scan_weights):
+        if not 0.0 <= self.lens_weight <= _MOST_WEIGHT:
             raise ConfigError(
-                f"scan_weights = {list(self.scan_weights)}: expected 0 or more for each."
+                f"lens_weight = {self.lens_weight:g}: expected 0 or more, up to {_MOST_WEIGHT:g}."
+            )
+        _set(self, "scan_weights", _reals("scan_weights", self.scan_weights))
+        if not all(0.0 <= weight <= _MOST_WEIGHT for weight in self.scan_weights):
+            raise ConfigError(
+                f"scan_weights = {_shown(list(self.scan_weights))}: expected 0 or more for each, "
+                f"up to {_MOST_WEIGHT:g}."
             )
         if self.merge_cut is not None:
             _set(self, "merge_cut", _real("merge_cut", self.merge_cut))
@@ -152,8 +169,13 @@ class AnalysisConfig:
             bounds = _reals("lens_thresholds", self.lens_thresholds)
             if not bounds or any(b <= a for a, b in pairwise(bounds)):
                 raise ConfigError(
-                    f"lens_thresholds = {list(bounds)}: expected increasing values of δ "
+                    f"lens_thresholds = {_shown(list(bounds))}: expected increasing values of δ "
                     "([0.1, 0.3])."
+                )
+            if len(bounds) > _MOST_THRESHOLDS:
+                raise ConfigError(
+                    f"lens_thresholds holds {len(bounds)} values: expected at most "
+                    f"{_MOST_THRESHOLDS}."
                 )
             _set(self, "lens_thresholds", bounds)
 
@@ -164,19 +186,30 @@ class AnalysisConfig:
         for name in settings:
             if name not in known:
                 raise ConfigError(
-                    f"unknown setting {name!r}.{_nearest(name, known)} Known: {', '.join(known)}."
+                    f"unknown setting {_shown(name)}.{_nearest(name, known)} Known: "
+                    f"{', '.join(known)}."
                 )
         return cls(**settings)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> AnalysisConfig:
         """Read ``analysis.toml``; raise ConfigError for a file that is not TOML."""
+        with Path(path).open("rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise ConfigError(f"{path} is no analysis.toml: it is longer than {_LONGEST} bytes.")
         try:
-            return cls.from_mapping(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not TOML: {error}.") from None
+            return cls.from_mapping(tomllib.loads(content.decode("utf-8")))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{path} is not TOML: its byte {error.start} is no UTF-8. Save it as UTF-8."
+            ) from None
+        except RecursionError:
+            raise ConfigError(f"{path}: its values are nested too deeply.") from None
+        except ValueError as error:  # of TOML, or of a number with thousands of digits
+            raise ConfigError(f"{path} is not TOML: {error}.") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as JSON types; `from_mapping` reads them back."""
@@ -190,6 +223,15 @@ class AnalysisConfig:
         return "".join(f"{name} = {_toml(value)}\n" for name, value in self.as_dict().items())
 
 
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: a long one without its middle."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python does not write very long numbers
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= 80 else f"{text[:50]} … {text[-20:]}"
+
+
 def _toml(value: Any) -> str:
     if value is None:
         return '"none"'
@@ -197,17 +239,17 @@ def _toml(value: Any) -> str:
 
 
 def _nearest(name: Any, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=1)
+    near = difflib.get_close_matches(name, known, n=1) if isinstance(name, str) else []
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _real(name: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise ConfigError(f"{name} = {value!r} is not a finite number.")
+        raise ConfigError(f"{name} = {_shown(value)} is not a finite number.")
     return number
 
 
@@ -220,5 +262,5 @@ def _reals(name: str, values: Any) -> tuple[float, ...]:
 def _whole(name: str, value: Any, least: int) -> int:
     number = _real(name, value)
     if number != int(number) or number < least:
-        raise ConfigError(f"{name} = {value!r}: expected a whole number, {least} or more.")
+        raise ConfigError(f"{name} = {_shown(value)}: expected a whole number, {least} or more.")
     return int(number)

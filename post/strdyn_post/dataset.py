@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .same_frames import KnownFrames
 from .series import AnalysisError, Series
 
 __all__ = ["Dataset"]
@@ -92,7 +93,11 @@ class Dataset:
         """Apply a function to the rows of every chunk; yield the results in order."""
         from threadpoolctl import threadpool_limits
 
-        chunks = [(self.frames[chunk], self.delta.values[chunk]) for chunk in self.chunks()]
+        chunks = []
+        for chunk in self.chunks():
+            frames = self.frames[chunk]
+            known = KnownFrames.of(self.buffer, frames)
+            chunks.append((frames, known, self.delta.values[chunk]))
         # Chunks are small and spread by `map_chunks`: one thread each is faster than many, and
         # the sums do not depend on how many there are.
         with threadpool_limits(1, "blas"):
@@ -102,10 +107,12 @@ class Dataset:
 def _apply(
     buffer: Any,
     function: Callable[[NDArray[np.float64]], Any],
-    chunk: tuple[NDArray[np.int64], NDArray[np.float64]],
+    chunk: tuple[NDArray[np.int64], KnownFrames, NDArray[np.float64]],
 ) -> Any:
     """Read a chunk where it is worked on."""
-    return function(_rows(buffer, *chunk))
+    frames, known, delta = chunk
+    known.check(buffer)
+    return function(_rows(buffer, frames, delta))
 
 
 def _rows(
@@ -114,9 +121,19 @@ def _rows(
     spectra = [np.asarray(buffer.soap(int(k))) for k in frames]
     n_atoms, n_features = spectra[0].shape
     chi = np.empty((len(spectra), n_atoms, n_features + 1))
-    for rows, spectrum in zip(chi, spectra, strict=True):
+    for k, rows, spectrum in zip(frames, chi, spectra, strict=True):
         rows[:, :-1] = spectrum
-        norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
-        np.divide(rows[:, :-1], norms, out=rows[:, :-1], where=norms > 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
+        strange = ~(np.isfinite(norms) & (norms > 0.0))[:, 0]
+        if strange.any():
+            row = int(strange.argmax())
+            raise AnalysisError(
+                f"the spectrum of atom {buffer.atom_ids[row]} at step {buffer.steps[k]} has the "
+                f"norm {norms[row, 0]:g}, expected a positive number: a spectrum of zeros or of "
+                "numbers that are none cannot be analysed. Compute it again, or leave this frame "
+                "out."
+            )
+        rows[:, :-1] /= norms
     chi[:, :, -1] = delta
     return chi.reshape(-1, n_features + 1)

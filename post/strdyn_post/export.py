@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.buffer.storage import ForgivingFile
+
 from .explorer import explorer_data
+from .files import OutputError, check_not_in_buffer, is_ours, new_file, write_text
 from .palette import make_palettes
 from .results import ROUTES
 from .series import AnalysisError
-from .soapify import lengths_and_angles, symbols, write_soapify
+from .soapify import CREATOR, lengths_and_angles, symbols, write_soapify, write_soapify_into
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,7 +30,15 @@ if TYPE_CHECKING:
 
     from .results import AnalysisResult
 
-__all__ = ["FORMATS", "check_same_run", "export", "to_ase", "to_mda", "write_soapify"]
+__all__ = [
+    "FORMATS",
+    "check_output",
+    "check_same_run",
+    "export",
+    "to_ase",
+    "to_mda",
+    "write_soapify",
+]
 
 _Path = str | os.PathLike[str]
 
@@ -49,7 +61,7 @@ def export(result: AnalysisResult, buffer: Buffer, to: str, path: _Path) -> Path
         Extended XYZ (OVITO, ASE), LAMMPS dump (OVITO, LAMMPS), CSV, the explorer's data (open it
         at chemiscope.org), trajectory and spectra in the HDF5 layout of cpctools.
     path : path
-        The file to write; an older one is replaced.
+        The file to write; an older export of this format is replaced, another file is not.
 
     Returns
     -------
@@ -59,21 +71,41 @@ def export(result: AnalysisResult, buffer: Buffer, to: str, path: _Path) -> Path
     ------
     ValueError
         For an unknown format; an `AnalysisError` if the buffer is not that of the result.
+    OutputError
+        If the file cannot be written, or another one has its name.
     ImportError
         If the format needs a package that is not installed.
     """
+    check_same_run(result, buffer)
+    path = check_output(to, path)
+    with new_file(path) as file:
+        FORMATS[to].write(result, buffer, file)
+    return path
+
+
+def check_output(to: str, path: _Path) -> Path:
+    """Raise what `export` would, as far as format and file tell; return the path."""
     if to not in FORMATS:
         raise ValueError(f"unknown format {to!r}: expected one of {', '.join(FORMATS)}.")
-    check_same_run(result, buffer)
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    FORMATS[to](result, buffer, part)
-    os.replace(part, path)
+    check_not_in_buffer(path)
+    if path.is_dir() or not path.name:
+        raise OutputError(f"cannot write {path}: it is a folder. Give the name of a file (-o).")
+    if os.path.lexists(path) and not is_ours(path, FORMATS[to].sign):
+        raise OutputError(
+            f"cannot write {path}: it is there, and is no {to} that strdyn has written. "
+            "Move it away, or give another file (-o)."
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"cannot write {path}: its folder is not there, or this user has no right to write "
+            "there. Give another file (-o)."
+        )
     return path
 
 
 def check_same_run(result: AnalysisResult, buffer: Buffer) -> None:
-    """Make sure that a result is of this buffer; a result that names none passes.
+    """Make sure that a buffer holds what was analysed; what a result does not name passes.
 
     Parameters
     ----------
@@ -83,7 +115,7 @@ def check_same_run(result: AnalysisResult, buffer: Buffer) -> None:
     Raises
     ------
     AnalysisError
-        If the result is that of another run.
+        If the result is that of another run, or frames or atoms of it have gone.
     """
     analysed = result.provenance.get("buffer_uuid")
     if analysed is not None and str(analysed) != str(buffer.uuid):
@@ -91,6 +123,39 @@ def check_same_run(result: AnalysisResult, buffer: Buffer) -> None:
             f"the result is of run {analysed}, but the buffer {buffer.config.file} holds run "
             f"{buffer.uuid}: give the buffer that was analysed, or analyse this one again."
         )
+    first = result["soap_lens"]
+    missing = np.setdiff1d(first.steps, buffer.steps)
+    strange = np.setdiff1d(first.atom_ids, buffer.atom_ids)
+    if len(missing) or len(strange):
+        what = f"step {missing[0]}" if len(missing) else f"atom {strange[0]}"
+        raise AnalysisError(
+            f"{what} of the result is not in the buffer {buffer.config.file}: give the buffer that "
+            "was analysed. If it is this one, frames have gone (`strdyn verify` names what is "
+            "damaged): analyse it again."
+        )
+    _check_same_frames(result.provenance, buffer)
+
+
+def _check_same_frames(provenance: Mapping[str, Any], buffer: Buffer) -> None:
+    """Raise if frames went, or gave way to others, since they were analysed."""
+    if not {"n_frames", "first_step", "last_step"} <= provenance.keys():
+        return
+    first, last, n_frames = (provenance[name] for name in ("first_step", "last_step", "n_frames"))
+    found = int(((buffer.steps >= first) & (buffer.steps <= last)).sum())
+    if found != n_frames:
+        raise AnalysisError(
+            f"{n_frames} frames from step {first} to {last} were analysed, the buffer "
+            f"{buffer.config.file} now holds {found}: `strdyn verify` names what is damaged. "
+            "Analyse it again."
+        )
+    starts = getattr(buffer, "generations", {})
+    known = provenance.get("generations", starts)
+    for start, step in starts.items():
+        if start not in known and step is not None and step < last:
+            raise AnalysisError(
+                f"the run went on from step {step} after the analysis of steps {first} to {last}: "
+                f"the frames in {buffer.config.file} are others now. Analyse it again."
+            )
 
 
 def to_ase(result: AnalysisResult, buffer: Buffer) -> list[Atoms]:
@@ -184,14 +249,6 @@ def _frames(result: AnalysisResult, buffer: Buffer) -> Iterator[_Frame]:
     """Join result and buffer by step and atom ID."""
     check_same_run(result, buffer)
     first = result["soap_lens"]
-    missing = np.setdiff1d(first.steps, buffer.steps)
-    strange = np.setdiff1d(first.atom_ids, buffer.atom_ids)
-    if len(missing) or len(strange):
-        what = f"step {missing[0]}" if len(missing) else f"atom {strange[0]}"
-        raise AnalysisError(
-            f"{what} of the result is not in the buffer {buffer.config.file}: "
-            "give the buffer that was analysed."
-        )
     rows = np.searchsorted(buffer.atom_ids, first.atom_ids)
     elements = symbols(buffer)
     for k, step in enumerate(first.steps):
@@ -223,31 +280,34 @@ def _iter_ase(result: AnalysisResult, buffer: Buffer) -> Iterator[Atoms]:
         yield atoms
 
 
-def _write_extxyz(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
+def _write_extxyz(result: AnalysisResult, buffer: Buffer, file: ForgivingFile) -> None:
     from ase.io.extxyz import write_extxyz
 
     columns = ["symbols", "positions", "id", *ROUTES, "delta"]
-    with path.open("w", encoding="utf-8") as file:
-        for atoms in _iter_ase(result, buffer):
-            write_extxyz(file, [atoms], columns=columns)
+    for atoms in _iter_ase(result, buffer):
+        text = io.StringIO()
+        write_extxyz(text, [atoms], columns=columns)
+        write_text(file, text.getvalue())
 
 
-def _write_dump(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
+def _write_dump(result: AnalysisResult, buffer: Buffer, file: ForgivingFile) -> None:
     periodic = ["pp" if each else "ff" for each in buffer.periodic]
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f"ITEM: UNITS\n{buffer.units}\n")
-        for frame in _frames(result, buffer):
-            file.write(f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n")
-            file.write(f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n")
-            file.write(_box_bounds(frame.cell, frame.origin, periodic))
-            file.write(f"ITEM: ATOMS id type element x y z {' '.join(ROUTES)} delta\n")
-            for row, atom_id in enumerate(frame.atom_ids):
-                x, y, z = frame.positions[row]
-                labels = " ".join(str(frame.labels[name][row]) for name in ROUTES)
-                file.write(
-                    f"{atom_id} {frame.types[row]} {frame.symbols[row]} "
-                    f"{x:.8g} {y:.8g} {z:.8g} {labels} {frame.delta[row]:.6g}\n"
-                )
+    write_text(file, f"ITEM: UNITS\n{buffer.units}\n")
+    for frame in _frames(result, buffer):
+        lines = [
+            f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n",
+            f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n",
+            _box_bounds(frame.cell, frame.origin, periodic),
+            f"ITEM: ATOMS id type element x y z {_COLUMNS}\n".replace(",", " "),
+        ]
+        for row, atom_id in enumerate(frame.atom_ids):
+            x, y, z = frame.positions[row]
+            labels = " ".join(str(frame.labels[name][row]) for name in ROUTES)
+            lines.append(
+                f"{atom_id} {frame.types[row]} {frame.symbols[row]} "
+                f"{x:.8g} {y:.8g} {z:.8g} {labels} {frame.delta[row]:.6g}\n"
+            )
+        write_text(file, "".join(lines))
 
 
 def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic: list[str]) -> str:
@@ -272,33 +332,44 @@ def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic
     return "\n".join([f"ITEM: BOX BOUNDS xy xz yz {' '.join(periodic)}", *rows, ""])
 
 
-def _write_csv(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write("step,time,atom_id,x,y,z," + ",".join(ROUTES) + ",delta\n")
-        for frame in _frames(result, buffer):
-            for row, atom_id in enumerate(frame.atom_ids):
-                x, y, z = frame.positions[row]
-                labels = ",".join(str(frame.labels[name][row]) for name in ROUTES)
-                file.write(
-                    f"{frame.step},{frame.time!r},{atom_id},{x:.8g},{y:.8g},{z:.8g},"
-                    f"{labels},{frame.delta[row]:.6g}\n"
-                )
+def _write_csv(result: AnalysisResult, buffer: Buffer, file: ForgivingFile) -> None:
+    write_text(file, f"step,time,atom_id,x,y,z,{_COLUMNS}\n")
+    for frame in _frames(result, buffer):
+        lines = []
+        for row, atom_id in enumerate(frame.atom_ids):
+            x, y, z = frame.positions[row]
+            labels = ",".join(str(frame.labels[name][row]) for name in ROUTES)
+            lines.append(
+                f"{frame.step},{frame.time!r},{atom_id},{x:.8g},{y:.8g},{z:.8g},"
+                f"{labels},{frame.delta[row]:.6g}\n"
+            )
+        write_text(file, "".join(lines))
 
 
-def _write_chemiscope(result: AnalysisResult, buffer: Buffer, path: Path) -> None:
+def _write_chemiscope(result: AnalysisResult, buffer: Buffer, file: ForgivingFile) -> None:
     palettes = make_palettes(result.routes)
     text = json.dumps(explorer_data(result, buffer, palettes), separators=(",", ":"))
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    # no time stamp: the same analysis makes the same file
+    with gzip.GzipFile(CREATOR, "wb", 9, cast("BinaryIO", file), mtime=0) as packed:
+        packed.write(text.encode())
 
 
-def _write_soapify(_result: AnalysisResult, buffer: Buffer, path: Path) -> None:
-    write_soapify(buffer, path)
+def _write_soapify(_result: AnalysisResult, buffer: Buffer, file: ForgivingFile) -> None:
+    write_soapify_into(file, buffer)
 
 
-FORMATS: dict[str, Callable[..., None]] = {
-    "extxyz": _write_extxyz,
-    "dump": _write_dump,
-    "csv": _write_csv,
-    "chemiscope": _write_chemiscope,
-    "soapify": _write_soapify,
+class _Format(NamedTuple):
+    write: Callable[[AnalysisResult, Buffer, ForgivingFile], None]
+    sign: str
+    """What stands near the beginning of every file of this format that we write."""
+
+
+_COLUMNS = ",".join((*ROUTES, "delta"))
+
+FORMATS = {
+    "extxyz": _Format(_write_extxyz, ":soap:I:1:lens:I:1:soap_lens:I:1:delta:R:1"),
+    "dump": _Format(_write_dump, _COLUMNS.replace(",", " ")),
+    "csv": _Format(_write_csv, _COLUMNS),
+    "chemiscope": _Format(_write_chemiscope, CREATOR),
+    "soapify": _Format(_write_soapify, CREATOR),
 }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from strdyn_live.neighbors import NeighborLists
 
+from .same_frames import KnownFrames
 from .series import find_stretches
 
 __all__ = ["changes", "flicker_share"]
@@ -44,12 +45,17 @@ def flicker_share(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -
     same = np.diff(stretches) == 0
     middle = np.flatnonzero(same[:-1] & same[1:]) + 1
     chunks = np.split(middle, range(_FRAMES_PER_CHUNK, len(middle), _FRAMES_PER_CHUNK))
-    counted = sum(map_chunks(partial(_count, buffer), chunks), np.zeros(2, dtype=np.int64))
+    known = [
+        (chunk, KnownFrames.of(buffer, np.unique(chunk[:, None] + [-1, 0, 1]))) for chunk in chunks
+    ]
+    counted = sum(map_chunks(partial(_count, buffer), known), np.zeros(2, dtype=np.int64))
     return float(counted[1] / counted[0]) if counted[0] else float("nan")
 
 
-def _count(buffer: Any, middle: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count changes up to the frames `middle`, and those of them that the next frame undoes."""
+def _count(buffer: Any, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.int64]:
+    """Count changes up to the frames of a chunk, and those of them that the next frame undoes."""
+    middle, known = chunk
+    known.check(buffer)
     lists: dict[int, NeighborLists] = {}
     changed: dict[int, NDArray[np.int64]] = {}
     counted = np.zeros(2, dtype=np.int64)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import import_compiled
+
 __all__ = ["DensityClusters", "find_clusters"]
 
 _ROWS_PER_CHUNK = 65536
@@ -95,16 +97,16 @@ def find_clusters(
         fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(rows)
         condensed, labels = fitted.condensed_tree_.to_numpy(), fitted.labels_
     else:
-        from fast_hdbscan.hdbscan import compute_minimum_spanning_tree
         from hdbscan.hdbscan_ import _tree_to_labels
         from scipy.spatial import cKDTree
 
-        from .single_linkage import single_linkage
+        find_tree = import_compiled("fast_hdbscan.hdbscan").compute_minimum_spanning_tree
+        single_linkage = import_compiled("strdyn_post.single_linkage").single_linkage
 
         # Rows that are neighbors in memory need the same branches of the tree: twice the speed.
         # The reproducible mode starts threads for every few rows: `single_linkage` makes up for it.
         order = cKDTree(rows).indices
-        edges, _, _ = compute_minimum_spanning_tree(rows[order], min_samples=min_cluster_size)
+        edges, _, _ = find_tree(rows[order], min_samples=min_cluster_size)
         edges[:, :2] = order[edges[:, :2].astype(np.intp)]
         # rows that coincide would have infinite density
         least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from strdyn_live.lens import lens
 from strdyn_live.neighbors import NeighborLists
 
+from .same_frames import KnownFrames
 from .series import AnalysisError, Series, find_stretches
 
 __all__ = ["lens_series"]
@@ -39,7 +40,7 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
     Raises
     ------
     AnalysisError
-        If no two frames follow each other at the usual distance.
+        If there are fewer than two frames, or a time is no number.
     """
     steps = np.asarray(buffer.steps, dtype=np.int64)
     times = np.asarray(buffer.times, dtype=np.float64)
@@ -48,10 +49,17 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
             f"the buffer holds {len(steps)} frame{'s'[: len(steps) != 1]}; LENS compares each "
             "frame with the next one, so at least 2 are needed: let the run go on."
         )
+    if not np.isfinite(times).all():
+        row = int(np.argmin(np.isfinite(times)))
+        raise AnalysisError(
+            f"the frame of step {steps[row]} has the time {times[row]}, expected a finite number: "
+            "without it no distance of frames is known. Leave this frame out."
+        )
     stretches, _ = find_stretches(steps, times)
     before = np.flatnonzero(np.diff(stretches) == 0)
     chunks = np.split(before, range(_INTERVALS_PER_CHUNK, len(before), _INTERVALS_PER_CHUNK))
-    values = np.concatenate(list(map_chunks(partial(_deltas, buffer), chunks)))
+    known = [(chunk, KnownFrames.of(buffer, np.union1d(chunk, chunk + 1))) for chunk in chunks]
+    values = np.concatenate(list(map_chunks(partial(_deltas, buffer), known)))
     return Series(
         values,
         steps[before],
@@ -61,8 +69,10 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
     )
 
 
-def _deltas(buffer: Any, before: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return δ of frames `before`, (len(before), n_atoms); each list is read once."""
+def _deltas(buffer: Any, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.float64]:
+    """Return δ of the frames of a chunk, (n_frames, n_atoms); each list is read once."""
+    before, known = chunk
+    known.check(buffer)
     values = []
     lists: dict[int, NeighborLists] = {}
     for k in before.tolist():

@@ -206,6 +206,7 @@ def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
         "n_atoms": len(buffer.atom_ids),
         "first_step": int(steps[0]),
         "last_step": int(steps[-1]),
+        "generations": sorted(getattr(buffer, "generations", {})),
         "seed": config.seed,
         "strdyn_live": strdyn_live.__version__,
         "python": platform.python_version(),

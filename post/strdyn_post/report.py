@@ -29,6 +29,8 @@ from .figures import (
 )
 from .figures.style import TITLES, readable_on, save_figure
 from .figures.transitions import percent
+from .files import cannot_write
+from .folder import PAGE, SUMMARY, Claim, claim, mark
 from .palette import Palette, make_palettes
 from .results import ROUTES
 from .summary import summarise
@@ -63,7 +65,7 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
     buffer : Buffer
         What was analysed: positions for the snapshots, settings of the recording.
     out_dir : path
-        Made if it is not there; older files of these names are replaced.
+        Made if it is not there; files of earlier analyses are replaced, others are not.
 
     Returns
     -------
@@ -74,17 +76,27 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
     ------
     AnalysisError
         If the buffer is not that of the result.
+    OutputError
+        If the folder cannot be written, or holds files of these names that are not ours.
     """
+    from .export import check_same_run
+
+    check_same_run(result, buffer)
+    with claim(out_dir) as claimed:
+        return _write(result, buffer, claimed)
+
+
+def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
+    """Draw the figures, put the page together, write both."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    from .export import check_same_run
-
-    check_same_run(result, buffer)
-    out = Path(out_dir)
-    folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claimed.folder / "figures"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     palettes = make_palettes({name: result[name] for name in ROUTES})
     summary = summarise(result, buffer)
 
@@ -93,7 +105,9 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         figure = Figure(figsize=panel.size, layout="constrained")
         panel.draw(figure.subplots())
         tight = section.startswith("snapshot")  # as tall as the system is
-        svg = save_figure(figure, folder, panel.name, panel.title, tight=tight)
+        svg = save_figure(
+            figure, folder, panel.name, panel.title, tight=tight, mark=mark(result.run_id)
+        )
         sections.setdefault(section, []).append(Markup(f'<figure id="{panel.name}">{svg}</figure>'))
 
     jinja = Environment(
@@ -117,10 +131,12 @@ def write_report(result: AnalysisResult, buffer: Buffer, out_dir: str | os.PathL
         notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),
-        summary_json=Markup(json.dumps(summary).replace("</", "<\\/")),
+        # inside a script no "<" may be read as a tag
+        summary_json=Markup(json.dumps(summary).replace("<", "\\u003c")),
+        written_by=summary["written_by"],
     )
-    _replace(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    return _replace(out / "report.html", page)
+    claimed.write(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return claimed.write(PAGE, page)
 
 
 def _panels(
@@ -348,11 +364,3 @@ def _words(settings: dict[str, Any]) -> dict[str, str]:
         return f"{value:g}" if isinstance(value, float) else str(value)
 
     return {name: word(value) for name, value in settings.items()}
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write a file in one step: whoever reads sees the old page or the new one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return path

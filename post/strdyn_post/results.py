@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,7 +200,7 @@ class AnalysisResult:
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes (see `flicker`).
     provenance : dict
-        Versions, seed, buffer, steps, settings (JSON types).
+        Versions, seed, buffer, steps, settings (JSON types); `run_id` is put in if it is not.
     warnings : list of str
         What the reader of the result must know.
     timings : dict of str to float
@@ -213,20 +216,35 @@ class AnalysisResult:
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{32}", str(self.provenance.get("run_id"))):
+            object.__setattr__(self, "provenance", {**self.provenance, "run_id": uuid4().hex})
+
+    @property
+    def run_id(self) -> str:
+        """Identity of this analysis, in every file that is made of it."""
+        return str(self.provenance["run_id"])
+
     def __getitem__(self, name: str) -> Route:
         if name not in self.routes:
             raise KeyError(f"no route {name!r}: {', '.join(self.routes)}.")
         return self.routes[name]
 
-    def save(self, directory: str | Path) -> Path:
+    def save(self, directory: str | os.PathLike[str]) -> Path:
         """Write ``results.h5`` and ``analysis.toml`` into a folder.
 
-        Each file is complete or not there: written beside, synchronised, renamed.
+        Each file is complete or not there: written beside, synchronised, renamed. The settings go
+        into ``analysis.used.toml`` where ``analysis.toml`` is a file of the user.
 
         Returns
         -------
         Path
             Of ``results.h5``.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written, or another analysis is writing it.
         """
         from .results_file import save_results
 

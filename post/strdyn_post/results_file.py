@@ -1,11 +1,20 @@
-"""Results in a folder: ``results.h5``, and the settings in ``analysis.toml``."""
+"""Results in a folder: ``results.h5``, and the settings in ``analysis.toml``.
+
+``results.h5`` is an HDF5 file behind a block of 512 bytes (a user block, which HDF5 readers skip).
+The block names the run and holds the SHA-256 of everything else: a file that has changed since it
+was written is refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +22,30 @@ import numpy as np
 
 from .checks import Checks
 from .config import AnalysisConfig
+from .folder import RESULTS, claim, mark
 from .models import Bands, Centers, Mixture, Model, NearestRow
 from .reduction import Pca
 from .results import ROUTES, AnalysisResult, Environments, Merged, Route, WeightPoint
+from .results_check import check_result
 from .series import AnalysisError, Series
 
 __all__ = ["load_results", "save_results"]
 
-_FORMAT = 1
+_FORMAT = 2
+_BLOCK = 512  # bytes
+_HEAD = re.compile(rb"(strdyn run ([0-9a-f]{32})\nformat (\d+)\n)sha256 ([0-9a-f]{64})\n\0*")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def save_results(result: AnalysisResult, directory: str | Path) -> Path:
+def save_results(result: AnalysisResult, directory: str | os.PathLike[str]) -> Path:
     """Write a result into a folder; return the path of the HDF5 file."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    _put_in_place(directory / "results.h5", lambda part: _write(result, part))
-    settings = result.config.to_toml()
-    _put_in_place(
-        directory / "analysis.toml", lambda part: part.write_text(settings, encoding="utf-8")
-    )
-    return directory / "results.h5"
+    with claim(directory) as folder:
+        with folder.new_file(RESULTS) as file:
+            _write(result, file)
+            file.check()
+            seal(file, result.run_id)
+        folder.write_settings(result)
+    return Path(folder) / RESULTS
 
 
 def load_results(path: str | Path) -> AnalysisResult:
@@ -46,45 +59,95 @@ def load_results(path: str | Path) -> AnalysisResult:
     Raises
     ------
     AnalysisError
-        If there are none, or they are of a newer version.
+        If there are none, they have changed since they were written, or they are of a newer
+        version. Results of format 1 have no checksum to tell changes by.
     """
+    path = Path(path)
+    path = path / RESULTS if path.is_dir() else path
+    if not path.is_file():
+        raise AnalysisError(f"no results at {path}: `strdyn analyse BUFFER -o DIR` writes them.")
+    with path.open("rb") as file:
+        run_id = _check_bytes(path, file)
+        try:
+            result = _read(file, run_id)
+            check_result(result)
+        except Exception as error:  # a wrong entry shows in many ways
+            said = str(error) or type(error).__name__
+            raise AnalysisError(
+                f"{path} is not as strdyn writes it: {said} Analyse the buffer again."
+            ) from error
+    return result
+
+
+def seal(file: io.FileIO, run_id: str, version: int = _FORMAT) -> None:
+    """Write the block in front of an HDF5 file that is open for reading and writing."""
+    head = f"{mark(run_id)}\nformat {version}\n".encode()
+    block = head + f"sha256 {_digest(file, head)}\n".encode()
+    file.seek(0)
+    file.write(block.ljust(_BLOCK, b"\0"))
+
+
+def _digest(file: io.FileIO | io.BufferedReader, head: bytes) -> str:
+    file.seek(_BLOCK)
+    return hashlib.file_digest(file, partial(hashlib.sha256, head)).hexdigest()
+
+
+def _check_bytes(path: Path, file: io.BufferedReader) -> str | None:
+    """Compare with the checksum; return the run ID, None for format 1."""
+    start = file.read(_BLOCK)
+    if start.startswith(_HDF5):
+        return None
+    found = _HEAD.fullmatch(start)
+    if found is None:
+        raise AnalysisError(
+            f"{path} is no file of results, or its beginning is damaged: analyse the buffer again."
+        )
+    if _digest(file, found[1]) != found[4].decode():
+        raise AnalysisError(
+            f"{path} has changed since it was written: its checksum differs. Copy it again from "
+            "where it is whole, or analyse the buffer again."
+        )
+    if int(found[3]) != _FORMAT:
+        raise AnalysisError(
+            f"{path} has format {int(found[3])}, this version reads 1 and {_FORMAT}: use the "
+            "version that wrote it, or analyse the buffer again."
+        )
+    return found[2].decode()
+
+
+def _read(file: io.BufferedReader, run_id: str | None) -> AnalysisResult:
     import h5py
 
-    path = Path(path)
-    path = path / "results.h5" if path.is_dir() else path
-    if not path.exists():
-        raise AnalysisError(f"no results at {path}: `strdyn analyse BUFFER -o DIR` writes them.")
-    with h5py.File(path, "r") as file:
-        found = int(file.attrs.get("format", 0))
-        if found != _FORMAT:
-            raise AnalysisError(
-                f"{path} has format {found}, this version reads {_FORMAT}: "
-                "analyse the buffer again, or use the version that wrote it "
-                f"({json.loads(file.attrs.get('provenance', '{}')).get('strdyn_live', 'unknown')})."
-            )
-        atom_ids = file["delta/atom_id"][()]
+    with h5py.File(file, "r") as content:
+        provenance = json.loads(content.attrs["provenance"])
+        if run_id is None:
+            found = content.attrs.get("format", "none")
+            if found != 1:
+                raise AnalysisError(f"it has format {found}, expected 1 or {_FORMAT}.")
+            file.seek(0)
+            run_id = hashlib.file_digest(file, "sha256").hexdigest()[:32]
         return AnalysisResult(
-            routes={name: _read_route(file[name]) for name in ROUTES if name in file},
-            config=AnalysisConfig.from_mapping(json.loads(file.attrs["settings"])),
+            routes={name: _read_route(content[name]) for name in ROUTES if name in content},
+            config=AnalysisConfig.from_mapping(json.loads(content.attrs["settings"])),
             delta=Series(
-                file["delta/value"][()].astype(np.float64),
-                file["delta/step"][()],
-                file["delta/time"][()],
-                atom_ids,
-                file["delta/stretch"][()],
+                content["delta/value"][()].astype(np.float64),
+                content["delta/step"][()],
+                content["delta/time"][()],
+                content["delta/atom_id"][()],
+                content["delta/stretch"][()],
             ),
-            weight_scan=_read_weights(file["weight_scan"]) if "weight_scan" in file else (),
-            flicker_share=float(file.attrs["flicker_share"]),
-            provenance=json.loads(file.attrs["provenance"]),
-            warnings=json.loads(file.attrs["warnings"]),
-            timings=json.loads(file.attrs["timings"]),
+            weight_scan=_read_weights(content["weight_scan"]) if "weight_scan" in content else (),
+            flicker_share=float(content.attrs["flicker_share"]),
+            provenance={**provenance, "run_id": run_id},
+            warnings=json.loads(content.attrs["warnings"]),
+            timings=json.loads(content.attrs["timings"]),
         )
 
 
-def _write(result: AnalysisResult, path: Path) -> None:
+def _write(result: AnalysisResult, target: Any) -> None:
     import h5py
 
-    with h5py.File(path, "w", libver=("v108", "v110")) as file:
+    with h5py.File(target, "w", libver=("v108", "v110"), userblock_size=_BLOCK) as file:
         file.attrs["format"] = _FORMAT
         file.attrs["flicker_share"] = result.flicker_share
         file.attrs["settings"] = json.dumps(
@@ -201,11 +264,3 @@ def _read_route(group: Any) -> Route:
         soft_share=float(group.attrs["soft_share"]),
         agreement=float(group.attrs["agreement"]) if "agreement" in group.attrs else None,
     )
-
-
-def _put_in_place(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -13,10 +13,16 @@ from numpy.typing import NDArray
 
 from strdyn_live.soap import Soap
 
+from .files import new_file
+
 if TYPE_CHECKING:
     from strdyn_live.buffer import Buffer
+    from strdyn_live.buffer.storage import ForgivingFile
 
-__all__ = ["lengths_and_angles", "symbols", "write_soapify"]
+__all__ = ["CREATOR", "lengths_and_angles", "symbols", "write_soapify", "write_soapify_into"]
+
+CREATOR = "written by strdyn"
+"""Tells our files from those of cpctools."""
 
 
 def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None = None) -> Path:
@@ -38,15 +44,28 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
     Returns
     -------
     Path
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
     """
+    with new_file(Path(path)) as file:
+        write_soapify_into(file, buffer, name)
+    return Path(path)
+
+
+def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None = None) -> None:
+    """Write what `write_soapify` does into an open file."""
     import h5py
 
-    config, path = buffer.config, Path(path)
+    config = buffer.config
     name = name or Path(config.file).stem
     n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
     soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
     rows_per_chunk = min(100, max(n_frames, 1))
-    with h5py.File(path, "w") as file:
+    with h5py.File(target, "w") as file:
+        file.attrs["creator"] = CREATOR
         group = file.create_group(f"Trajectories/{name}")
         group["Types"] = np.array(symbols(buffer), dtype=h5py.string_dtype())
         compressed = {"compression": "gzip", "compression_opts": 9, "dtype": "f8"}
@@ -66,6 +85,7 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
             positions[rows] = [buffer.positions(k) for k in frames]
             box[rows] = [lengths_and_angles(buffer.box(k)[0]) for k in frames]
             spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / soap.isometry
+            target.check()
         spectra.attrs.update(
             SOAPengine="dscribe",
             l_max=config.l_max,
@@ -75,7 +95,6 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
             species=list(config.species),
             **_species_locations(soap),
         )
-    return path
 
 
 def symbols(buffer: Buffer) -> list[str]:

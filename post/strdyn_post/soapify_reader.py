@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +26,11 @@ from .series import AnalysisError
 __all__ = ["SoapifyBuffer", "is_soapify", "read_soapify"]
 
 _Path = str | os.PathLike[str]
+
+_TRAJECTORY = {"Types": (None,), "Trajectory": (None, None, 3), "Box": (None, 6)}
+_FARTHEST = 1e6  # box vectors from the corner: farther, too few digits are left of a position
+_SAMPLES, _SAMPLE = 64, 16384  # blocks of a file that its identity rests on, and their bytes
+_FLATTEST = 0.02  # cutoffs: no box of atoms is as flat
 
 
 def is_soapify(path: _Path) -> bool:
@@ -73,12 +80,12 @@ def read_soapify(
     ConfigError
         For an impossible setting of the spectra, or cutoff.
     """
-    path, other = Path(path), Path(trajectories or path)
+    path, other = Path(path).absolute(), Path(trajectories or path).absolute()
     name = _choose(path, other, name)
     where = f"SOAP/{name} of {path}"
-    spectra = _open(path, f"SOAP/{name}")
+    spectra = _open(path, f"SOAP/{name}", (None, None, None))
     types, trajectory, boxes = (
-        _open(other, f"Trajectories/{name}/{part}") for part in ("Types", "Trajectory", "Box")
+        _open(other, f"Trajectories/{name}/{part}", shape) for part, shape in _TRAJECTORY.items()
     )
     if not len(spectra) == len(trajectory) == len(boxes):
         raise AnalysisError(
@@ -93,11 +100,17 @@ def read_soapify(
             f"{config.l_max} make {soap.n_features} for {' '.join(config.species)}: expected "
             "spectra as DScribe returns them, with cross terms and not filled."
         )
+    if trajectory.shape[1] != len(types):
+        raise AnalysisError(
+            f"Trajectories/{name} of {other} has positions of {trajectory.shape[1]} atoms and "
+            f"types of {len(types)}: expected as many."
+        )
     centers = _centers(spectra, len(types), where)
     rows = np.argsort(centers)
     return SoapifyBuffer(
         path=path,
         name=name,
+        uuid=_identity(name, *dict.fromkeys((path, other))),
         config=config,
         periodic=periodic,
         atom_ids=centers[rows],
@@ -106,8 +119,20 @@ def read_soapify(
         rows=rows,
         isometry=soap.isometry,
         trajectory=trajectory,
-        boxes=_boxes(boxes[:].astype(np.float64), periodic, where),
+        boxes=_boxes(boxes[:].astype(np.float64), periodic, config.lens_r_cut, where),
     )
+
+
+def _reopen(uuid: str, path: Path, name: str, **options: Any) -> SoapifyBuffer:
+    """Open the same file in another process."""
+    buffer = read_soapify(path, name, **options)
+    if buffer.uuid != uuid:
+        raise AnalysisError(
+            f"{path} is another file on host {socket.gethostname()} than where the analysis began, "
+            f"or has changed since: its identity is {buffer.uuid}, expected {uuid}. All workers "
+            "must see the same file under this path."
+        )
+    return buffer
 
 
 @dataclass(frozen=True)
@@ -120,6 +145,8 @@ class SoapifyBuffer:
         The file of the spectra.
     name : str
         Of the trajectory in the file.
+    uuid : str
+        Identity of the trajectory, made of its name and of size and samples of its files.
     config : LiveConfig
         Settings of spectra and neighbor lists; `file` is named after the trajectory.
     periodic : (bool, bool, bool)
@@ -144,6 +171,7 @@ class SoapifyBuffer:
 
     path: Path
     name: str
+    uuid: str
     config: LiveConfig
     periodic: tuple[bool, bool, bool]
     atom_ids: NDArray[np.int64]
@@ -170,11 +198,6 @@ class SoapifyBuffer:
         """The same as times, shape (n_frames,) [frames]."""
         return self.steps.astype(np.float64)
 
-    @property
-    def uuid(self) -> str:
-        """Identity of the trajectory, made from its place."""
-        return str(uuid5(NAMESPACE_URL, f"{self.path.resolve().as_uri()}#{self.name}"))
-
     def soap(self, k: int | slice) -> NDArray[np.float64]:
         """Return compact spectra of a frame, (n_atoms, n_features), or of frames.
 
@@ -185,27 +208,45 @@ class SoapifyBuffer:
 
     def positions(self, k: int) -> NDArray[np.float64]:
         """Return the positions of the described atoms, shape (n_atoms, 3) [length]."""
-        return np.asarray(self.trajectory[k], dtype=np.float64)[self.atom_ids]
+        return self._all_positions(k)[self.atom_ids]
 
     def box(self, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the box vectors as rows, shape (3, 3), and its corner, 0 [length].
 
         The first vector lies along x, the second in the xy plane.
         """
+        return self._cell(k), np.zeros(3)
+
+    def _cell(self, k: int) -> NDArray[np.float64]:
         from ase import Atoms
 
         # a direction without a length is not periodic: any vector does
-        return np.array(Atoms(cell=self.boxes[k]).cell.complete()), np.zeros(3)
+        return np.array(Atoms(cell=self.boxes[k]).cell.complete())
 
     def neighbors(self, k: int) -> NeighborLists:
         """Return the neighbor lists of the described atoms, among all atoms and their images."""
         return periodic_neighbors(
-            np.asarray(self.trajectory[k], dtype=np.float64),
-            self.box(k)[0],
+            self._all_positions(k),
+            self._cell(k),
             self.periodic,
             self.atom_ids,
             self.config.lens_r_cut,
         )
+
+    def _all_positions(self, k: int) -> NDArray[np.float64]:
+        """Return positions that are known to be some, (n_all, 3)."""
+        positions = np.asarray(self.trajectory[k], dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            strange = ~(np.abs(positions @ np.linalg.inv(self._cell(k))) < _FARTHEST).all(axis=1)
+        if strange.any():
+            atom = int(strange.argmax())
+            raise AnalysisError(
+                f"frame {k} of Trajectories/{self.name} of {self.trajectory.file.filename} has "
+                f"atom {atom} at {positions[atom].tolist()}: expected finite numbers, less than "
+                f"{_FARTHEST:g} box vectors from the corner. The simulation has blown up, or the "
+                "file is damaged; leave this frame out."
+            )
+        return positions
 
     def refresh(self) -> int:
         """Return the number of frames: such a file does not grow."""
@@ -214,7 +255,8 @@ class SoapifyBuffer:
     def __reduce__(self) -> tuple[Callable[[], SoapifyBuffer], tuple[()]]:
         # another process opens the files anew
         read = partial(
-            read_soapify,
+            _reopen,
+            self.uuid,
             self.path,
             self.name,
             trajectories=self.trajectory.file.filename,
@@ -258,13 +300,41 @@ def _names(path: Path, group: str) -> list[str]:
         return sorted(file[group])
 
 
-def _open(path: Path, key: str) -> Any:
+def _identity(name: str, *paths: Path) -> str:
+    """Return a UUID of a trajectory: another one if its files are others or have changed.
+
+    Size and 64 blocks of 16 kB, evenly spread, of every file; small files as a whole.
+    """
+    found = hashlib.sha256(name.encode())
+    for path in paths:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            found.update(size.to_bytes(8, "little"))
+            for start in np.linspace(0, max(0, size - _SAMPLE), _SAMPLES, dtype=np.int64).tolist():
+                file.seek(start)
+                found.update(file.read(_SAMPLE))
+    return str(uuid5(NAMESPACE_URL, found.hexdigest()))
+
+
+def _open(path: Path, key: str, shape: tuple[int | None, ...]) -> Any:
     """Open a dataset whose frames are read one by one: HDF5 keeps the chunk that it unpacked."""
     import h5py
 
     with h5py.File(path) as file:
-        if key not in file:
-            raise AnalysisError(f"{path} has no {key}.")
+        if key not in file or not isinstance(file[key], h5py.Dataset):
+            raise AnalysisError(f"{path} has no {key}, or it is no dataset.")
+        found = file[key]
+        is_text = h5py.check_string_dtype(found.dtype) is not None
+        kind = "text" if key.endswith("/Types") else "numbers"
+        fits = len(found.shape or ()) == len(shape) and all(
+            wanted in (None, length) for wanted, length in zip(shape, found.shape, strict=True)
+        )
+        if not fits or (not is_text if kind == "text" else found.dtype.kind not in "fiu"):
+            wanted = " × ".join("any" if length is None else str(length) for length in shape)
+            raise AnalysisError(
+                f"{key} of {path} holds {found.dtype} of shape {found.shape}: expected {kind}, "
+                f"{wanted}."
+            )
         n_bytes = file[key].dtype.itemsize * math.prod(file[key].chunks or (1,))
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(521, n_bytes, 0.75)
@@ -295,11 +365,24 @@ def _settings(
 
 def _centers(spectra: Any, n_all: int, where: str) -> NDArray[np.int64]:
     """Return the index of every described atom in the trajectory."""
-    centers = np.asarray(spectra.attrs.get("centersIndexes", np.arange(n_all)), dtype=np.int64)
-    if len(centers) != spectra.shape[1] or not np.isin(centers, np.arange(n_all)).all():
+    given = np.atleast_1d(spectra.attrs.get("centersIndexes", np.arange(n_all)))
+    is_index = given.dtype.kind in "iu" or (given.dtype.kind == "f" and (given % 1 == 0).all())
+    if given.ndim != 1 or not is_index:
+        raise AnalysisError(
+            f"the attribute centersIndexes of {where} holds {given.dtype} of shape {given.shape}, "
+            f"from {given.ravel()[0]}: expected whole numbers, one for each described atom."
+        )
+    if len(given) != spectra.shape[1] or not ((given >= 0) & (given < n_all)).all():
         raise AnalysisError(
             f"{where} describes {spectra.shape[1]} atoms; its attribute centersIndexes, by default "
-            f"all, names {len(centers)} of the {n_all} atoms of the trajectory."
+            f"all, names {len(given)} of the {n_all} atoms of the trajectory."
+        )
+    centers = given.astype(np.int64)
+    atoms, times = np.unique(centers, return_counts=True)
+    if len(atoms) != len(centers):
+        raise AnalysisError(
+            f"the attribute centersIndexes of {where} names atom {atoms[times.argmax()]} "
+            f"{times.max()} times: expected each described atom once."
         )
     return centers
 
@@ -315,7 +398,7 @@ def _species(symbols: NDArray[Any], config: LiveConfig, where: str) -> NDArray[n
 
 
 def _boxes(
-    boxes: NDArray[np.float64], periodic: tuple[bool, bool, bool], where: str
+    boxes: NDArray[np.float64], periodic: tuple[bool, bool, bool], r_cut: float, where: str
 ) -> NDArray[np.float64]:
     boxes[:, 3:][boxes[:, 3:] == 0.0] = 90.0  # no box may be written as zeros
     flat = ((boxes[:, :3] <= 0.0) & periodic).any(axis=1)
@@ -324,5 +407,19 @@ def _boxes(
         raise AnalysisError(
             f"frame {frame} of {where} has box lengths {boxes[frame, :3].tolist()}: say which "
             "directions are periodic, as periodic=(False, False, False)."
+        )
+    lengths, angles = boxes[:, :3], np.radians(boxes[:, 3:])
+    with np.errstate(all="ignore"):
+        a, b, c = np.cos(angles).T
+        volume = np.sqrt(1.0 + 2.0 * a * b * c - a**2 - b**2 - c**2)  # of unit vectors
+        heights = lengths * volume[:, None] / np.sin(angles)
+        thick = ~np.array(periodic) | (heights > _FLATTEST * r_cut)
+        fine = (volume > 1e-4) & (thick & (lengths >= 0.0) & (lengths < 1e30)).all(axis=1)
+    if not fine.all():
+        frame = int(fine.argmin())
+        raise AnalysisError(
+            f"frame {frame} of {where} has a box of lengths {boxes[frame, :3].tolist()} and angles "
+            f"{boxes[frame, 3:].tolist()}: expected three vectors that make a box of atoms within "
+            f"reach of {r_cut:g}. Leave this frame out."
         )
     return boxes

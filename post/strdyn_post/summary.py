@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .figures.style import time_axis
+from .folder import mark
 from .palette import Palette, is_fast, make_palettes, match_environments, shared_rows
 from .results import ROUTES
 from .routes import FAR_SHARE
@@ -34,8 +35,8 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``run``, ``routes`` with their ``checks``, ``environments``, ``new_environments``,
-        ``weight_scan``, shares, ``warnings``, ``timings``.
+        ``run``, ``written_by`` (the ID of the analysis), ``routes`` with their ``checks``,
+        ``environments``, ``new_environments``, ``weight_scan``, shares, ``warnings``, ``timings``.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -61,6 +62,7 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
             "span_unit": span_unit,
             "lag": int(result.config.lag),
         },
+        "written_by": mark(result.run_id),
         "routes": {
             name: _route_numbers(result[name], palettes[name])
             | {"checks": route_trust(result[name], palettes[name], buffer.units)}

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import pickle
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import AnalysisConfig
+from .files import OutputError
+from .folder import RESULTS, claim
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .folder import Claim
     from .results import AnalysisResult
 
 __all__ = ["Tell", "analyse_into", "watch_into"]
@@ -61,7 +68,7 @@ class ChunkMemory:
 def analyse_into(
     buffer: Any,
     config: AnalysisConfig | None,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     model: AnalysisResult | None = None,
     progress: Progress | None = None,
@@ -71,35 +78,81 @@ def analyse_into(
 ) -> AnalysisResult:
     """Analyse, save, and write the report; files appear whole.
 
+    The folder is held from before the work until its end (see `folder.claim`).
+
     Parameters
     ----------
     buffer, config, model, progress, map_chunks
         As of `analyse`.
-    folder : Path
+    folder : path
         Where `results.h5` and `report.html` go.
     tell : callable, optional
         Called as ``tell(result, page)``.
     previous : AnalysisResult, optional
         Environments that correspond to some of this result keep their identity.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written, before any work; if it becomes so, the message says where
+        the results are.
     """
     from .models import keep_identities
     from .pipeline import analyse
     from .report import write_report
 
-    result = analyse(buffer, config, progress, map_chunks, model)
-    if previous is not None:
-        result = keep_identities(result, previous)
-    result.save(folder)
-    page = write_report(result, buffer, folder)
+    with claim(folder) as claimed:
+        result = analyse(buffer, config, progress, map_chunks, model)
+        if previous is not None:
+            result = keep_identities(result, previous)
+        _save_somewhere(result, claimed)
+        try:
+            page = write_report(result, buffer, claimed)
+        except OutputError as error:
+            raise OutputError(
+                f"{error} The results are saved; the page is not: `strdyn report {claimed.folder}` "
+                "draws it."
+            ) from error
     if tell is not None:
         tell(result, page)
     return result
 
 
+def _save_somewhere(result: AnalysisResult, claimed: Claim) -> None:
+    """Save where it was asked for; if that fails, where there is room, and raise in any case."""
+    try:
+        result.save(claimed)
+        return
+    except OutputError as error:
+        failed = error
+    places = []
+    for find in (tempfile.gettempdir, os.getcwd):
+        with contextlib.suppress(OSError):  # none that takes a byte
+            places.append(find())
+    for place in places:
+        rescue = ""
+        try:
+            rescue = tempfile.mkdtemp(prefix="strdyn-results-", dir=place)
+            result.save(rescue)
+        except OSError:
+            if rescue:
+                shutil.rmtree(rescue, ignore_errors=True)
+            continue
+        raise OutputError(
+            f"{failed} The analysis is not lost: its results are in {rescue}. Move {RESULTS} from "
+            f"there to {claimed.folder} once there is room; `strdyn report {claimed.folder}` draws "
+            "the page."
+        ) from failed
+    raise OutputError(
+        f"{failed} No other place was found for them ({', '.join(places) or 'none'} tried): the "
+        "analysis has to be repeated. The variable TMPDIR names another place to try."
+    ) from failed
+
+
 def watch_into(
     buffer: Any,
     config: AnalysisConfig | None,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     model: AnalysisResult | None = None,
     tell: Tell | None = None,
@@ -110,7 +163,8 @@ def watch_into(
     """Analyse a growing buffer whenever it has new frames, until interrupted.
 
     New frames are labelled by the last fit; once there are a quarter more of them, a new one is
-    made, in which environments keep their identities. Either way only the new frames are read.
+    made, in which environments keep their identities. Either way only the new frames are read. The
+    folder is held all the time.
 
     Parameters
     ----------
@@ -119,33 +173,33 @@ def watch_into(
     model, map_chunks, **options
         As of `analyse_into`; a `model` that is given is never fitted anew.
     """
-    memory = ChunkMemory(map_chunks)
-    fitted, previous, n_fitted = model, None, 0
-    done: dict[int, int | None] = {}
-    n_done, last = 0, 0
-    while n_rounds is None or n_rounds > 0:
-        n_frames, starts = buffer.n_frames, dict(getattr(buffer, "generations", {}))
-        if (n_frames, starts) == (n_done, done) or n_frames < 2:
-            time.sleep(_PAUSE)
-            buffer.refresh()
-            continue
-        if any(
-            step < last for start, step in starts.items() if start not in done and step is not None
-        ):
-            memory.forget(all_of_it=True)  # a restart has superseded frames
-        refit = model is None and (fitted is None or n_frames >= _REFIT * n_fitted)
-        previous = analyse_into(
-            buffer,
-            config,
-            folder,
-            model=None if refit else fitted,
-            previous=previous,
-            tell=tell,
-            map_chunks=memory,
-            **options,
-        )
-        if refit:
-            fitted, n_fitted = previous, n_frames
-            memory.forget()  # the scores of earlier fits
-        n_done, done, last = n_frames, starts, int(buffer.steps[-1])
-        n_rounds = None if n_rounds is None else n_rounds - 1
+    with claim(folder) as claimed:
+        memory = ChunkMemory(map_chunks)
+        fitted, previous, n_fitted = model, None, 0
+        done: dict[int, int | None] = {}
+        n_done, last = 0, 0
+        while n_rounds is None or n_rounds > 0:
+            n_frames, starts = buffer.n_frames, dict(getattr(buffer, "generations", {}))
+            if (n_frames, starts) == (n_done, done) or n_frames < 2:
+                time.sleep(_PAUSE)
+                buffer.refresh()
+                continue
+            new = [step for start, step in starts.items() if start not in done]
+            if any(step is not None and step < last for step in new):
+                memory.forget(all_of_it=True)  # a restart has superseded frames
+            refit = model is None and (fitted is None or n_frames >= _REFIT * n_fitted)
+            previous = analyse_into(
+                buffer,
+                config,
+                claimed,
+                model=None if refit else fitted,
+                previous=previous,
+                tell=tell,
+                map_chunks=memory,
+                **options,
+            )
+            if refit:
+                fitted, n_fitted = previous, n_frames
+                memory.forget()  # the scores of earlier fits
+            n_done, done, last = n_frames, starts, int(buffer.steps[-1])
+            n_rounds = None if n_rounds is None else n_rounds - 1

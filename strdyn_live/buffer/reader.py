@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -253,9 +254,9 @@ class Buffer:
         self._tails.clear()
         self._recent.clear()
 
-    def __reduce__(self) -> tuple[Callable[[Path], Buffer], tuple[Path]]:
-        # another process opens the files anew
-        return open_buffer, (self.path,)
+    def __reduce__(self) -> tuple[Callable[[Path, str], Buffer], tuple[Path, str]]:
+        # another process, with a working directory of its own, opens the files anew
+        return _reopen, (self.path.absolute(), self.uuid)
 
     def __enter__(self) -> Buffer:
         return self
@@ -474,6 +475,17 @@ class Buffer:
         self._recent.append(segment)
         if len(self._recent) > _OPEN_FILES:
             self._recent.pop(0).close()
+
+
+def _reopen(path: Path, uuid: str) -> Buffer:
+    """Open a buffer in another process, and nothing else that stands there."""
+    buffer = open_buffer(path)
+    if buffer.uuid != uuid:
+        raise BufferError(
+            f"{path} holds run {buffer.uuid} on host {socket.gethostname()}, expected run {uuid}: "
+            "every process must see the same buffer under this path."
+        )
+    return buffer
 
 
 def _joined(values: list[NDArray[Any]]) -> NDArray[Any]:

@@ -52,6 +52,14 @@ def test_unknown_setting_names_the_nearest():
         ({"lag": 0}, "1 or more"),
         ({"seed": 2**32}, "seed = 4294967296: expected at most"),
         ({"lens_clusters": 5000}, "at most 1000"),
+        ({"lag": 2**63}, "lag = 9223372036854775808: expected at most 1000000000"),
+        ({"lag": 10**400}, r"lag = 10000.* … 0000.* is not a finite number"),
+        ({"lag": 16**5000}, "lag = a int too long to show is not a finite number"),
+        ({"smoothing_window": 10**9}, "at most 1000000"),
+        ({"lens_weight": 1e308}, r"lens_weight = 1e\+308: expected 0 or more, up to 1e\+06"),
+        ({"scan_weights": [1e308]}, r"for each, up to 1e\+06"),
+        ({"lens_thresholds": range(5000)}, "holds 5000 values: expected at most 999"),
+        ({"method": 16**5000}, "method = a int too long to show: expected hdbscan"),
         ({"n_components": 0}, "1 or more"),
         ({"merge_cut": float("nan")}, "finite"),
     ],
@@ -69,3 +77,23 @@ def test_file_errors_name_the_file(tmp_path):
     path.write_text("varience = 0.9")
     with pytest.raises(ConfigError, match=r"analysis\.toml: unknown setting 'varience'"):
         AnalysisConfig.from_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"lag = \xff", "its byte 6 is no UTF-8"),
+        (b"lag = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+        (b"lag = " + b"9" * 5000, "is not TOML"),
+        (b"lag = 1" + b"0" * 400, "is not a finite number"),
+        (b"#" * 2_000_000, "longer than 1000000 bytes"),
+        (b"lag = ", "is not TOML"),
+    ],
+)
+def test_files_that_are_no_settings_are_named(tmp_path, content, message):
+    path = tmp_path / "analysis.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as error:
+        AnalysisConfig.from_toml(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 400

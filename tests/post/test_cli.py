@@ -164,6 +164,28 @@ def test_bad_data_ends_with_3_and_one_line(folder):
     ).stderr  # fmt: skip
 
 
+def test_a_folder_without_a_name_beside_it(folder):
+    """`analyse .` means this folder; its results go beside it."""
+    (folder / "run-analysis").write_text("my own")
+    done = strdyn("analyse", ".", cwd=folder / "run.sdl")
+    assert done.returncode == 3
+    assert f"cannot write {folder / 'run-analysis'}: it is there and is no folder" in done.stderr
+    os.mkfifo(folder / "pipe")  # nobody will ever write into it
+    for words in (["analyse", ".", "-o", "x"], ["analyse", "/"], ["analyse", "pipe"]):
+        done = strdyn(*words, cwd=folder)
+        assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+
+
+def test_names_that_are_no_text(folder):
+    name = os.fsdecode(b"caf\xe9.sdl")
+    (folder / "run.sdl").rename(folder / name)
+    done = strdyn("info", name, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = strdyn("verify", os.fsdecode(b"\xff.sdl"), cwd=folder)
+    assert done.returncode == 3
+    assert done.stderr.startswith("strdyn: \\udcff.sdl is no buffer")
+
+
 def test_usage_ends_with_2(folder):
     assert strdyn("analise", "run.sdl", cwd=folder).returncode == 2
 

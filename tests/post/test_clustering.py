@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import hdbscan
 import numpy as np
 import pytest
@@ -272,3 +276,27 @@ def test_clusters_that_depend_on_the_sample_are_named():
     assert found.agreement < 0.5
     assert "depend on the sample of rows" in found.warnings[-1]
     assert "larger max_fit_rows" in found.warnings[-1]
+
+
+@pytest.mark.slow
+def test_without_a_place_for_compiled_code(tmp_path):
+    """A read-only installation and a home folder that is none: numba finds no place."""
+    script = (
+        "import numpy as np\n"
+        "from strdyn_post.hdbscan_tree import find_clusters\n"
+        "points = np.repeat([[0.0], [1.0]], 50, axis=0) + np.linspace(0, 0.1, 100)[:, None]\n"
+        "print(find_clusters(points, 10).n_clusters)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **os.environ,
+            "TMPDIR": str(tmp_path),
+            "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "2\n", done.stderr
+    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
 from strdyn_post import AnalysisConfig, analyse, load_results
 from strdyn_post.results import ROUTES
+from strdyn_post.results_file import seal
 from strdyn_post.series import AnalysisError
 from strdyn_post.transitions import count_transitions
 
@@ -130,9 +131,9 @@ def test_no_results_and_newer_results_are_errors(run, tmp_path):
     with pytest.raises(AnalysisError, match="no results at"):
         load_results(tmp_path)
     path = run[2].save(tmp_path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["format"] = 99
-    with pytest.raises(AnalysisError, match="has format 99, this version reads 1"):
+    with path.open("r+b", buffering=0) as file:
+        seal(file, run[2].run_id, version=99)
+    with pytest.raises(AnalysisError, match="has format 99, this version reads 1 and 2"):
         load_results(path)
 
 
@@ -200,6 +201,29 @@ def test_a_lag_that_no_stretch_allows_is_named_and_merges_nothing(run):
         assert "at lag = 200: the longest gapless stretch allows 78" in warning
     assert np.isnan(result["soap_lens"].checks.stay).all()
     assert result["soap_lens"].checks.memory == 0.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_spectrum_that_is_none_is_named(run, value):
+    buffer = run[1].frames(slice(0, 40))
+    buffer.spectra = buffer.spectra.copy()
+    buffer.spectra[30, 7] = value
+    atom_id, step = 16, 15000  # IDs are even from 2, frames come every 500 steps
+    with pytest.raises(AnalysisError, match=f"of atom {atom_id} at step {step} has the norm"):
+        analyse(buffer, CONFIG)
+    spectra = buffer.spectra.astype(np.float64)
+    spectra[30, 7] = 1e200  # its square is no number
+    buffer.spectra = spectra
+    with pytest.raises(AnalysisError, match=f"of atom {atom_id} at step {step} has the norm inf"):
+        analyse(buffer, CONFIG)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_time_that_is_none_is_named(run, value):
+    buffer = run[1].frames(slice(0, 40))
+    buffer.times[12] = value
+    with pytest.raises(AnalysisError, match=f"frame of step 6000 has the time {value}"):
+        analyse(buffer, CONFIG)
 
 
 def test_progress_counts_every_stage(run):

@@ -436,6 +436,18 @@ def test_words_of_others_are_escaped(report):
     assert "<brackets>" not in text[: text.index('id="summary"')]
 
 
+@pytest.mark.usefixtures("no_files")
+def test_no_word_ends_the_script_that_holds_the_summary(result, tmp_path):
+    words = "</script><script>alert(1)</script><!--<script>"
+    strange = replace(result, warnings=[words])
+    text = write_report(strange, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    start = text.index('<script type="application/json" id="summary">') + 45
+    inside = text[start : text.index("</script>", start)]
+    assert "<" not in inside
+    assert "\\u003c/script>" in inside
+    assert json.loads(inside)["warnings"] == [words]
+
+
 def test_same_result_same_page(result, buffer, report, monkeypatch, tmp_path):
     """All but most of the SVG files anew: one with an image and one with text stand for them."""
     text = report.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Spectra of cpctools as a buffer: against DScribe, ASE, and what our own export came from."""
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,36 @@ def test_a_copy_for_another_process_reads_the_same(file):
     assert (copy.config, copy.periodic, copy.uuid) == (buffer.config, buffer.periodic, buffer.uuid)
     np.testing.assert_array_equal(copy.soap(4), buffer.soap(4))
     np.testing.assert_array_equal(copy.neighbors(4).ids, buffer.neighbors(4).ids)
+
+
+def test_a_copy_keeps_to_its_file_from_another_working_directory(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    text = pickle.dumps(read_soapify(file.name))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert pickle.loads(text).path == file
+
+
+@pytest.mark.parametrize(
+    "part", ["SOAP/ice", "Trajectories/ice/Trajectory", "Trajectories/ice/Box"]
+)
+def test_a_file_that_has_changed_is_noticed_by_a_copy(file, part):
+    buffer = read_soapify(file)
+    text = pickle.dumps(buffer)
+    other = file.with_name("other.hdf5")
+    shutil.copy(file, other)
+    with h5py.File(other, "a") as out:
+        out[part][1, 0] += 0.25
+    other.rename(file)
+    with pytest.raises(AnalysisError, match=f"its identity is .*, expected {buffer.uuid}"):
+        pickle.loads(text)
+
+
+def test_the_identity_is_that_of_the_content_not_of_the_place(file, tmp_path):
+    moved = tmp_path / "moved.hdf5"
+    uuid = read_soapify(file).uuid
+    file.rename(moved)
+    assert read_soapify(moved).uuid == uuid
 
 
 def test_spectra_may_lie_in_a_file_of_their_own(file, tmp_path):
@@ -290,6 +321,84 @@ def damage(part):
 def test_what_does_not_fit_is_named(file, part, message):
     with h5py.File(file, "a") as out:
         damage(part)(out)
+    with pytest.raises(AnalysisError, match=message):
+        read_soapify(file)
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "message"),
+    [
+        (np.nan, (3, 2, 1), r"frame 3 of Trajectories/ice of .* has atom 2 at \[.*nan"),
+        (np.inf, (3, 2, 1), r"frame 3 of Trajectories/ice of .* has atom 2 at \[.*inf"),
+        (1e200, (1, 6, 0), r"frame 1 .* atom 6 at \[1e\+200, .*less than 1e\+06 box vectors"),
+        (-1e8, (1, 6, 0), r"frame 1 .* atom 6 at \[-100000000.0"),
+    ],
+)
+def test_positions_that_are_none_are_named(file, value, place, message):
+    with h5py.File(file, "a") as out:
+        out["Trajectories/ice/Trajectory"][place] = value
+    buffer = read_soapify(file)
+    for read_frame in (buffer.positions, buffer.neighbors):
+        with pytest.raises(AnalysisError, match=message):
+            read_frame(place[0])
+        assert read_frame(0) is not None
+    with pytest.raises(AnalysisError, match=message):
+        lens_series(buffer)
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([np.nan, 6, 6, 90, 90, 90], r"frame 2 .* lengths \[nan, 6.0, 6.0\] and angles"),
+        ([np.inf, 6, 6, 90, 90, 90], r"frame 2 .* lengths \[inf"),
+        ([6, 6, 6, 90, np.nan, 90], r"frame 2 .* angles \[90.0, nan, 90.0\]"),
+        ([6, 6, 6, 30, 30, 120], r"frame 2 .* expected three vectors that make a box"),
+        ([6, 6, 1e-9, 90, 90, 90], r"frame 2 .* expected three vectors .* within reach of 4"),
+        ([6, -6, 6, 90, 90, 90], r"frame 2 .* lengths \[6.0, -6.0, 6.0\]: say which"),
+    ],
+)
+def test_boxes_that_are_none_are_named(file, box, message):
+    with h5py.File(file, "a") as out:
+        out["Trajectories/ice/Box"][2] = box
+    with pytest.raises(AnalysisError, match=message):
+        read_soapify(file)
+
+
+@pytest.mark.parametrize(
+    ("centers", "message"),
+    [
+        ([4, 0, 3, 4], r"names atom 4 2 times: expected each described atom once"),
+        ([4, 0, 3, 1.5], r"centersIndexes of .* holds float64 of shape \(4,\).*whole numbers"),
+        ([4, 0, 3, np.nan], r"expected whole numbers"),
+        ([4, 0, 3, -1], r"names 4 of the 7 atoms"),
+        ([[4, 0], [3, 1]], r"shape \(2, 2\)"),
+        (["a", "b", "c", "d"], r"expected whole numbers"),
+    ],
+)
+def test_described_atoms_are_whole_and_different(file, centers, message):
+    with h5py.File(file, "a") as out:
+        out["SOAP/ice"].attrs["centersIndexes"] = centers
+    with pytest.raises(AnalysisError, match=message):
+        read_soapify(file)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("SOAP/ice", np.zeros((5, 4)), r"SOAP/ice of .* shape \(5, 4\): expected numbers"),
+        ("SOAP/ice", np.zeros((5, 4, 63), "S3"), r"SOAP/ice of .* holds \|S3"),
+        ("Trajectories/ice/Trajectory", np.zeros((5, 7, 2)), r"expected numbers, any × any × 3"),
+        ("Trajectories/ice/Trajectory", np.zeros((5, 6, 3)), r"of 6 atoms and types of 7"),
+        ("Trajectories/ice/Box", np.zeros((5, 3)), r"expected numbers, any × 6"),
+        ("Trajectories/ice/Types", np.zeros(7), r"Types of .* expected text"),
+    ],
+)
+def test_datasets_of_another_kind_are_named(file, part, value, message):
+    with h5py.File(file, "a") as out:
+        attributes = dict(out[part].attrs)
+        del out[part]
+        out[part] = value
+        out[part].attrs.update(attributes)
     with pytest.raises(AnalysisError, match=message):
         read_soapify(file)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
 
 from strdyn_live import LiveConfig, open_buffer
-from strdyn_live.buffer import Buffer, BufferWriter
+from strdyn_live.buffer import Buffer, BufferError, BufferWriter
 from strdyn_live.frame import Frame
 from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.series import AnalysisError
 from strdyn_post.watch import ChunkMemory, watch_into
 
 WALK = np.array([[0.96, 0.04, 0.0], [0.04, 0.92, 0.04], [0.0, 0.1, 0.9]])
@@ -172,6 +176,60 @@ def assert_same(one, other):
         np.testing.assert_array_equal(one[name].scores, other[name].scores)
         np.testing.assert_array_equal(one[name].labels, other[name].labels)
         np.testing.assert_array_equal(one[name].counts, other[name].counts)
+
+
+def test_a_copy_opens_the_same_buffer_from_another_working_directory(source, tmp_path, monkeypatch):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        write(source, folder, range(4), append=False)
+    monkeypatch.chdir(one)
+    buffer = open_buffer("run.sdl")
+    text = pickle.dumps(buffer)
+    monkeypatch.chdir(other)
+    copy = pickle.loads(text)
+    assert (copy.path, copy.uuid) == (one / "run.sdl", buffer.uuid)
+    (one / "run.sdl").rename(one / "old.sdl")
+    (other / "run.sdl").rename(one / "run.sdl")
+    found = open_buffer(one / "run.sdl").uuid
+    with pytest.raises(
+        BufferError, match=f"holds run {found} on host .*, expected run {buffer.uuid}"
+    ):
+        pickle.loads(text)
+
+
+def test_frames_that_a_worker_finds_elsewhere_are_refused(source, tmp_path):
+    """A worker that misses a file, or looks after a restart, has other frames in their places."""
+    write(source, tmp_path, range(60), append=False)
+    buffer = open_buffer(tmp_path / "run.sdl")
+
+    def then(change):
+        def elsewhere(function, chunks):
+            work = [pickle.dumps((function, chunk)) for chunk in chunks]
+            change()
+            for function, chunk in map(pickle.loads, work):
+                yield function(chunk)
+
+        return elsewhere
+
+    def go_on_from_frame_30():
+        source.spectra[31:] = source.spectra[31:, ::-1]
+        write(source, tmp_path, range(30, 61), append=True)
+
+    def lose_the_first_file():
+        shutil.rmtree(tmp_path / "run.sdl")
+        shutil.copytree(tmp_path / "kept.sdl", tmp_path / "run.sdl")
+        write(source, tmp_path, range(60, 70), append=True)
+        next((tmp_path / "run.sdl").glob("seg-0000-*")).unlink()
+
+    shutil.copytree(tmp_path / "run.sdl", tmp_path / "kept.sdl")
+    with pytest.raises(AnalysisError, match=r"of step 15500, is another one of this step"):
+        analyse(buffer, SETTINGS, map_chunks=then(go_on_from_frame_30))
+    with (
+        pytest.warns(UserWarning, match=r"run\.sdl"),
+        pytest.raises(AnalysisError, match=r"frame 0 of .*, of step 0, is that of step 30000"),
+    ):
+        analyse(buffer, SETTINGS, map_chunks=then(lose_the_first_file))
 
 
 def test_dask_gives_the_same_numbers(source, tmp_path):

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.files import new_file, write_text
+from strdyn_post.folder import UNFINISHED
+
 __all__ = ["GRID", "INK", "MUTED", "PAPER", "TITLES", "dress", "save_figure", "time_axis"]
 
 # In the report these four are replaced by CSS variables, so that figures follow light and dark.
@@ -105,7 +108,9 @@ def draw_mark(ax: Any, x: float, y: float, mark: str, color: str, *, size: float
     )
 
 
-def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool = False) -> str:
+def save_figure(
+    figure: Any, folder: Path, name: str, title: str, *, tight: bool = False, mark: str = ""
+) -> str:
     """Write ``NAME.svg`` and ``NAME.png`` on white ground; return the SVG for an HTML page.
 
     There text stays text in the font of the page, and ink follows its light or dark theme.
@@ -120,6 +125,8 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
         What a screen reader says.
     tight : bool
         Cut the empty margins above and below off.
+    mark : str
+        Identifier in the metadata of both files.
 
     Returns
     -------
@@ -131,14 +138,28 @@ def save_figure(figure: Any, folder: Path, name: str, title: str, *, tight: bool
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(
-            out, format="svg", transparent=True, dpi=180, bbox_inches=box, metadata={"Date": None}
+            out,
+            format="svg",
+            transparent=True,
+            dpi=180,
+            bbox_inches=box,
+            metadata={"Date": None, "Identifier": mark},
         )
     svg = out.getvalue()
     figure.set_layout_engine("none")  # the one just found serves the second file too
-    figure.savefig(folder / f"{name}.png", facecolor="white", dpi=180, bbox_inches=box)
-    (folder / f"{name}.svg").write_text(
-        svg.replace("<svg ", '<svg style="background: #fff" ', 1), encoding="utf-8"
+    png = io.BytesIO()
+    figure.savefig(
+        png,
+        format="png",
+        facecolor="white",
+        dpi=180,
+        bbox_inches=box,
+        metadata={"Identifier": mark},
     )
+    with new_file(folder / f"{name}.png", UNFINISHED, durable=False) as file:
+        file.write(png.getvalue())
+    with new_file(folder / f"{name}.svg", UNFINISHED, durable=False) as file:
+        write_text(file, svg.replace("<svg ", '<svg style="background: #fff" ', 1))
 
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r"font: ([^'\"]*)'[^;\"]*", r"font: \1var(--font)", svg)

@@ -1,0 +1,121 @@
+"""Files that appear under their name only when whole; errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from strdyn_live.buffer.storage import PART, ForgivingFile, sync_folder
+
+__all__ = [
+    "OutputError",
+    "cannot_write",
+    "check_not_in_buffer",
+    "is_ours",
+    "new_file",
+    "write_text",
+]
+
+_ELSEWHERE = "or give another place (-o)"
+_REMEDIES = {
+    errno.ENOSPC: f"Free space on this file system, {_ELSEWHERE}.",
+    errno.EDQUOT: f"The disk quota is used up: free space, {_ELSEWHERE}.",
+    errno.EFBIG: f"The limit on the size of a file is reached: raise `ulimit -f`, {_ELSEWHERE}.",
+    errno.EROFS: f"The file system is read-only: mount it writable, {_ELSEWHERE}.",
+    errno.EACCES: f"Give this user the right to write there, {_ELSEWHERE}.",
+    errno.EPERM: f"Give this user the right to write there, {_ELSEWHERE}.",
+    errno.ENOENT: f"The folder is not there: make it, {_ELSEWHERE}.",
+    errno.ENOTDIR: "A part of this path is a file: give another place (-o).",
+}
+
+
+class OutputError(OSError):
+    """An output cannot be written; the message says where, why, and what to do."""
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """Return the error for an output and what the system said."""
+    remedy = _REMEDIES.get(error.errno or 0, f"Check the storage, {_ELSEWHERE}.")
+    return OutputError(f"cannot write {path}: {error.strerror or error}. {remedy}")
+
+
+@contextlib.contextmanager
+def new_file(
+    path: Path, prefix: str = ".strdyn-", *, durable: bool = True
+) -> Iterator[ForgivingFile]:
+    """Write a file that appears under its name only when whole.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the finished file; what stood there is replaced, a link as well.
+    prefix : str
+        Begins the name of the unfinished file, which nobody can guess.
+    durable : bool
+        Wait until it is on the disk: not for what can be drawn again.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; nothing is left of it then.
+    """
+    part = path.with_name(f"{prefix}{secrets.token_hex(8)}{PART}")
+    try:
+        file = ForgivingFile(part, "x+b")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        with file:
+            yield file
+            try:
+                file.check()
+                if durable:
+                    os.fsync(file.fileno())
+                os.replace(part, path)
+                if durable:
+                    sync_folder(path.absolute().parent)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        # HDF5 stumbles over bytes that the disk did not take: the disk is the reason
+        if file.error is not None and not isinstance(error, OutputError | KeyboardInterrupt):
+            raise cannot_write(path, file.error) from error
+        raise
+
+
+def write_text(file: ForgivingFile, text: str) -> None:
+    """Write text as UTF-8, also names of files that are not; raise what goes wrong at once."""
+    file.write(text.encode("utf-8", "backslashreplace"))
+    file.check()
+
+
+def is_ours(path: Path, sign: str) -> bool:
+    """Whether a file has our sign near its beginning."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return sign.encode() in file.read(8192)
+    except OSError:
+        return False
+
+
+def check_not_in_buffer(path: Path) -> None:
+    """Raise OutputError for an output in the folder of a buffer."""
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError) as error:  # links that lead to each other
+        raise OutputError(f"cannot write {path}: {error}. Give another place (-o).") from None
+    for folder in (place, *place.parents):
+        is_buffer = (folder / "config.json").is_file() and any(folder.glob("gen-*.json"))
+        if is_buffer or folder.suffix == ".sdl":
+            raise OutputError(
+                f"cannot write {path}: {folder} is a buffer, which holds frames and nothing else. "
+                "Give another place (-o)."
+            )
