@@ -21,6 +21,7 @@ from .errors import AccessError, BufferError, BufferWarning, DamageError, explai
 from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
 from .index import Entry, File, Superseded, build_index
 from .last import Last
+from .ownership import find_foreign
 from .segment import Segment
 from .storage import open_regular
 from .tail import Tail
@@ -399,15 +400,7 @@ class Buffer:
         damage: list[str],
     ) -> list[File]:
         """Return the files of this buffer; leave what belongs to another one out everywhere."""
-        uuid = self._document.uuid
-        foreign = {file.path.name for file in files if file.origin.uuid != uuid}
-        foreign |= {name for name, last in lasts.items() if last.uuid != uuid}
-        origins = [file.origin for file in files]
-        foreign |= {
-            name
-            for name, generation in generations.items()
-            if not _is_own(generation, uuid, origins, generations.values())
-        }
+        foreign = find_foreign(self._document.uuid, files, lasts, generations)
         for name in foreign:
             lasts.pop(name, None)
             generations.pop(name, None)
@@ -490,29 +483,3 @@ def _reopen(path: Path, uuid: str) -> Buffer:
 
 def _joined(values: list[NDArray[Any]]) -> NDArray[Any]:
     return values[0] if len(values) == 1 else np.concatenate(values)
-
-
-def _is_own(
-    generation: Generation, uuid: str, origins: list[Origin], all_there: Iterable[Generation]
-) -> bool:
-    """Return whether a generation file is of the buffer with this uuid.
-
-    One that an earlier version wrote has no uuid. It is taken for our own unless something
-    contradicts it: our own data files of this generation branch elsewhere; only another buffer has
-    data files of this generation; no generation comes before it; or an older one has a uuid, and
-    so was written by a later version.
-    """
-    if generation.uuid is not None:
-        return generation.uuid == uuid
-    said = (generation.branch_step, generation.n_writers)
-    found = [origin for origin in origins if origin.generation == generation.number]
-    own = [(each.branch_step, each.n_writers) for each in found if each.uuid == uuid]
-    if found and said not in own:
-        return False
-    older = [each for each in all_there if each.number < generation.number]
-    older_data = any(
-        origin.uuid == uuid and origin.generation == generation.number - 1 for origin in origins
-    )
-    follows = older_data or any(each.number == generation.number - 1 for each in older)
-    outdated = any(each.uuid == uuid for each in older)
-    return (follows or generation.number == 0) and not outdated
