@@ -101,7 +101,7 @@ def test_superseded_frames_are_shown_and_kept_until_agreed(folder):
 
 
 def test_prune_yes(folder):
-    write(folder, steps=(0, 50), append=True)
+    write(folder, steps=(0, 50), append="force")
     done = strdyn("prune", "run.sdl", "--yes", cwd=folder)
     assert (done.returncode, "1 superseded frames removed" in done.stdout) == (0, True)
 

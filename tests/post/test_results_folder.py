@@ -472,7 +472,7 @@ def test_frames_that_have_gone_or_changed_are_named(tmp_path, monkeypatch, capsy
 
     superseded = tmp_path / "again"
     shutil.copytree(tmp_path / "run.sdl", superseded)
-    record(tmp_path, 30, first=10, seed=5, append=True)  # from an earlier restart file
+    record(tmp_path, 30, first=10, seed=5, append="force")  # from an earlier restart file
     for words in (["report"], ["export", "--to", "csv", "-o", tmp_path / "x.csv"]):
         assert strdyn(monkeypatch, words[0], tmp_path / "out", *words[1:]) == 3
         assert "went on from step" in capsys.readouterr().err
