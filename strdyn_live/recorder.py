@@ -125,7 +125,11 @@ class Recorder:
         Between runs, where ``python ... invoke`` calls it, what can be known beforehand is checked.
         """
         if self._lmp is None:
-            self._lmp = connect(pointer)
+            try:
+                self._lmp = connect(pointer)
+            except LammpsError as error:
+                tell_once(error, is_root=may_be_root())
+                raise
         if self._ended:
             stop_softly(self._lmp)
         elif not self._closed:
@@ -135,8 +139,6 @@ class Recorder:
     def close(self) -> None:
         """Seal the buffer; from now on nothing is recorded."""
         atexit.unregister(self.close)
-        self._closed = True
-        self._termination.restore()
         callback, self._callback = self._callback, None
         try:
             self._seal()
@@ -146,6 +148,7 @@ class Recorder:
 
     def _seal(self) -> None:
         self._closed = True
+        self._termination.restore()
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -223,7 +226,7 @@ class Recorder:
                 traceback.print_exc()
                 abort(None if self._system is None else self._system.ranks)
             self._error = error
-        tell_once(self._error, is_root=self._system is None or self._system.ranks.is_root)
+        tell_once(self._error, is_root=self._lmp.extract_setting("world_rank") == 0)
         try:
             self._seal()
         except (OSError, ValueError) as error:  # to raise it would hide the first

@@ -483,11 +483,18 @@ def test_one_message_from_one_rank_and_in_the_log(run_embedded, tmp_path):
     assert log.count("ERROR: strdyn-live: step 10: the ghost atoms of some rank end about") == 1
 
 
-def test_bad_settings_are_told_once_and_in_the_log(run_embedded, tmp_path):
-    settings = SETTINGS.replace("'Cu'", "'Copper'")
-    words = ["log log.test", SYSTEMS["cu_slab"].script, recorder(settings=settings)]
-    done = fail(run_embedded("\n".join(words), n_ranks=4), "is not the symbol of a chemical")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": SETTINGS.replace("'Cu'", "'Copper'")}, "is not the symbol of a chemical"),
+        ({"more": ", centers='nowhere'"}, "group 'nowhere' does not exist or is empty"),
+    ],
+)
+def test_a_bad_start_is_told_once(change, message, run_embedded):
+    words = [SYSTEMS["cu_slab"].script, recorder(**change), "run 10"]
+    done = fail(run_embedded("\n".join(words), n_ranks=4), message)
     assert done.stderr.count("strdyn-live") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_a_frame_that_is_stored_already_has_a_size(drive):
