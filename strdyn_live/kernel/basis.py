@@ -114,8 +114,7 @@ def _inverse_root(alphas: NDArray[np.float64], degree: int) -> NDArray[np.float6
     # the norms of the Gaussians differ by `spread`, and cancellation takes twice the digits of
     # the condition
     spread = (alphas.max() / alphas.min()) ** (degree + 1.5)
-    with decimal.localcontext() as context:
-        context.prec = 50 + math.ceil(math.log10(spread))
+    with decimal.localcontext(decimal.Context(prec=50 + math.ceil(math.log10(spread)))):
         exact = np.array([Decimal(alpha) for alpha in alphas.tolist()])
         rest = np.array(
             [[1 / (a ** (degree + 1) * a.sqrt()) for a in row] for row in exact[:, None] + exact]

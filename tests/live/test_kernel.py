@@ -242,6 +242,12 @@ def test_radial_functions_are_orthonormal_where_double_precision_is_not_enough()
         assert np.abs(stock[1][degree] - exact).max() > 1e-8 * np.abs(exact).max()
 
 
+def test_the_caller_s_decimal_context_changes_nothing():
+    expected = gto_basis(6.0, 6, 1, 1.0)[1]
+    with decimal.localcontext(decimal.Context(prec=5, Emax=9, traps=[decimal.Inexact])):
+        np.testing.assert_array_equal(gto_basis(6.0, 6, 1, 1.0)[1], expected)
+
+
 def test_single_precision_settings_mean_their_number():
     assert (
         Kernel(1, np.float32(4.5), sigma=np.float32(0.5)).reach == Kernel(1, 4.5, sigma=0.5).reach
