@@ -411,7 +411,8 @@ the result must equal that of an undisturbed run.
   frames: they can fail.
 - A flipped bit in a log or in the spectra or positions of a segment costs one frame; in neighbor
   lists the frames of one compressed chunk (2 MiB of IDs); in the index of a segment that segment;
-  in `config.json` or a generation file nothing, as every data file has a copy.
+  in `config.json` or a generation file nothing, as every data file has a copy; in the note of the
+  last step (`last-*.json`) nothing but that note.
 - Not tried, because nothing can be promised: file systems that confirm an fsync and have not
   written.
 """
