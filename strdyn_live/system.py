@@ -49,9 +49,7 @@ class System:
     place : tuple of int
         Where in memory LAMMPS keeps the system.
     start : RunStart
-        Step and time at which this was found out.
-    speed : float
-        Root mean square of the velocities then [length/time].
+        Step, time and speed of the atoms where this was found out.
     """
 
     ranks: Ranks

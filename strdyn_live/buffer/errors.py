@@ -23,8 +23,8 @@ class BufferWarning(UserWarning):
     """A part of a buffer is damaged, missing or not yet sealed; everything else is served."""
 
 
-APPEND = "append=True (`append yes` in an input script)"
-FORCE = "append='force' (`append force` in an input script)"
+APPEND = "append=True"
+FORCE = "append='force'"
 
 _GO_ON = f"then go on with {APPEND}"
 _VANISHED = f"The folder was deleted, moved or unmounted: put it back, {_GO_ON}."

@@ -192,7 +192,7 @@ def test_segment_is_an_h5md_file(tmp_path: Path) -> None:
 
 def test_existing_buffer_is_never_overwritten(tmp_path: Path) -> None:
     record(tmp_path, [5, 10])
-    expected = r"exists \(2 frames up to step 10\).*append=True \(`append yes` in an input script\)"
+    expected = r"exists \(2 frames up to step 10\).*append=True goes on with it"
     with pytest.raises(BufferError, match=expected):
         writer(tmp_path)
     assert open_buffer(tmp_path / "run.sdl").n_frames == 2
