@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from .lammps_io import tell_log
@@ -40,5 +42,13 @@ def is_embedded() -> bool:
 
 
 def may_be_root() -> bool:
-    """Return whether this may be the first rank, as the launcher says before MPI is asked."""
+    """Return whether this may be the first rank of its LAMMPS, before LAMMPS and MPI can be asked.
+
+    With partitions every rank may be: the first partition that fails ends the others, so a rank
+    that waits for another one to speak may leave the run without a word.
+    """
+    with contextlib.suppress(OSError):
+        words = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+        if is_embedded() and (b"-partition" in words or b"-p" in words):
+            return True
     return all(os.environ.get(name, "0") == "0" for name in _RANK)

@@ -126,7 +126,7 @@ def cluster_means(labels: Labels, values: Scores, n_clusters: int) -> NDArray[np
 def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     rng = np.random.default_rng(config.seed)
     sample = sample_rows(scores, config.max_fit_rows, rng)
-    hard, probable = _fit_density(scores[sample], config)
+    hard, probable, refused_share = _fit_density(scores[sample], config)
     n_clusters = int(hard.max(initial=-1)) + 1
     labels = _soften(hard, probable, config.soft)
     labels = renumber(labels, cluster_means(labels, scores[sample, 0], n_clusters))
@@ -145,6 +145,11 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     moved = (probable != hard)[nearest[~noise]]
     noise_share = float(noise.mean())
     warnings = sampled + _density_warnings(n_clusters, noise_share, len(scores), config)
+    if refused_share:
+        warnings.append(
+            f"HDBSCAN* alone would take {refused_share:.1%} of the rows as one cluster; "
+            f"max_cluster_share = {config.max_cluster_share:g} keeps the clusters inside it."
+        )
     warnings += _chance_warnings(
         agreement, "sample of rows that is clustered", "a larger max_fit_rows"
     )
@@ -159,12 +164,12 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     )
 
 
-def _fit_density(scores: Scores, config: AnalysisConfig) -> tuple[Labels, Labels]:
-    """Return the labels of HDBSCAN* with noise, and the most probable clusters."""
-    found = find_clusters(scores, config.min_cluster_size, config.tree)
-    if config.soft == "none" or not found.n_clusters:
-        return found.labels, found.labels
-    return found.labels, found.most_probable()
+def _fit_density(scores: Scores, config: AnalysisConfig) -> tuple[Labels, Labels, float]:
+    """Return labels of HDBSCAN* with noise, the most probable clusters, and `refused_share`."""
+    found = find_clusters(scores, config.min_cluster_size, config.tree, config.max_cluster_share)
+    none_soft = config.soft == "none" or not found.n_clusters
+    probable = found.labels if none_soft else found.most_probable()
+    return found.labels, probable, found.refused_share
 
 
 def _soften(hard: Labels, probable: Labels, soft: str) -> Labels:
@@ -191,7 +196,8 @@ def _held_out_agreement(
     other, held_out = np.sort(order[: len(sample)]), np.sort(order[len(sample) :][:100_000])
     if len(held_out) < _FEWEST_HELD_OUT:
         return None
-    labels = _soften(*_fit_density(scores[other], config), config.soft)
+    hard, probable, _ = _fit_density(scores[other], config)
+    labels = _soften(hard, probable, config.soft)
     second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
     return float(
         adjusted_rand_score(model.predict(scores[held_out]), second.predict(scores[held_out]))

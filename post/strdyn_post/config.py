@@ -47,7 +47,7 @@ _MOST_WEIGHT = 1e6
 _LONGEST = 10**6  # bytes of a file of settings
 _MOST_THRESHOLDS = 999
 # these may be switched off: None in Python, "none" in TOML, which has no null
-_OPTIONAL = ("n_components", "lens_thresholds", "merge_cut")
+_OPTIONAL = ("n_components", "max_cluster_share", "lens_thresholds", "merge_cut")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class AnalysisConfig:
         How SOAP and SOAP&LENS are clustered.
     min_cluster_size : int
         HDBSCAN*: the smallest cluster, and the neighbor that sets the density [rows].
+    max_cluster_share : float, optional
+        HDBSCAN*: a branch with more than this share of the rows is no cluster if it splits. Without
+        the limit one sparse cluster that lasts makes excess of mass take all the rest as another.
+        None: no limit, as in the paper.
     soft : {"noise", "all", "none"}
         HDBSCAN*: give noise to its most probable cluster (the paper's text), relabel all rows by
         their most probable cluster (its notebook), or leave noise as −1.
@@ -113,6 +117,7 @@ class AnalysisConfig:
     n_components: int | None = None
     method: str = "hdbscan"
     min_cluster_size: int = 80
+    max_cluster_share: float | None = 0.9
     soft: str = "noise"
     tree: str = "exact"
     n_clusters: int = 3
@@ -158,6 +163,14 @@ class AnalysisConfig:
                 f"scan_weights = {_shown(list(self.scan_weights))}: expected 0 or more for each, "
                 f"up to {_MOST_WEIGHT:g}."
             )
+        if self.max_cluster_share is not None:
+            share = _real("max_cluster_share", self.max_cluster_share)
+            if not 0.0 < share <= 1.0:
+                raise ConfigError(
+                    f"max_cluster_share = {share:g}: expected a share above 0 and at most 1 (0.9), "
+                    'or "none".'
+                )
+            _set(self, "max_cluster_share", share)
         if self.merge_cut is not None:
             _set(self, "merge_cut", _real("merge_cut", self.merge_cut))
         if self.smoothing_window > 1 and self.smoothing_order >= self.smoothing_window:

@@ -1,8 +1,8 @@
 """HDBSCAN*: exact spanning tree, flat clusters and soft membership, put together from libraries.
 
-fast_hdbscan finds the exact spanning tree on all cores, hdbscan condenses it and chooses the
-clusters. hdbscan's default tree is an approximation that gives other clusters on data such as
-SOAP scores (adjusted Rand 0.76 on a copper surface), and its exact one takes several times longer.
+fast_plscan finds the exact spanning tree on all cores, hdbscan condenses it. hdbscan's default tree
+is an approximation that gives other clusters on data such as SOAP scores (adjusted Rand 0.76 on a
+copper surface), and its exact one takes several times longer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import import_compiled
+from .single_linkage import single_linkage
 
-__all__ = ["DensityClusters", "find_clusters"]
+__all__ = ["DensityClusters", "choose_clusters", "find_clusters"]
 
 _ROWS_PER_CHUNK = 65536
 
@@ -32,16 +32,23 @@ class DensityClusters:
         Cluster of every row, −1 for noise.
     tree : structured ndarray
         Condensed tree of hdbscan: parent, child, lambda_val, child_size.
+    branches : (n_clusters,) intp ndarray
+        Branch of the tree that each cluster is, counted from the root (0).
+    refused_share : float
+        Largest share of the rows in a cluster that excess of mass prefers and `max_share` forbids;
+        0 if there is none.
     """
 
     points: NDArray[np.float64]
     labels: NDArray[np.int32]
     tree: NDArray[Any]
+    branches: NDArray[np.intp]
+    refused_share: float = 0.0
 
     @property
     def n_clusters(self) -> int:
         """Number of clusters."""
-        return int(self.labels.max(initial=-1)) + 1
+        return len(self.branches)
 
     def most_probable(self) -> NDArray[np.int32]:
         """Return the cluster of largest membership of every row, noise or not, (n_rows,)."""
@@ -65,7 +72,10 @@ class DensityClusters:
 
 
 def find_clusters(
-    points: NDArray[np.floating[Any]], min_cluster_size: int, tree: str = "exact"
+    points: NDArray[np.floating[Any]],
+    min_cluster_size: int,
+    tree: str = "exact",
+    max_share: float | None = None,
 ) -> DensityClusters:
     """Cluster points by HDBSCAN* (excess of mass, min_samples = min_cluster_size).
 
@@ -77,6 +87,10 @@ def find_clusters(
         Smallest cluster [rows].
     tree : {"exact", "approx"}
         Exact minimum spanning tree, or hdbscan's default approximation.
+    max_share : float, optional
+        Share of the rows above which a branch is no cluster, if it splits further up: a sparse
+        cluster that lasts long makes excess of mass take all the rest as the other one. None: no
+        limit, as hdbscan has it by default.
 
     Returns
     -------
@@ -90,29 +104,108 @@ def find_clusters(
     rows: NDArray[np.float64] = np.ascontiguousarray(points, dtype=np.float64)
     if len(rows) <= min_cluster_size:
         nothing = np.full(len(rows), -1, dtype=np.int32)
-        return DensityClusters(rows, nothing, np.empty(0))
+        return DensityClusters(rows, nothing, np.empty(0), np.empty(0, dtype=np.intp))
     if tree == "approx":
         import hdbscan
 
         fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(rows)
-        condensed, labels = fitted.condensed_tree_.to_numpy(), fitted.labels_
+        dendrogram = fitted.single_linkage_tree_.to_numpy()
     else:
-        from hdbscan.hdbscan_ import _tree_to_labels
-        from scipy.spatial import cKDTree
+        dendrogram = single_linkage(_spanning_tree(rows, min_cluster_size))
+    return choose_clusters(rows, dendrogram, min_cluster_size, max_share)
 
-        find_tree = import_compiled("fast_hdbscan.hdbscan").compute_minimum_spanning_tree
-        single_linkage = import_compiled("strdyn_post.single_linkage").single_linkage
 
-        # Rows that are neighbors in memory need the same branches of the tree: twice the speed.
-        # The reproducible mode starts threads for every few rows: `single_linkage` makes up for it.
-        order = cKDTree(rows).indices
-        edges, _, _ = find_tree(rows[order], min_samples=min_cluster_size)
-        edges[:, :2] = order[edges[:, :2].astype(np.intp)]
-        # rows that coincide would have infinite density
-        least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
-        edges[:, 2] = edges[:, 2].clip(least)
-        labels, _, _, condensed, _ = _tree_to_labels(rows, single_linkage(edges), min_cluster_size)
-    return DensityClusters(rows, labels.astype(np.int32), condensed)
+def choose_clusters(
+    rows: NDArray[np.float64],
+    dendrogram: NDArray[np.float64],
+    min_cluster_size: int,
+    max_share: float | None = None,
+) -> DensityClusters:
+    """Condense the single-linkage dendrogram of some rows, and choose its clusters.
+
+    Parameters
+    ----------
+    rows : (n_rows, n_components) float64 ndarray
+        What was clustered.
+    dendrogram : (n_rows - 1, 4) float64 ndarray
+        Of `single_linkage`.
+    min_cluster_size, max_share
+        As of `find_clusters`.
+    """
+    from hdbscan._hdbscan_tree import compute_stability, condense_tree
+
+    condensed = condense_tree(dendrogram, min_cluster_size)
+    stability = compute_stability(condensed)
+    n_most = len(rows) if max_share is None else int(max_share * len(rows))
+    branches, n_refused = _most_excess_of_mass(condensed, stability, len(rows), n_most)
+    labels = _labels_of_rows(condensed, branches, len(rows))
+    return DensityClusters(rows, labels, condensed, branches, n_refused / len(rows))
+
+
+def _spanning_tree(rows: NDArray[np.float64], min_samples: int) -> NDArray[np.float64]:
+    """Return the edges of the mutual reachability tree, (n_rows - 1, 3): both ends and weight."""
+    from fast_plscan import compute_mutual_spanning_tree
+
+    single = np.ascontiguousarray(rows, dtype=np.float32)
+    _, tree, neighbors, _ = compute_mutual_spanning_tree(single, min_samples=min_samples)
+    # its weights are those of single precision
+    core = np.linalg.norm(rows - rows[neighbors[:, -1]], axis=1)
+    ends = np.column_stack([tree.parent, tree.child]).astype(np.intp)
+    apart = np.linalg.norm(rows[ends[:, 0]] - rows[ends[:, 1]], axis=1)
+    weights = np.maximum(apart, core[ends].max(axis=1))
+    # rows that coincide would have infinite density
+    least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
+    return np.column_stack([ends, weights.clip(least)])
+
+
+def _most_excess_of_mass(
+    tree: NDArray[Any], stability: dict[int, float], n_rows: int, n_most: int
+) -> tuple[NDArray[np.intp], int]:
+    """Return the branches of largest summed stability, and the most rows of one that is too large.
+
+    A branch of more than `n_most` rows is none of them if it has children. The root never is.
+    """
+    children: dict[int, list[int]] = {}
+    size = {n_rows: n_rows}
+    for parent, child, n_inside in tree[tree["child_size"] > 1][["parent", "child", "child_size"]]:
+        children.setdefault(int(parent), []).append(int(child))
+        size[int(child)] = int(n_inside)
+    best = {branch: float(value) for branch, value in stability.items()}
+    taken, refused = set(), 0
+    for branch in sorted(size, reverse=True):  # children have larger numbers than their parents
+        below = children.get(branch, [])
+        of_children = sum(best[child] for child in below)
+        too_large = bool(below) and size[branch] > n_most
+        if branch > n_rows and of_children <= best[branch] and not too_large:
+            taken.add(branch)
+            continue
+        if branch > n_rows and of_children <= best[branch]:
+            refused = max(refused, size[branch])
+        best[branch] = of_children
+    chosen, open_branches = [], [n_rows]
+    while open_branches:
+        branch = open_branches.pop()
+        if branch in taken:
+            chosen.append(branch - n_rows)
+        else:
+            open_branches += children.get(branch, [])
+    return np.array(sorted(chosen), dtype=np.intp), refused
+
+
+def _labels_of_rows(
+    tree: NDArray[Any], branches: NDArray[np.intp], n_rows: int
+) -> NDArray[np.int32]:
+    """Return the chosen branch above every row, (n_rows,); −1 where none is."""
+    cluster = np.full(int(tree["parent"].max()) + 1 - n_rows, -1, dtype=np.int32)
+    cluster[branches] = np.arange(len(branches))
+    splits = tree[tree["child_size"] > 1]
+    for parent, child in splits[np.argsort(splits["child"])][["parent", "child"]]:
+        if cluster[child - n_rows] < 0:
+            cluster[child - n_rows] = cluster[parent - n_rows]
+    labels = np.empty(n_rows, dtype=np.int32)
+    leaves = tree[tree["child_size"] == 1]
+    labels[leaves["child"]] = cluster[leaves["parent"] - n_rows]
+    return labels
 
 
 class _Membership:
@@ -125,7 +218,7 @@ class _Membership:
     def __init__(self, clusters: DensityClusters) -> None:
         from scipy.spatial import cKDTree
 
-        tree, labels = clusters.tree, clusters.labels
+        tree = clusters.tree
         self._points = clusters.points
         leaves = tree[tree["child_size"] == 1]
         n_rows = len(self._points)
@@ -144,7 +237,7 @@ class _Membership:
         parent[splits["child"] - n_rows] = splits["parent"] - n_rows
         birth = np.zeros(n_branches)
         birth[splits["child"] - n_rows] = splits["lambda_val"]
-        self._chosen = _branches_of_clusters(parent, self._branch, labels, clusters.n_clusters)
+        self._chosen = clusters.branches
         self._joins, below = _join_densities(parent, birth, self._chosen)
 
         self._exemplars = []
@@ -173,22 +266,6 @@ class _Membership:
         some = joins.max(axis=1) / np.maximum(self._densest[self._chosen[best]], density)
         result = near * inside
         return np.asarray(result / result.sum(axis=1, keepdims=True) * some[:, None])
-
-
-def _branches_of_clusters(
-    parent: NDArray[Any], branch: NDArray[Any], labels: NDArray[Any], n_clusters: int
-) -> NDArray[np.intp]:
-    """Return the branch that each cluster was chosen as: the highest with its rows only."""
-    n_branches = len(parent)
-    low = np.full(n_branches, np.iinfo(np.int32).max)
-    high = np.full(n_branches, -2)
-    np.minimum.at(low, branch, labels)
-    np.maximum.at(high, branch, labels)
-    for b in range(n_branches - 1, 0, -1):  # children have larger numbers than their parents
-        low[parent[b]] = min(low[parent[b]], low[b])
-        high[parent[b]] = max(high[parent[b]], high[b])
-    pure = low == high
-    return np.array([np.flatnonzero(pure & (low == k))[0] for k in range(n_clusters)], np.intp)
 
 
 def _join_densities(

@@ -197,7 +197,7 @@ def _gap_warnings(buffer: Any) -> list[str]:
 
 def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
     steps = np.asarray(buffer.steps)
-    packages = ("numpy", "scipy", "scikit-learn", "hdbscan", "fast_hdbscan")
+    packages = ("numpy", "scipy", "scikit-learn", "hdbscan", "fast_plscan")
     return {
         "buffer": str(Path(getattr(buffer, "path", "")).absolute()),
         "buffer_uuid": str(buffer.uuid),

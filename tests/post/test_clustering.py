@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import hdbscan
 import numpy as np
 import pytest
@@ -14,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig
 from strdyn_post.clustering import cluster_environments, cluster_lens
-from strdyn_post.hdbscan_tree import DensityClusters, find_clusters
+from strdyn_post.hdbscan_tree import DensityClusters, choose_clusters, find_clusters
 from strdyn_post.models import Mixture
 from strdyn_post.sampling import sample_rows
 from strdyn_post.single_linkage import single_linkage
@@ -72,11 +68,54 @@ def test_memberships_are_those_of_hdbscan(fitted):
 def test_memberships_of_one_tree_are_equal_to_rounding(fitted):
     points, reference = fitted
     tree = reference.condensed_tree_.to_numpy()
-    found = DensityClusters(points.astype(np.float64), reference.labels_.astype(np.int32), tree)
+    branches = np.sort(reference.condensed_tree_._select_clusters()) - len(points)
+    labels = reference.labels_.astype(np.int32)
+    found = DensityClusters(points.astype(np.float64), labels, tree, branches)
     np.testing.assert_allclose(
         found.memberships(), hdbscan.all_points_membership_vectors(reference), atol=1e-12
     )
     np.testing.assert_array_equal(found.most_probable(), found.memberships().argmax(axis=1))
+
+
+def lumped(rng, n_rows=4000):
+    """Three dense clusters that touch, and a sparse one far away that lasts: 5 % of the rows."""
+    touching = [rng.normal([mean, 0.0], 0.05, (n_rows, 2)) for mean in (0.0, 0.2, 0.4)]
+    return np.concatenate([*touching, rng.normal(20.0, 0.6, (3 * n_rows // 20, 2))])
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.9, 0.99])  # leaves are smaller
+def test_largest_share_is_that_of_hdbscan(share):
+    points = lumped(np.random.default_rng(3), 600).astype(np.float32)
+    reference = hdbscan.HDBSCAN(
+        min_cluster_size=20,
+        approx_min_span_tree=False,
+        max_cluster_size=int(share * len(points)),
+    ).fit(points.astype(np.float64))
+    tree = reference.single_linkage_tree_.to_numpy()
+    found = choose_clusters(points.astype(np.float64), tree, 20, share)
+    largest = np.bincount(reference.labels_[reference.labels_ >= 0]).max()
+    assert 0.2 * len(points) < largest <= share * len(points)
+    np.testing.assert_array_equal(found.labels, reference.labels_)
+
+
+def test_one_lasting_cluster_does_not_lump_the_rest():
+    points = lumped(np.random.default_rng(0))
+    truth = np.repeat([0, 1, 2, 3], [4000, 4000, 4000, 600])
+    plain, kept = (find_clusters(points, 60, max_share=share) for share in (None, 0.9))
+    assert (plain.n_clusters, kept.n_clusters) == (2, 4)
+    assert plain.refused_share == 0.0
+    # all but the far cluster, up to its noise
+    assert kept.refused_share == pytest.approx(12000 / 12600, abs=0.02)
+    inside = kept.labels >= 0
+    assert adjusted_rand_score(kept.labels[inside], truth[inside]) > 0.95
+
+
+def test_a_cluster_beyond_the_share_that_does_not_split_is_kept():
+    rng = np.random.default_rng(1)
+    points = np.concatenate([rng.normal(0, 0.1, (2000, 2)), rng.normal(5, 0.1, (100, 2))])
+    found = find_clusters(points, 50, max_share=0.9)
+    assert (found.n_clusters, found.refused_share) == (2, 0.0)
+    assert np.bincount(found.labels[found.labels >= 0]).max() > 0.9 * len(points)
 
 
 def test_approx_is_hdbscans_default():
@@ -276,27 +315,3 @@ def test_clusters_that_depend_on_the_sample_are_named():
     assert found.agreement < 0.5
     assert "depend on the sample of rows" in found.warnings[-1]
     assert "larger max_fit_rows" in found.warnings[-1]
-
-
-@pytest.mark.slow
-def test_without_a_place_for_compiled_code(tmp_path):
-    """A read-only installation and a home folder that is none: numba finds no place."""
-    script = (
-        "import numpy as np\n"
-        "from strdyn_post.hdbscan_tree import find_clusters\n"
-        "points = np.repeat([[0.0], [1.0]], 50, axis=0) + np.linspace(0, 0.1, 100)[:, None]\n"
-        "print(find_clusters(points, 10).n_clusters)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={
-            **os.environ,
-            "TMPDIR": str(tmp_path),
-            "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "2\n", done.stderr
-    assert not list(tmp_path.iterdir())

@@ -1,0 +1,8 @@
+"""The compiled module; `strdyn_post.single_linkage` is what to use."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+def join(
+    ends: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
