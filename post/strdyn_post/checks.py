@@ -122,8 +122,13 @@ class Checks:
         return bool(self.merge_support[0] >= SUPPORT)
 
 
-def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]]:
-    """Check the kinetics of a route; return the numbers and what a reader must know."""
+def check_route(
+    route: Route, config: AnalysisConfig, apart: NDArray[np.bool_] | None = None
+) -> tuple[Checks, list[str]]:
+    """Check the kinetics of a route; return the numbers and what a reader must know.
+
+    `apart` are the pairs of clusters that never merge, (n_clusters, n_clusters).
+    """
     final, lag, stretches = route.final, config.lag, route.stretches
     n = final.n_clusters
 
@@ -146,6 +151,7 @@ def check_route(route: Route, config: AnalysisConfig) -> tuple[Checks, list[str]
         route.counts,
         resample(route.labels, route.n_clusters) if merged else [],
         config.merge_cut if merged else None,
+        apart,
     )
     checks = Checks(
         low=intervals.low,

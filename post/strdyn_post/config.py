@@ -96,6 +96,9 @@ class AnalysisConfig:
         Lag of the transition counts [frames].
     merge_cut : float, optional
         HDBSCAN*: clusters closer than this in the dendrogram merge; None: no merging.
+    merge_keep_dynamics : bool
+        HDBSCAN*: clusters of SOAP&LENS do not merge if their mean δ differ by more than
+        √(s_a² + s_b²), s being the standard deviations of δ in each.
     max_fit_rows : int
         HDBSCAN*: with more rows than this a part of them that keeps sparse regions is clustered,
         and the others join their nearest neighbor.
@@ -125,6 +128,7 @@ class AnalysisConfig:
     lens_thresholds: tuple[float, ...] | None = None
     lag: int = 1
     merge_cut: float | None = 1.0
+    merge_keep_dynamics: bool = True
     max_fit_rows: int = 1_000_000
     seed: int = 0
 
@@ -139,6 +143,10 @@ class AnalysisConfig:
                     f"{name} = {_shown(getattr(self, name))}: expected {' or '.join(choices)}."
                     + _nearest(getattr(self, name), choices)
                 )
+        if not isinstance(self.merge_keep_dynamics, bool):
+            raise ConfigError(
+                f"merge_keep_dynamics = {_shown(self.merge_keep_dynamics)}: expected true or false."
+            )
         for name, least in _WHOLE.items():
             value = getattr(self, name)
             if name not in _OPTIONAL or value is not None:
@@ -248,6 +256,8 @@ def _shown(value: Any) -> str:
 def _toml(value: Any) -> str:
     if value is None:
         return '"none"'
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 

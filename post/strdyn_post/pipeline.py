@@ -23,7 +23,7 @@ from .lens_series import lens_series
 from .progress import Clock, Progress
 from .reduction import Moments, Pca, project
 from .results import ROUTES, AnalysisResult, WeightPoint
-from .routes import far_warnings, fit_route, label_route
+from .routes import far_warnings, fit_route, label_route, never_merged
 from .scans import weight_scan
 from .series import AnalysisError, find_stretches
 from .smoothing import smooth
@@ -113,7 +113,8 @@ def analyse(
                 route = label_route(model[name], smoothed, rows, config)
                 warnings += far_warnings(route)
         with clock(f"checks of {name}"):
-            checks, texts = check_route(route, config)
+            apart = never_merged(name, route.labels, smoothed.values, route.n_clusters, config)
+            checks, texts = check_route(route, config, apart)
             routes[name] = replace(route, checks=checks)
             warnings += [f"{name}: {text}" for text in texts]
     scan: tuple[WeightPoint, ...] = ()

@@ -34,6 +34,8 @@ __all__ = ["load_results", "save_results"]
 _FORMAT = 2
 _BLOCK = 512  # bytes
 _HEAD = re.compile(rb"(strdyn run ([0-9a-f]{32})\nformat (\d+)\n)sha256 ([0-9a-f]{64})\n\0*")
+# settings of results that were written before these existed
+_EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -128,7 +130,7 @@ def _read(file: io.BufferedReader, run_id: str | None) -> AnalysisResult:
             run_id = hashlib.file_digest(file, "sha256").hexdigest()[:32]
         return AnalysisResult(
             routes={name: _read_route(content[name]) for name in ROUTES if name in content},
-            config=AnalysisConfig.from_mapping(json.loads(content.attrs["settings"])),
+            config=AnalysisConfig.from_mapping(_EARLIER | json.loads(content.attrs["settings"])),
             delta=Series(
                 content["delta/value"][()].astype(np.float64),
                 content["delta/step"][()],

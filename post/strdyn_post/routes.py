@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from .clustering import Clustering
 from .config import AnalysisConfig
-from .merging import merge_clusters
+from .merging import differ_in_dynamics, merge_clusters
 from .models import far_rows, fit_limits
 from .reduction import Pca
 from .results import Merged, Route
 from .series import Series
 from .transitions import count_transitions
 
-__all__ = ["FAR_SHARE", "far_warnings", "fit_route", "label_route"]
+__all__ = ["FAR_SHARE", "far_warnings", "fit_route", "label_route", "never_merged"]
 
 FAR_SHARE = 0.05
 """A frame is far from a model if more of its atoms than this are."""
@@ -39,7 +39,7 @@ def fit_route(
     name : str
         Of the route.
     frames : Series
-        Steps, atom IDs and stretches of the rows.
+        Smoothed δ, with steps, atom IDs and stretches of the rows.
     rows : (scores, residuals)
         (n_rows, n_components) and (n_rows,) float32 ndarrays of `Pca.transform`; LENS has no
         residuals.
@@ -48,12 +48,14 @@ def fit_route(
     clusters : Clustering
         Labels of the rows.
     config : AnalysisConfig
-        `lag`, `merge_cut`.
+        `lag`, `merge_cut`, `merge_keep_dynamics`.
     """
     scores, residuals = rows
     labels = clusters.labels.reshape(len(frames.steps), -1)
     counts = count_transitions(labels, clusters.n_clusters, config.lag, frames.stretches)
-    merge = merge_clusters(counts, config.merge_cut)
+    merge = merge_clusters(
+        counts, config.merge_cut, never_merged(name, labels, frames.values, len(counts), config)
+    )
     merged = None
     # a number of clusters that was asked for stays: the dendrogram is shown, nothing merged
     if name != "lens" and config.method == "hdbscan" and config.merge_cut is not None:
@@ -120,6 +122,22 @@ def label_route(
         far=far,
         checks=None,
     )
+
+
+def never_merged(
+    name: str,
+    labels: NDArray[np.int32],
+    delta: NDArray[np.float64],
+    n_clusters: int,
+    config: AnalysisConfig,
+) -> NDArray[np.bool_] | None:
+    """Return the pairs of clusters that `merge_keep_dynamics` keeps apart; None for no such rule.
+
+    Only SOAP&LENS has dynamics of its own to keep.
+    """
+    if name != "soap_lens" or not config.merge_keep_dynamics:
+        return None
+    return differ_in_dynamics(labels, delta, n_clusters)
 
 
 def _merged(

@@ -150,7 +150,10 @@ def resample_counts(
 
 
 def merge_support(
-    counts: Int, resampled: Sequence[Int], cut: float | None
+    counts: Int,
+    resampled: Sequence[Int],
+    cut: float | None,
+    apart: NDArray[np.bool_] | None = None,
 ) -> tuple[tuple[float, float], float]:
     """Say how firmly the cut decides what merges.
 
@@ -162,6 +165,8 @@ def merge_support(
         Of `resample_counts`.
     cut : float or None
         Height of the cut.
+    apart : (n_clusters, n_clusters) bool ndarray, optional
+        Pairs that never merge.
 
     Returns
     -------
@@ -170,12 +175,12 @@ def merge_support(
     share : float
         Share of the resampled counts that merge in the same way.
     """
-    merge = merge_clusters(counts, cut)
+    merge = merge_clusters(counts, cut, apart)
     if cut is None:
         return (-np.inf, float(merge.heights.min(initial=np.inf))), 1.0
     below, above = merge.heights[merge.heights < cut], merge.heights[merge.heights >= cut]
     same = [
-        np.array_equal(merge_clusters(sample, cut).mapping, merge.mapping)
+        np.array_equal(merge_clusters(sample, cut, apart).mapping, merge.mapping)
         for samples in resampled
         for sample in samples
     ]

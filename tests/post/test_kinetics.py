@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strdyn_post.merging import merge_clusters
+from strdyn_post.merging import differ_in_dynamics, merge_clusters
 from strdyn_post.transitions import count_transitions, fluxes, transition_matrix
 
 # Cu(211), SOAP alone, from the public notebook of the paper [%, rounded]
@@ -104,3 +104,39 @@ def test_clusters_without_counts_never_merge():
     assert merge.mapping.tolist() == [0, 1, 2, 3]
     assert merge_clusters(np.zeros((3, 3), np.int64)).n_merged == 3
     assert merge_clusters([[5, 5], [7, 7]]).n_merged == 1  # both go everywhere alike
+
+
+def test_pairs_that_stay_apart_do_not_merge_by_way_of_a_third():
+    # rows of 0, 1 and 2 are alike: all would merge at 1.0, and 3 not
+    counts = np.array([[50, 30, 18, 2], [48, 32, 18, 2], [40, 36, 22, 2], [0, 0, 3, 97]])
+    assert merge_clusters(counts).mapping.tolist() == [0, 0, 0, 1]
+    apart = np.zeros((4, 4), dtype=bool)
+    apart[0, 1] = True
+    kept = merge_clusters(counts, apart=apart)
+    # 1 is nearer to 2 than 0 is: 1 − the correlation of their rows is 0.038 against 0.059
+    assert kept.mapping.tolist() == [0, 1, 1, 2]
+    assert kept.counts.tolist() == [[50, 48, 2], [88, 108, 4], [0, 3, 97]]
+    np.testing.assert_array_equal(kept.linkage, merge_clusters(counts).linkage)
+    assert len(kept.heights) == 2  # 3 joins one group, then nothing may
+    assert merge_clusters(counts, cut=None, apart=apart).n_merged == 4
+    assert merge_clusters(counts, cut=kept.heights[0], apart=apart).n_merged == 4
+
+
+def test_what_stays_apart_anyway_changes_nothing():
+    free = merge_clusters(PAPER)
+    apart = np.zeros((7, 7), dtype=bool)
+    apart[0, 6] = True  # they join last
+    kept = merge_clusters(PAPER, apart=apart)
+    assert kept.mapping.tolist() == free.mapping.tolist() == [0, 1, 2, 3, 4, 5, 5]
+    np.testing.assert_allclose(kept.heights, free.heights[:-1])
+
+
+def test_clusters_differ_in_dynamics_beyond_their_spread():
+    # means 0.1, 0.3 and 0.38; standard deviations 0.1, 0.1 and 0.02; the last cluster is empty
+    labels = np.array([[0, 1, 2, -1], [0, 1, 2, -1]])
+    delta = np.array([[0.0, 0.2, 0.36, 9.0], [0.2, 0.4, 0.40, 9.0]])
+    differ = differ_in_dynamics(labels, delta, 4)
+    # 0.2 > √0.02 = 0.14; 0.08 < √0.0104 = 0.102; 0.28 > 0.102
+    expected = np.zeros((4, 4), dtype=bool)
+    expected[[0, 1, 0, 2], [1, 0, 2, 0]] = True
+    np.testing.assert_array_equal(differ, expected)
