@@ -113,7 +113,7 @@ def differ_in_dynamics(
 def _join_all_but(
     apart: NDArray[np.bool_], condensed: NDArray[np.float64], cut: float | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Return the heights of average linkage that never joins some pairs, and the groups at a cut."""
+    """Return heights and groups at a cut of average linkage that never joins some pairs."""
     from scipy.spatial.distance import squareform
 
     distances = squareform(condensed)

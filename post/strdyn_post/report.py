@@ -22,6 +22,7 @@ from .figures import (
     plot_lens_series,
     plot_pca,
     plot_persistence,
+    plot_sites,
     plot_snapshot,
     plot_timescales,
     plot_transition_matrix,
@@ -104,7 +105,7 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
     for section, panel in _panels(result, buffer, palettes):
         figure = Figure(figsize=panel.size, layout="constrained")
         panel.draw(figure.subplots())
-        tight = section.startswith("snapshot")  # as tall as the system is
+        tight = panel.name.startswith(("snapshot", "finding_soap"))  # as tall as the system is
         svg = save_figure(
             figure, folder, panel.name, panel.title, tight=tight, mark=mark(result.run_id)
         )
@@ -125,6 +126,7 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
         sections=sections,
         palettes=palettes,
         titles=TITLES,
+        shown_label=_shown_label(palettes["soap_lens"]),
         path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
         limits={"few": FEW_EVENTS * result.config.lag, "errors": CLEAR, "agreement": AGREEMENT},
@@ -225,6 +227,28 @@ def _panels(
         ),
     )
     frame = _telling_frame(chi, palettes["soap_lens"])
+    new = _shown_label(palettes["soap_lens"])
+    if new is not None:
+        name = palettes["soap_lens"].names[new]
+        for route, pale in ((soap, False), (chi, True)):
+            yield (
+                "finding",
+                Panel(
+                    f"finding_{route.name}",
+                    f"{TITLES[route.name]}: the surface where most atoms are in the {name}",
+                    (4.2, 3.6),
+                    _snapshot(route, buffer, palettes, frame, "oblique", pale=pale),
+                ),
+            )
+        yield (
+            "finding",
+            Panel(
+                "finding_sites",
+                f"Where SOAP alone puts the {name}",
+                (4.2, 3.0),
+                lambda ax: plot_sites(chi, soap, new, palettes, ax=ax),
+            ),
+        )
     for view in ("above", "oblique"):
         for name in ROUTES:
             yield (
@@ -278,10 +302,16 @@ def _with(
 
 
 def _snapshot(
-    route: Route, buffer: Buffer, palettes: dict[str, Palette], frame: int, view: str
+    route: Route,
+    buffer: Buffer,
+    palettes: dict[str, Palette],
+    frame: int,
+    view: str,
+    *,
+    pale: bool = False,
 ) -> Callable[[Any], Any]:
     return lambda ax: plot_snapshot(
-        route, buffer, palettes[route.name], frame=frame, view=view, ax=ax
+        route, buffer, palettes[route.name], frame=frame, view=view, pale=pale, ax=ax
     )
 
 
@@ -307,6 +337,11 @@ def _explorer(
         "n_structures": n_structures,
         "n_points": n_structures * len(chi.atom_ids),
     }
+
+
+def _shown_label(palette: Palette) -> int | None:
+    """Return the first of the environments that SOAP alone does not find; None without such."""
+    return next((label for label in palette.order if label in palette.highlighted), None)
 
 
 def _telling_frame(route: Route, palette: Palette) -> int:

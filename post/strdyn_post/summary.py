@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .enrichment import find_sites
 from .figures.style import time_axis
 from .folder import mark
+from .merging import differ_in_dynamics
 from .palette import Palette, is_fast, make_palettes, match_environments, shared_rows
 from .results import ROUTES
 from .routes import FAR_SHARE
@@ -36,7 +38,8 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     -------
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``routes`` with their ``checks``,
-        ``environments``, ``new_environments``, ``weight_scan``, shares, ``warnings``, ``timings``.
+        ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``, shares,
+        ``warnings``, ``timings``.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -70,11 +73,13 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
         },
         "environments": _environment_rows(result, palettes),
         "new_environments": _new_environments(result, palettes),
+        "hidden_dynamics": _hidden_dynamics(result, palettes),
         "weight_scan": [
             asdict(point) | {"in_use": point.weight == result.config.lens_weight}
             for point in result.weight_scan
         ],
         "flicker_share": _number(result.flicker_share),
+        "keeps_dynamics": bool(result.config.merge_keep_dynamics),
         "far_share": float(chi.far.max(initial=0.0)),
         "n_far_frames": int((chi.far > FAR_SHARE).sum()),
         "labelled_by_model": "model" in result.provenance,
@@ -156,7 +161,7 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
     found = []
     for label in (k for k in palette.order if k not in known and shown.populations[k]):
         inside = labels == label
-        of_soap = np.bincount(soap_labels[inside & (soap_labels >= 0)], minlength=1)
+        sites = find_sites(inside, soap_labels, soap.final.n_clusters, result.config.seed)
         highest = max((mean for k, mean in enumerate(means) if k != label), default=0.0)
         entry: dict[str, Any] = {
             "name": palette.names[label],
@@ -172,6 +177,9 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_environment": None,
             "soap_share": None,
+            "soap_expected": None,
+            "soap_enriched": False,
+            "sites": [],
             "soap_rest_delta": None,
             "soap_cluster_overlap": None,
             "soap_cluster_joins": None,
@@ -180,11 +188,25 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
         if label in kept:
             joined, entry["soap_cluster_overlap"] = kept[label]
             entry["soap_cluster_joins"] = palettes["soap"].names[joined]
-        if of_soap.any():
-            home = int(of_soap.argmax())
+        if sites.shares.any():
+            home = int(sites.shares.argmax())
             rest = (soap_labels == home) & ~inside
             entry["soap_environment"] = palettes["soap"].names[home]
-            entry["soap_share"] = float(of_soap[home] / inside.sum())
+            entry["soap_share"] = float(sites.shares[home])
+            entry["soap_share_low"] = float(sites.low[home])
+            entry["soap_share_high"] = float(sites.high[home])
+            entry["soap_expected"] = float(sites.expected[home])
+            entry["soap_enriched"] = bool(sites.low[home] > sites.expected[home])
+            entry["sites"] = [
+                {
+                    "name": palettes["soap"].names[k],
+                    "share": float(sites.shares[k]),
+                    "low": float(sites.low[k]),
+                    "high": float(sites.high[k]),
+                    "expected": float(sites.expected[k]),
+                }
+                for k in palettes["soap"].order
+            ]
             entry["soap_rest_delta"] = float(delta[rest].mean()) if rest.any() else None
         into = np.array(shown.counts[:, label])
         into[label] = 0
@@ -198,6 +220,40 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
                     entry[f"p_{way}_low"] = float(chi.checks.low[a, b])
                     entry[f"p_{way}_high"] = float(chi.checks.high[a, b])
         found.append(entry)
+    return found
+
+
+def _hidden_dynamics(result: AnalysisResult, palettes: dict[str, Palette]) -> list[dict[str, Any]]:
+    """List the environments whose merge joined clusters that differ in δ beyond their spread."""
+    delta = result["lens"].scores[..., 0].astype(np.float64)
+    found = []
+    for name in ("soap_lens", "soap"):
+        route, palette = result[name], palettes[name]
+        if route.merged is None:
+            continue
+        differ = differ_in_dynamics(route.labels, delta, route.n_clusters)
+        for label in palette.order:
+            members = np.flatnonzero(route.merged.mapping == label)
+            if differ[np.ix_(members, members)].any():
+                clusters = [route.labels == k for k in members]
+                found.append(
+                    {
+                        "route": name,
+                        "name": palette.names[label],
+                        "mark": palette.marks[label],
+                        "color": palette.colors[label],
+                        "share": float(route.final.populations[label]) / route.labels.size,
+                        "delta": float(delta[route.final.labels == label].mean()),
+                        "clusters": [
+                            {
+                                "share": float(inside.mean()),
+                                "delta": float(delta[inside].mean()),
+                                "spread": float(delta[inside].std()),
+                            }
+                            for inside in clusters
+                        ],
+                    }
+                )
     return found
 
 

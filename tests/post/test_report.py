@@ -240,7 +240,7 @@ def test_the_new_environment_in_numbers_is_a_naive_recount():
 @pytest.mark.parametrize(
     ("own", "dynamics", "words"),
     [
-        (0.75, "fast", "exchange neighbors faster than all others"),
+        (0.75, "fast", "of their neighbors, those of the other environments at most"),
         (0.18, "higher", "dynamics alone does not tell it apart"),
         (0.16, "none", "It is not set apart by its dynamics"),
     ],
@@ -259,6 +259,58 @@ def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_
     assert [entry["dynamics"] for entry in new] == [dynamics]
     assert words in page
     assert ("fast environment" in page) == (dynamics == "fast")
+
+
+@pytest.mark.usefixtures("no_files")
+def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
+    """The finding of the paper, and the same cluster where it has nothing to do with structure."""
+    result = make_result(30, 100)
+    anywhere = np.random.default_rng(0).integers(0, 4, result["soap"].labels.shape)
+    ratios = [0.800, 0.184, 0.0105, 0.0023, 0.0032]
+    by_chance = make_route("soap", anywhere, result["soap"].scores, ratios)
+    soaps = {"true": result["soap"], "chance": by_chance}
+    told = {}
+    for name, soap in soaps.items():
+        made = replace(result, routes={**result.routes, "soap": soap})
+        write_report(made, make_buffer(made), tmp_path / name)
+        text = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        new = next(e for e in summary["new_environments"] if e["dynamics"] == "fast")
+        told[name] = new, text
+    new, text = told["true"]
+    assert new["soap_enriched"]
+    inside = result["soap_lens"].labels == 3
+    edges = result["soap"].final.labels == 3
+    known = result["soap"].final.labels >= 0
+    assert new["soap_expected"] == pytest.approx(edges.sum() / known.sum())
+    assert new["soap_share"] == pytest.approx((inside & edges).sum() / (inside & known).sum())
+    assert "of it lies in environment 4 of SOAP alone, which holds" in text
+    assert "The dynamics comes from there" in text
+    assert "no more than chance would" not in text
+    new, text = told["chance"]
+    assert not new["soap_enriched"]
+    assert "no more than chance would" in text
+    assert "The dynamics comes from there" not in text
+
+
+@pytest.mark.usefixtures("no_files")
+def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
+    result = make_result(30, 100)
+    joined = merge(result["soap_lens"], [0, 1, 2, 1, 3])  # the fast atoms with the edges
+    joined = replace(joined, checks=None)
+    hidden = replace(result, routes={**result.routes, "soap_lens": joined})
+    text = write_report(hidden, make_buffer(hidden), tmp_path).read_text(encoding="utf-8")
+    (row,) = json.loads((tmp_path / "summary.json").read_text())["hidden_dynamics"]
+    delta, labels = result["lens"].scores[..., 0], result["soap_lens"].labels
+    for cluster, k in zip(row["clusters"], (1, 3), strict=True):
+        assert cluster["share"] == pytest.approx((labels == k).mean())
+        assert cluster["delta"] == pytest.approx(delta[labels == k].mean(), rel=1e-6)
+        assert cluster["spread"] == pytest.approx(delta[labels == k].std(), rel=1e-5)
+    assert row["delta"] == pytest.approx(delta[np.isin(labels, [1, 3])].mean(), rel=1e-6)
+    assert f"Before merging, {row['name']} is 2 clusters of different dynamics" in text
+    assert "The merge joins clusters that differ in δ beyond their spread" in text
+    whole = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    assert "clusters of different dynamics" not in whole
 
 
 def cluster_of_soap(result, inside):

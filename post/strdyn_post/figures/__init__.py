@@ -2,6 +2,7 @@
 
 from .alluvial import plot_alluvial
 from .chord import plot_chord
+from .enrichment import plot_sites
 from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
@@ -16,6 +17,7 @@ __all__ = [
     "plot_lens_series",
     "plot_pca",
     "plot_persistence",
+    "plot_sites",
     "plot_snapshot",
     "plot_timescales",
     "plot_transition_matrix",

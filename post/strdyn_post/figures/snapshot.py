@@ -30,6 +30,7 @@ def plot_snapshot(
     *,
     frame: int = -1,
     view: str = "oblique",
+    pale: bool = False,
     ax: Any = None,
 ) -> Any:
     """Draw the analysed atoms of one frame as spheres in the colours of their environments.
@@ -44,6 +45,8 @@ def plot_snapshot(
         Index into ``route.steps``.
     view : {"above", "oblique", "side"}
         Where the viewer stands; z points up, except seen from above.
+    pale : bool
+        Draw all but the highlighted environments in pale colours.
     ax : matplotlib Axes, optional
 
     Returns
@@ -69,13 +72,21 @@ def plot_snapshot(
     image, extent = render_spheres(
         positions @ view_axes(*VIEWS[view]).T,
         sphere_radius(positions),
-        palette.rgb(route.final.labels[frame]),
+        _colors(route.final.labels[frame], palette, pale),
     )
     ax.imshow(image, extent=extent, interpolation="antialiased")
     times, symbol = time_axis(route.times, buffer.units)
     ax.set_title(f"{TITLES.get(route.name, route.name)}, {times[frame]:.4g} {symbol}")
     dress(ax, frame=False)
     return ax
+
+
+def _colors(labels: NDArray[np.int32], palette: Palette, pale: bool) -> NDArray[np.float64]:
+    colors = palette.rgb(labels)
+    if pale:
+        others = ~np.isin(labels, palette.highlighted)
+        colors[others] = 0.35 * colors[others] + 0.65 * 0.92
+    return colors
 
 
 def wrap(
