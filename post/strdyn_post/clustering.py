@@ -13,7 +13,14 @@ from .hdbscan_tree import find_clusters
 from .models import Bands, Centers, Labels, Mixture, Model, NearestRow, Scores
 from .sampling import sample_rows
 
-__all__ = ["AGREEMENT", "Clustering", "cluster_environments", "cluster_lens"]
+__all__ = [
+    "AGREEMENT",
+    "Clustering",
+    "Mixtures",
+    "cluster_environments",
+    "cluster_lens",
+    "fit_mixtures",
+]
 
 AGREEMENT = 0.9
 """Labels depend on chance if their `Clustering.agreement` is smaller."""
@@ -43,9 +50,9 @@ class Clustering:
         "all"`` changes.
     agreement : float, optional
         How little the labels depend on what was drawn: the smallest adjusted Rand index with the
-        labels of two other seeds, on the rows that were fitted; for HDBSCAN* above `max_fit_rows`,
-        with those learnt from a uniform sample, on rows that are not in it. None where nothing is
-        drawn.
+        labels of two other seeds, on the rows that were fitted; for a mixture of Gaussians that of
+        the fits of largest and second largest likelihood; for HDBSCAN* above `max_fit_rows`, with
+        those learnt from a uniform sample, on rows that are not in it. None where nothing is drawn.
     warnings : list of str
         What the reader of a result must know.
     """
@@ -57,6 +64,30 @@ class Clustering:
     soft_share: float = 0.0
     agreement: float | None = None
     warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """The best of several fits of a mixture of Gaussians.
+
+    Attributes
+    ----------
+    best : Mixture
+        That of largest likelihood.
+    agreements : (n_init - 1,) float64 ndarray
+        Adjusted Rand index between its labels and those of the others, by decreasing likelihood.
+    bic : float
+        Its Bayesian information criterion on the rows that were fitted; smaller is better.
+    """
+
+    best: Mixture
+    agreements: NDArray[np.float64]
+    bic: float
+
+    @property
+    def agreement(self) -> float | None:
+        """Agreement with the second best: a fit that was found once is found by chance."""
+        return float(self.agreements[0]) if len(self.agreements) else None
 
 
 def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
@@ -75,9 +106,10 @@ def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
     """
     if config.method == "hdbscan":
         return _cluster_by_density(scores, config)
-    fit = _fit_mixture if config.method == "gmm" else _fit_centers
+    if config.method == "gmm":
+        return _cluster_by_mixture(scores, config)
     remedy = 'fewer n_clusters, or method = "hdbscan"'
-    return _cluster_by_model(scores, fit, config.n_clusters, remedy, config)
+    return _cluster_by_model(scores, _fit_centers, config.n_clusters, remedy, config)
 
 
 def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
@@ -248,9 +280,8 @@ def _cluster_by_model(
     models = [fit(rows, n_clusters, seed) for rows, seed in zip(samples, seeds, strict=True)]
     first, *others = (model.predict(samples[0]) for model in models)
     agreement = min(float(adjusted_rand_score(first, other)) for other in others)
-    chunks = range(0, len(scores), 1_000_000)
     return Clustering(
-        labels=np.concatenate([models[0].predict(scores[k : k + 1_000_000]) for k in chunks]),
+        labels=_predict(models[0], scores),
         n_clusters=n_clusters,
         model=models[0],
         agreement=agreement,
@@ -287,16 +318,62 @@ def _possible(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
     ]
 
 
-def _fit_mixture(rows: Scores, n_clusters: int, seed: int) -> Mixture:
+def fit_mixtures(scores: Scores, n_clusters: int, config: AnalysisConfig) -> Mixtures:
+    """Fit mixtures of Gaussians from `n_init` starting points.
+
+    Parameters
+    ----------
+    scores : (n_rows, n_components) ndarray of float
+        Rows; at most `max_fit_rows` of them are fitted.
+    n_clusters : int
+        Number of Gaussians.
+    config : AnalysisConfig
+        `n_init`, `max_fit_rows`, `seed`.
+
+    Returns
+    -------
+    Mixtures
+    """
+    from sklearn.metrics import adjusted_rand_score
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
+    rows = _uniform_sample(scores, config.max_fit_rows, config.seed).astype(np.float64)
     with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
-        fitted = GaussianMixture(n_clusters, random_state=seed, reg_covar=1e-9).fit(
-            rows.astype(np.float64)
-        )
-    order = fitted.means_[:, 0].argsort(kind="stable")
-    return Mixture(fitted.means_[order], fitted.covariances_[order], fitted.weights_[order])
+        fits = [
+            GaussianMixture(n_clusters, random_state=config.seed + k, reg_covar=1e-9).fit(rows)
+            for k in range(config.n_init)
+        ]
+        fits.sort(key=lambda fit: -fit.lower_bound_)
+        labels = fits[0].predict(rows)
+        agreements = [float(adjusted_rand_score(labels, fit.predict(rows))) for fit in fits[1:]]
+        bic = float(fits[0].bic(rows))
+    order = fits[0].means_[:, 0].argsort(kind="stable")
+    best = Mixture(fits[0].means_[order], fits[0].covariances_[order], fits[0].weights_[order])
+    return Mixtures(best, np.array(agreements), bic)
+
+
+def _cluster_by_mixture(scores: Scores, config: AnalysisConfig) -> Clustering:
+    n_clusters, warnings = _possible(
+        _uniform_sample(scores, config.max_fit_rows, config.seed), config.n_clusters
+    )
+    found = fit_mixtures(scores, n_clusters, config)
+    remedy = 'a larger n_init, fewer n_clusters, or method = "hdbscan"'
+    return Clustering(
+        labels=_predict(found.best, scores),
+        n_clusters=n_clusters,
+        model=found.best,
+        agreement=found.agreement,
+        warnings=[
+            *warnings,
+            *_chance_warnings(found.agreement, "starting point of the fit", remedy),
+        ],
+    )
+
+
+def _predict(model: Model, scores: Scores) -> Labels:
+    chunks = range(0, len(scores), 1_000_000)
+    return np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
 
 
 def _fit_centers(rows: Scores, n_clusters: int, seed: int) -> Centers:

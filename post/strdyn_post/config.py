@@ -27,6 +27,7 @@ _WHOLE = {  # smallest value
     "n_components": 1,
     "min_cluster_size": 2,
     "n_clusters": 1,
+    "n_init": 1,
     "lens_clusters": 1,
     "lag": 1,
     "max_fit_rows": 1000,
@@ -38,6 +39,7 @@ _MOST = {  # largest value
     "n_components": 10**6,
     "min_cluster_size": 10**9,
     "n_clusters": 1000,
+    "n_init": 1000,
     "lens_clusters": 1000,
     "lag": 10**9,
     "max_fit_rows": 10**12,
@@ -88,6 +90,10 @@ class AnalysisConfig:
         HDBSCAN*: exact spanning tree, or hdbscan's default approximation (the notebook).
     n_clusters : int
         Number of clusters of ``gmm`` and ``kmeans``.
+    n_init : int
+        ``gmm``: starting points; the fit of largest likelihood counts.
+    scan_clusters : sequence of int
+        Also fit SOAP&LENS with these numbers of clusters, and compare them (``gmm`` only).
     lens_clusters : int
         KMeans clusters of LENS alone.
     lens_thresholds : sequence of float, optional
@@ -124,6 +130,8 @@ class AnalysisConfig:
     soft: str = "noise"
     tree: str = "exact"
     n_clusters: int = 3
+    n_init: int = 8
+    scan_clusters: tuple[int, ...] = ()
     lens_clusters: int = 3
     lens_thresholds: tuple[float, ...] | None = None
     lag: int = 1
@@ -171,6 +179,15 @@ class AnalysisConfig:
                 f"scan_weights = {_shown(list(self.scan_weights))}: expected 0 or more for each, "
                 f"up to {_MOST_WEIGHT:g}."
             )
+        numbers = [_whole("scan_clusters", value, 1) for value in _listed(self.scan_clusters)]
+        if max(numbers, default=0) > _MOST["n_clusters"]:
+            raise ConfigError(f"scan_clusters: expected at most {_MOST['n_clusters']} clusters.")
+        if numbers and self.method != "gmm":
+            raise ConfigError(
+                f'scan_clusters needs method = "gmm", found {self.method!r}: the criterion (BIC) '
+                "is that of a mixture of Gaussians."
+            )
+        _set(self, "scan_clusters", tuple(sorted(set(numbers))))
         if self.max_cluster_share is not None:
             share = _real("max_cluster_share", self.max_cluster_share)
             if not 0.0 < share <= 1.0:
@@ -276,10 +293,12 @@ def _real(name: str, value: Any) -> float:
     return number
 
 
+def _listed(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+
+
 def _reals(name: str, values: Any) -> tuple[float, ...]:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        values = [values]
-    return tuple(_real(name, value) for value in values)
+    return tuple(_real(name, value) for value in _listed(values))
 
 
 def _whole(name: str, value: Any, least: int) -> int:

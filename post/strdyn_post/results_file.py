@@ -35,7 +35,7 @@ _FORMAT = 2
 _BLOCK = 512  # bytes
 _HEAD = re.compile(rb"(strdyn run ([0-9a-f]{32})\nformat (\d+)\n)sha256 ([0-9a-f]{64})\n\0*")
 # settings of results that were written before these existed
-_EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False}
+_EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False, "n_init": 1}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig
-from strdyn_post.clustering import cluster_environments, cluster_lens
+from strdyn_post.clustering import cluster_environments, cluster_lens, fit_mixtures
 from strdyn_post.hdbscan_tree import DensityClusters, choose_clusters, find_clusters
 from strdyn_post.models import Mixture
 from strdyn_post.sampling import sample_rows
@@ -207,6 +207,40 @@ def test_mixture_predicts_as_scikit_learn_does():
     np.testing.assert_array_equal(model.predict(points), reference.predict(points))
 
 
+def wide_and_narrow():
+    """Three narrow clouds, and a wide one among them, which the first starting point misses."""
+    rng = np.random.default_rng(4)
+    clouds = (
+        ([0, 0], 0.1, 3000),
+        ([1, 0], 0.1, 2000),
+        ([0.5, 0.8], 0.2, 1500),
+        ([0.6, 0.1], 0.35, 600),
+    )
+    points = [rng.normal(mean, width, (n, 2)) for mean, width, n in clouds]
+    return np.concatenate(points), np.repeat(range(4), [n for *_, n in clouds])
+
+
+def test_the_likeliest_of_several_mixtures_counts():
+    points, truth = wide_and_narrow()
+    by = {
+        n: cluster_environments(points, AnalysisConfig(method="gmm", n_clusters=4, n_init=n))
+        for n in (1, 8)
+    }
+    fits = [GaussianMixture(4, random_state=k, reg_covar=1e-9).fit(points) for k in range(8)]
+    best, second = sorted(fits, key=lambda fit: -fit.lower_bound_)[:2]
+    labels = best.predict(points)
+    assert adjusted_rand_score(labels, by[8].labels) == 1.0
+    assert by[8].agreement == adjusted_rand_score(labels, second.predict(points)) > 0.95
+    assert by[8].warnings == []
+    assert by[1].agreement is None
+    wrong, right = (adjusted_rand_score(truth, by[n].labels) for n in (1, 8))
+    assert wrong < 0.75
+    assert right > 0.85
+    found = fit_mixtures(points, 4, AnalysisConfig(method="gmm", n_init=8))
+    assert found.bic == pytest.approx(best.bic(points))
+    assert len(found.agreements) == 7
+
+
 def test_all_noise_is_named_with_the_remedy():
     points = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     found = cluster_environments(points, AnalysisConfig(min_cluster_size=140))
@@ -282,7 +316,9 @@ def test_agreement_is_the_smallest_with_two_other_seeds():
 
 @pytest.mark.parametrize("method", ["gmm", "kmeans"])
 def test_clusters_far_apart_do_not_depend_on_the_seed_and_too_many_do(method):
-    points, _ = cloud(3000, seed=6)
+    rng = np.random.default_rng(6)
+    centers = np.array([[0, 0, 0], [0.5, 0.1, 0], [0.9, -0.1, 0.1], [0.5, 0.4, -0.1]])
+    points = np.repeat(centers, 750, axis=0) + rng.normal(0, 0.03, (3000, 3))
     for max_fit_rows in (1000, 5000):
         config = AnalysisConfig(method=method, n_clusters=4, max_fit_rows=max_fit_rows)
         found = cluster_environments(points, config)
@@ -290,7 +326,8 @@ def test_clusters_far_apart_do_not_depend_on_the_seed_and_too_many_do(method):
         assert found.warnings == []
     many = cluster_environments(points, AnalysisConfig(method=method, n_clusters=9))
     assert many.agreement < 0.9
-    assert "depend on the seed" in many.warnings[0]
+    drawn = {"gmm": "starting point of the fit", "kmeans": "seed"}[method]
+    assert f"depend on the {drawn}" in many.warnings[0]
 
 
 def test_levels_of_lens_agree_where_there_are_some():
