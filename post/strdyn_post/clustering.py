@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .branches import Branches
 from .config import AnalysisConfig
-from .hdbscan_tree import find_clusters
+from .hdbscan_tree import DensityClusters, find_clusters
 from .models import Bands, Centers, Labels, Mixture, Model, NearestRow, Scores
 from .sampling import sample_rows
 
@@ -53,6 +54,8 @@ class Clustering:
         labels of two other seeds, on the rows that were fitted; for a mixture of Gaussians that of
         the fits of largest and second largest likelihood; for HDBSCAN* above `max_fit_rows`, with
         those learnt from a uniform sample, on rows that are not in it. None where nothing is drawn.
+    branches : Branches, optional
+        Condensed tree of HDBSCAN*, of the rows that were clustered.
     warnings : list of str
         What the reader of a result must know.
     """
@@ -63,6 +66,7 @@ class Clustering:
     noise_share: float = 0.0
     soft_share: float = 0.0
     agreement: float | None = None
+    branches: Branches | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -90,7 +94,9 @@ class Mixtures:
         return float(self.agreements[0]) if len(self.agreements) else None
 
 
-def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
+def cluster_environments(
+    scores: Scores, config: AnalysisConfig, delta: Scores | None = None
+) -> Clustering:
     """Cluster the scores of SOAP or SOAP&LENS by the configured method.
 
     Parameters
@@ -99,13 +105,15 @@ def cluster_environments(scores: Scores, config: AnalysisConfig) -> Clustering:
         One row for every (frame, atom).
     config : AnalysisConfig
         `method`, its settings, and `seed`.
+    delta : (n_rows,) ndarray of float, optional
+        Smoothed δ of the rows, for `Clustering.branches`.
 
     Returns
     -------
     Clustering
     """
     if config.method == "hdbscan":
-        return _cluster_by_density(scores, config)
+        return _cluster_by_density(scores, config, delta)
     if config.method == "gmm":
         return _cluster_by_mixture(scores, config)
     remedy = 'fewer n_clusters, or method = "hdbscan"'
@@ -155,13 +163,18 @@ def cluster_means(labels: Labels, values: Scores, n_clusters: int) -> NDArray[np
     return total / np.maximum(1, np.bincount(labels[inside], minlength=n_clusters))
 
 
-def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
+def _cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | None) -> Clustering:
     rng = np.random.default_rng(config.seed)
     sample = sample_rows(scores, config.max_fit_rows, rng)
-    hard, probable, refused_share = _fit_density(scores[sample], config)
-    n_clusters = int(hard.max(initial=-1)) + 1
+    found = find_clusters(
+        scores[sample], config.min_cluster_size, config.tree, config.max_cluster_share
+    )
+    n_clusters, hard = found.n_clusters, found.labels
+    probable = _most_probable(found, config.soft)
     labels = _soften(hard, probable, config.soft)
-    labels = renumber(labels, cluster_means(labels, scores[sample, 0], n_clusters))
+    means = cluster_means(labels, scores[sample, 0], n_clusters)
+    numbers = renumber(np.arange(n_clusters, dtype=np.int32), means)
+    labels = renumber(labels, means)
     model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
     agreement, nearest = None, np.arange(len(scores))
     sampled: list[str] = []
@@ -177,9 +190,9 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
     moved = (probable != hard)[nearest[~noise]]
     noise_share = float(noise.mean())
     warnings = sampled + _density_warnings(n_clusters, noise_share, len(scores), config)
-    if refused_share:
+    if found.refused_share:
         warnings.append(
-            f"HDBSCAN* alone would take {refused_share:.1%} of the rows as one cluster; "
+            f"HDBSCAN* alone would take {found.refused_share:.1%} of the rows as one cluster; "
             f"max_cluster_share = {config.max_cluster_share:g} keeps the clusters inside it."
         )
     warnings += _chance_warnings(
@@ -192,16 +205,14 @@ def _cluster_by_density(scores: Scores, config: AnalysisConfig) -> Clustering:
         noise_share=noise_share,
         soft_share=float(moved.mean()) if len(moved) else 0.0,
         agreement=agreement,
+        branches=None if delta is None else Branches.of(found, delta[sample], numbers),
         warnings=warnings,
     )
 
 
-def _fit_density(scores: Scores, config: AnalysisConfig) -> tuple[Labels, Labels, float]:
-    """Return labels of HDBSCAN* with noise, the most probable clusters, and `refused_share`."""
-    found = find_clusters(scores, config.min_cluster_size, config.tree, config.max_cluster_share)
-    none_soft = config.soft == "none" or not found.n_clusters
-    probable = found.labels if none_soft else found.most_probable()
-    return found.labels, probable, found.refused_share
+def _most_probable(found: DensityClusters, soft: str) -> Labels:
+    """Return the most probable cluster of every row, where it matters; else the cluster itself."""
+    return found.labels if soft == "none" or not found.n_clusters else found.most_probable()
 
 
 def _soften(hard: Labels, probable: Labels, soft: str) -> Labels:
@@ -228,8 +239,10 @@ def _held_out_agreement(
     other, held_out = np.sort(order[: len(sample)]), np.sort(order[len(sample) :][:100_000])
     if len(held_out) < _FEWEST_HELD_OUT:
         return None
-    hard, probable, _ = _fit_density(scores[other], config)
-    labels = _soften(hard, probable, config.soft)
+    found = find_clusters(
+        scores[other], config.min_cluster_size, config.tree, config.max_cluster_share
+    )
+    labels = _soften(found.labels, _most_probable(found, config.soft), config.soft)
     second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
     return float(
         adjusted_rand_score(model.predict(scores[held_out]), second.predict(scores[held_out]))

@@ -105,8 +105,10 @@ def analyse(
         with clock(f"clusters of {name}"):
             rows = scores[name], residuals.get(name)
             if model is None:
-                cluster = cluster_lens if name == "lens" else cluster_environments
-                clusters = cluster(rows[0], config)
+                if name == "lens":
+                    clusters = cluster_lens(rows[0], config)
+                else:
+                    clusters = cluster_environments(rows[0], config, smoothed.values.ravel())
                 route = fit_route(name, smoothed, rows, pcas.get(name), clusters, config)
                 warnings += [f"{name}: {text}" for text in clusters.warnings]
             else:

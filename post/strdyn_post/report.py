@@ -17,6 +17,7 @@ from .clustering import AGREEMENT
 from .explorer import explorer_data, explorer_payload
 from .figures import (
     plot_alluvial,
+    plot_branches,
     plot_chord,
     plot_dendrogram,
     plot_lens_series,
@@ -217,6 +218,16 @@ def _panels(
                 _with(plot_persistence, route, palettes, units=units),
             ),
         )
+        if route.branches is not None:
+            yield (
+                "branches",
+                Panel(
+                    f"branches_{name}",
+                    f"{title}: condensed tree of HDBSCAN*, by mean δ",
+                    (10.4, 3.7),
+                    _with(plot_branches, route, palettes),
+                ),
+            )
     yield (
         "lens",
         Panel(

@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from .branches import Branches
 from .checks import Checks
 from .config import AnalysisConfig
 from .models import Model
@@ -112,6 +113,8 @@ class Route(Environments):
         were fitted.
     noise_share, soft_share, agreement : float
         See `Clustering`; `agreement` is None where nothing was drawn.
+    branches : Branches or None
+        Condensed tree of HDBSCAN*; None for other methods.
     checks : Checks or None
         Intervals and tests of the final environments.
     """
@@ -133,6 +136,7 @@ class Route(Environments):
     noise_share: float = 0.0
     soft_share: float = 0.0
     agreement: float | None = None
+    branches: Branches | None = None
     checks: Checks | None = None
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .branches import Branches
 from .checks import Checks
 from .models import Bands, Centers, Mixture, NearestRow
 from .reduction import Pca
@@ -103,6 +104,8 @@ def _check_route(name: str, route: Route) -> None:
     if route.pca is not None:
         _check_pca(name, route.pca, k)
     _check_model(name, route, k)
+    if route.branches is not None:
+        _check_branches(f"{name}/condensed_tree", route.branches, n_clusters)
     if route.checks is not None:
         _check_checks(name, route.checks, n_final)
 
@@ -138,6 +141,20 @@ def _check_model(name: str, route: Route, k: int) -> None:
             _numbers(name, model.centers, (n, k))
         case Bands():
             _numbers(name, model.thresholds, (max(0, n - 1),))
+
+
+def _check_branches(name: str, tree: Branches, n_clusters: int) -> None:
+    n = len(np.atleast_1d(tree.parent))
+    for part in ("parent", "size", "cluster"):
+        _numbers(f"{name}/{part}", getattr(tree, part), (n,), _INTEGER)
+    for part in ("birth", "death", "delta"):
+        _numbers(f"{name}/{part}", getattr(tree, part), (n,))
+    if not n or tree.parent[0] != -1 or (tree.parent[1:] >= np.arange(1, n)).any():
+        raise AnalysisError(f"{name}/parent does not name parents before their children.")
+    _within(f"{name}/parent", tree.parent[1:], n)
+    _within(f"{name}/cluster", tree.cluster, n_clusters, least=-1)
+    if tree.size.min() < 1:
+        raise AnalysisError(f"{name}/size holds a branch without rows.")
 
 
 def _check_checks(name: str, checks: Checks, n: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .branches import Branches
 from .checks import Checks
 from .config import AnalysisConfig
 from .folder import RESULTS, claim, mark
@@ -202,6 +203,9 @@ def _write_route(group: Any, route: Route) -> None:
     if route.checks is not None:
         for item in fields(Checks):
             group[f"checks/{item.name}"] = getattr(route.checks, item.name)
+    if route.branches is not None:
+        for item in fields(Branches):
+            group[f"condensed_tree/{item.name}"] = getattr(route.branches, item.name)
     model = group.create_group("model")
     model.attrs["kind"] = route.model.kind
     # HDBSCAN* on all rows: the fitted rows are `score` and `label`, and need no second copy
@@ -261,6 +265,9 @@ def _read_route(group: Any) -> Route:
         far=group["far"][()],
         checks=Checks(**{name: value[()] for name, value in group["checks"].items()})
         if "checks" in group
+        else None,
+        branches=Branches(**{name: value[()] for name, value in group["condensed_tree"].items()})
+        if "condensed_tree" in group
         else None,
         noise_share=float(group.attrs["noise_share"]),
         soft_share=float(group.attrs["soft_share"]),

@@ -83,6 +83,7 @@ def fit_route(
         noise_share=clusters.noise_share,
         soft_share=clusters.soft_share,
         agreement=clusters.agreement,
+        branches=clusters.branches,
     )
 
 

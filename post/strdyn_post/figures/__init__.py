@@ -1,6 +1,7 @@
 """Figures: ``plot_*(..., ax=None) -> Axes``, all in one palette, each usable on its own."""
 
 from .alluvial import plot_alluvial
+from .branches import plot_branches
 from .chord import plot_chord
 from .enrichment import plot_sites
 from .lags import plot_persistence, plot_timescales
@@ -12,6 +13,7 @@ from .transitions import plot_dendrogram, plot_transition_matrix
 __all__ = [
     "VIEWS",
     "plot_alluvial",
+    "plot_branches",
     "plot_chord",
     "plot_dendrogram",
     "plot_lens_series",

@@ -59,7 +59,7 @@ def plot_sites(
         ax.text(103, place, text, fontsize=8, color=INK, va="center")
     name = palettes[route.name].names[label]
     ax.set(xlim=(0, 100), ylim=(len(order) - 0.4, -0.6), xlabel="share of its observations [%]")
-    ax.set_title(f"Where SOAP alone puts the {name}", loc="left")
+    ax.set_title(f"Where SOAP puts the {name}")
     dress(ax)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
