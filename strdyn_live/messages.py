@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,30 @@ from .lammps_io import tell_log
 
 __all__ = ["is_embedded", "may_be_root", "tell_once"]
 
+_HEAD_START = 0.5  # seconds
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
 def tell_once(error: BaseException, *, is_root: bool) -> None:
-    """Write an error into the log of LAMMPS, and make it one line wherever Python prints it.
+    """Write an error into the log of LAMMPS, and let embedded Python print it as one line.
 
     LAMMPS has Python print the error that ends a run on every rank, with its traceback, and its
-    own log says only that the method failed.
+    own log says only that the method failed. The first rank that ends kills the others: those that
+    are silent let the one that speaks go first.
     """
     if is_root:
         tell_log(f"ERROR: strdyn-live: {error}")
     if not is_embedded():
         return
+    if is_root:
+        print(f"ERROR: strdyn-live: {error}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(_HEAD_START)
     otherwise = sys.excepthook
 
     def hook(kind: Any, raised: Any, trace: Any) -> None:
         if raised is not error:
             otherwise(kind, raised, trace)
-        elif is_root:
-            print(f"ERROR: strdyn-live: {error}", file=sys.stderr, flush=True)
 
     sys.excepthook = hook
 
