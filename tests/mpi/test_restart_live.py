@@ -112,7 +112,7 @@ def start(tmp_path, n_steps, *words):
 
 
 def wait_for_frames(folder, n_frames):
-    for _ in range(600):
+    for _ in range(2400):
         with contextlib.suppress(buffer.BufferError):  # not there yet
             if open_buffer(folder).n_frames >= n_frames:
                 return
