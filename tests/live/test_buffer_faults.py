@@ -58,7 +58,7 @@ SAMPLES: dict[str, Callable[[Driver, Path], Tally]] = {
     "EDQUOT on": lambda drive, root: sweep_errors(drive, root, 139, "fail", "EDQUOT", True),
     "short writes": lambda drive, root: sweep_errors(drive, root, 181, "short", "EIO", True),
     "pack": lambda drive, root: sweep_pack(drive, root, 89),
-    "prune": lambda drive, root: sweep_prune(drive, root, 7),
+    "prune": lambda drive, root: sweep_prune(drive, root, 17),
     "power": lambda drive, root: sweep_power(drive, root, 83, 1),
     "bits of a segment": lambda drive, root: sweep_flips(drive, root, "seg-*", 6007),
     "bits of a log": lambda drive, root: sweep_flips(drive, root, "tail-*", 1201, killed_at=137),

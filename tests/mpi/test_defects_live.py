@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def start(file="run.sdl", more=", centers='surface'", run="run 60", restart="res
 def restart(step, file="run.sdl", more=", append=True, centers='surface'", before="", run="run 40"):
     read = f"read_restart state.{step}"
     return "\n".join([read, RESTARTABLE.settings, before, recorder(file, more), run])
+
+
+@pytest.fixture(scope="module")
+def begun(embedded_in, tmp_path_factory):
+    """A folder with the run of `start()`: 60 steps, restart files of every 20th."""
+    folder = tmp_path_factory.mktemp("begun")
+    succeed(embedded_in(folder)(start()))
+    return folder
+
+
+@pytest.fixture
+def started(begun, tmp_path):
+    """Put a copy of that run where the next ones are made."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
 
 
 def succeed(done):
@@ -130,8 +145,8 @@ def test_a_driver_records_under_deform(drive, tmp_path):
 # Restarts
 
 
+@pytest.mark.usefixtures("started")
 def test_times_go_on_after_a_restart(run_embedded, tmp_path):
-    succeed(run_embedded(start()))
     succeed(run_embedded(restart(40)))
     succeed(run_embedded(restart(40, run="timestep 0.001\nrun 20")))
     buf = open_buffer(tmp_path / "run.sdl")
@@ -139,8 +154,8 @@ def test_times_go_on_after_a_restart(run_embedded, tmp_path):
     np.testing.assert_allclose(buf.times, [0.02, 0.04, 0.06, 0.08, 0.09, 0.10], atol=1e-12)
 
 
+@pytest.mark.usefixtures("started")
 def test_a_restart_of_another_trajectory_is_refused(run_embedded, tmp_path):
-    succeed(run_embedded(start()))
     before = "displace_atoms all move 0.7 0.3 0"
     fail(run_embedded(restart(40, before=before)), "step 50 does not follow step 40 stored in")
     buf = open_buffer(tmp_path / "run.sdl")
@@ -157,8 +172,8 @@ fix sd all python/invoke 10 end_of_step sd
 """
 
 
+@pytest.mark.usefixtures("started")
 def test_checked_before_the_run_a_restart_is_compared_exactly(run_embedded, tmp_path):
-    succeed(run_embedded(start()))
     more = ", append=True, centers='surface'"
     settings = CHECKED.format(settings=SETTINGS, more=more)
     nudge = "displace_atoms all random 0.001 0.001 0.001 42"
@@ -179,8 +194,8 @@ def test_checked_before_the_run_a_restart_is_compared_exactly(run_embedded, tmp_
         ({"more": ", append=True"}, "centers is 'surface' there and 'all' now"),
     ],
 )
+@pytest.mark.usefixtures("started")
 def test_what_can_be_known_is_said_before_the_run(change, message, run_embedded, tmp_path):
-    succeed(run_embedded(start()))
     words = [RESTARTABLE.start, RESTARTABLE.settings]
     words += [CHECKED.format(**{"settings": SETTINGS, "more": "", **change})]
     done = fail(run_embedded("\n".join([*words, "run 1000", 'print "went on"'])), message)
@@ -228,8 +243,8 @@ def test_a_run_from_scratch_does_not_hide_what_is_there(run_embedded, drive, tmp
     assert len(open_buffer(tmp_path / "d.sdl")) == 6
 
 
+@pytest.mark.usefixtures("started")
 def test_an_older_stretch_is_not_superseded_unasked(run_embedded, tmp_path):
-    succeed(run_embedded(start()))
     done = succeed(run_embedded(restart(40, run="restart 20 state.*\nrun 60")))
     assert "goes on from step 40, and supersedes 2 frames (steps 50 to 60)" in done.stdout
     done = succeed(run_embedded(restart(60, run="run 20")))  # gone on from the newest job
@@ -238,9 +253,9 @@ def test_an_older_stretch_is_not_superseded_unasked(run_embedded, tmp_path):
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [*range(10, 90, 10)]
 
 
+@pytest.mark.usefixtures("started")
 def test_frames_before_an_unrecorded_run_after_a_restart_are_not_live(run_embedded, tmp_path):
     """Read at step 20, run to 35 without the recorder: frame 30 belongs to the old trajectory."""
-    succeed(run_embedded(start()))
     succeed(run_embedded(restart(20, before="run 15", run="run 25")))
     buf = open_buffer(tmp_path / "run.sdl")
     assert buf.generations[1] == 20
@@ -490,9 +505,11 @@ def test_one_message_from_one_rank_and_in_the_log(run_embedded, tmp_path):
         ({"more": ", centers='nowhere'"}, "group 'nowhere' does not exist or is empty"),
     ],
 )
-def test_a_bad_start_is_told_once(change, message, run_embedded):
-    words = [SYSTEMS["cu_slab"].script, recorder(**change), "run 10"]
+def test_a_bad_start_is_told_once(change, message, run_embedded, tmp_path):
+    words = [SYSTEMS["cu_slab"].script, recorder(**change), "run 10", 'print "went on"']
     done = fail(run_embedded("\n".join(words), n_ranks=4), message)
+    assert "went on" not in done.stdout
+    assert not (tmp_path / "run.sdl").exists()
     assert done.stderr.count("strdyn-live") == 1
     assert "Traceback" not in done.stderr
 

@@ -63,13 +63,30 @@ def naive_neighbors(
     return found - {atom_id}
 
 
+ON_SOME_RANKS = ["cu_slab", "triclinic", "two_species"]
+UNTOUCHED = ["cu_slab", "two_species"]
+
+
+@pytest.fixture(scope="module")
+def folder(driver_in, tmp_path_factory) -> Path:
+    """Buffers and dumps NAME-on-RANKS, dumps NAME-without; one start for each number of ranks."""
+    folder = tmp_path_factory.mktemp("recorded")
+    for n_ranks, names in ((1, ON_SOME_RANKS), (2, list(SYSTEMS)), (4, ON_SOME_RANKS)):
+        jobs = [[name, f"{name}-on-{n_ranks}"] for name in names]
+        if n_ranks == 2:
+            jobs += [[name, f"{name}-without", "every=0"] for name in UNTOUCHED]
+        done = driver_in(folder)(
+            DRIVER, *itertools.chain(*([*job, "--"] for job in jobs)), n_ranks=n_ranks
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.mark.parametrize("name", list(SYSTEMS))
-def test_buffer_equals_the_periodic_system(name: str, run_driver, tmp_path: Path) -> None:
-    done = run_driver(DRIVER, name, "run", n_ranks=2)
-    assert done.returncode == 0, done.stderr
-    buf = open_buffer(tmp_path / "run.sdl")
+def test_buffer_equals_the_periodic_system(name: str, folder: Path) -> None:
+    buf = open_buffer(folder / f"{name}-on-2.sdl")
     config = buf.config
-    dump = read_dump(tmp_path / "run.dump")
+    dump = read_dump(folder / f"{name}-on-2.dump")
     system = SYSTEMS[name]
     assert buf.steps.tolist() == list(range(0, system.n_steps + 1, system.every))
 
@@ -123,11 +140,9 @@ def filled(spectra: NDArray[np.float64], soap: Soap) -> NDArray[np.float64]:
     return spectra[:, columns]
 
 
-def test_atoms_outside_the_box_are_met(run_driver, tmp_path: Path) -> None:
+def test_atoms_outside_the_box_are_met(folder: Path) -> None:
     """The gas is worth its place above: LAMMPS does leave owned atoms outside the box."""
-    done = run_driver(DRIVER, "gas", "run", n_ranks=1)
-    assert done.returncode == 0, done.stderr
-    buf = open_buffer(tmp_path / "run.sdl")
+    buf = open_buffer(folder / "gas-on-2.sdl")
     outside = []
     for k in range(buf.n_frames):
         cell, origin = buf.box(k)
@@ -136,14 +151,10 @@ def test_atoms_outside_the_box_are_met(run_driver, tmp_path: Path) -> None:
     assert any(outside)
 
 
-@pytest.mark.parametrize("name", ["cu_slab", "triclinic", "two_species"])
-def test_one_two_and_four_ranks_give_the_same_buffer(name: str, run_driver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ON_SOME_RANKS)
+def test_one_two_and_four_ranks_give_the_same_buffer(name: str, folder: Path) -> None:
     """At step 0, before sums in another order make trajectories part."""
-    buffers = []
-    for n_ranks in (1, 2, 4):
-        done = run_driver(DRIVER, name, f"on{n_ranks}", n_ranks=n_ranks)
-        assert done.returncode == 0, done.stderr
-        buffers.append(open_buffer(tmp_path / f"on{n_ranks}.sdl"))
+    buffers = [open_buffer(folder / f"{name}-on-{n_ranks}.sdl") for n_ranks in (1, 2, 4)]
     one = buffers[0]
     for other in buffers[1:]:
         assert other.steps.tolist() == one.steps.tolist()
@@ -155,11 +166,9 @@ def test_one_two_and_four_ranks_give_the_same_buffer(name: str, run_driver, tmp_
             assert other.neighbors(k).offsets.tolist() == one.neighbors(k).offsets.tolist()
 
 
-@pytest.mark.parametrize("name", ["cu_slab", "two_species"])
-def test_the_simulation_is_not_touched(name: str, run_driver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_the_simulation_is_not_touched(name: str, folder: Path) -> None:
     """Positions and velocities with and without the recorder agree to the last bit."""
-    for output, words in (("with", []), ("without", ["every=0"])):
-        done = run_driver(DRIVER, name, output, *words, n_ranks=2)
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "with.dump").read_bytes() == (tmp_path / "without.dump").read_bytes()
-    assert len(read_dump(tmp_path / "with.dump")) == 3
+    recorded, alone = folder / f"{name}-on-2.dump", folder / f"{name}-without.dump"
+    assert recorded.read_bytes() == alone.read_bytes()
+    assert len(read_dump(recorded)) == 3

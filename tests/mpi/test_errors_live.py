@@ -1,6 +1,8 @@
 """Every way to start wrong, and a run that goes wrong, in real LAMMPS runs with a time limit.
 
-A run must end on all ranks, with an exit code that is not 0, and say what to do.
+A run must end on all ranks, with an exit code that is not 0, and say what to do. An exception that
+nobody catches does so; where it comes on every rank, many such runs share one start of a program
+that catches it.
 """
 
 from __future__ import annotations
@@ -17,24 +19,10 @@ pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["comm_cutoff=9.0"], "Put 'comm_modify cutoff 11.72' before the run"),
-        (["comm_cutoff=0"], "Put 'comm_modify cutoff 11.72' before the run"),
-        (["elements=Cu Au"], "names 2 atom types, but this run has 1"),
-        (
-            ["centers=nowhere"],
-            "group 'nowhere' does not exist or is empty. Groups with atoms: all, ",
-        ),
-        (["lens_environment=void"], "group 'void' does not exist or is empty"),
-        (["r_cut="], "r_cut = '' is not a number"),
-    ],
-)
-def test_a_bad_start_is_refused(words, message, run_driver, tmp_path):
-    done = run_driver(DRIVER, "cu_slab", "run", *words, n_ranks=2)
+def test_a_bad_start_ends_the_program(run_driver, tmp_path):
+    done = run_driver(DRIVER, "cu_slab", "run", "comm_cutoff=9.0", n_ranks=2)
     assert done.returncode != 0
-    assert message in done.stderr
+    assert "Put 'comm_modify cutoff 11.72' before the run" in done.stderr
     assert not (tmp_path / "run.sdl").exists()
 
 
@@ -64,40 +52,123 @@ print("went on")
 """
 
 
-def program(tmp_path, system="gas", before="", settings="", run='lmp.command("run 40")'):
+def text(system="gas", before="", settings="", run='lmp.command("run 40")'):
+    return PROGRAM.format(system=system, before=before, settings=settings, run=run)
+
+
+def program(tmp_path, code=None, **changes):
     path = tmp_path / "program.py"
     here = Path(__file__).parent
-    text = PROGRAM.format(system=system, before=before, settings=settings, run=run)
-    path.write_text(f"import sys; sys.path.insert(0, {str(here)!r})\n" + text)
+    path.write_text(f"import sys; sys.path.insert(0, {str(here)!r})\n" + (code or text(**changes)))
     return path
 
 
-def test_atoms_without_ids(run_driver, tmp_path):
-    before = (
-        "import dataclasses\n"
-        'script = "atom_modify id no\\n" + SYSTEMS["gas"].script\n'
-        'SYSTEMS["gas"] = dataclasses.replace(SYSTEMS["gas"], script=script)'
-    )
-    done = run_driver(program(tmp_path, before=before))
-    assert done.returncode != 0
-    assert "atom_modify id no" in done.stderr
+def bad_start(words):
+    return f"from driver import record\nrecord('cu_slab', 'run', {words!r})"
 
 
-def test_atoms_lost_during_the_run(run_driver, tmp_path):
-    run = 'lmp.command("run 20")\nlmp.command("delete_atoms random count 5 yes all NULL 7")\n'
-    done = run_driver(program(tmp_path, run=run + 'lmp.command("run 20")'))
-    assert done.returncode != 0
-    assert "step 20: the group 'all' (centers) has 85 atoms, at the start 90" in done.stderr
-    assert "went on" not in done.stdout
-    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 20]
+# The program, words of the message in their order, the steps recorded before (None: no buffer).
+REFUSED = {
+    "no shell": (bad_start("comm_cutoff=0"), "Put 'comm_modify cutoff 11.72' before the run", None),
+    "elements": (bad_start("elements=Cu Au"), "names 2 atom types, but this run has 1", None),
+    "centers": (
+        bad_start("centers=nowhere"),
+        "group 'nowhere' does not exist or is empty. Groups with atoms: all, ",
+        None,
+    ),
+    "environment": (
+        bad_start("lens_environment=void"),
+        "group 'void' does not exist or is empty",
+        None,
+    ),
+    "no number": (bad_start("r_cut="), "r_cut = '' is not a number", None),
+    "no IDs": (
+        text(
+            before="import dataclasses\n"
+            'script = "atom_modify id no\\n" + SYSTEMS["gas"].script\n'
+            'SYSTEMS = {"gas": dataclasses.replace(SYSTEMS["gas"], script=script)}'
+        ),
+        "atom_modify id no",
+        None,
+    ),
+    "lost atoms": (
+        text(
+            run='lmp.command("run 20")\nlmp.command("delete_atoms random count 5 yes all NULL 7")\n'
+            'lmp.command("run 20")'
+        ),
+        "step 20: the group 'all' (centers) has 85 atoms, at the start 90",
+        [0, 10, 20],
+    ),
+    "shell thin later": (
+        text(
+            system="small_box",
+            run='lmp.command("run 20")\nlmp.command("comm_modify cutoff 6.0")\n'
+            'lmp.command("run 20")',
+        ),
+        "comm_modify cutoff",
+        [0, 10, 20],
+    ),
+    # LAMMPS counts one rank where mpi4py counts two
+    "another world": (
+        text(
+            before="class lammps(lammps):\n"
+            "    def __init__(self, cmdargs):\n"
+            "        super().__init__(cmdargs=cmdargs, comm=MPI.COMM_SELF)\n"
+            "        self.comm = None"
+        ),
+        "mpi4py counts 2 ranks ... LAMMPS 1",
+        None,
+    ),
+    "two recorders": (
+        text(
+            run='second = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, '
+            'file="run.sdl", append=True)\n'
+            "second.attach(lmp, every=10)\n"
+            'lmp.command("run 20")'
+        ),
+        "run.sdl ... process",
+        [0],
+    ),
+}
+
+ONE_AFTER_THE_OTHER = """
+import os
+from pathlib import Path
+from mpi4py import MPI
+for name, code in {cases!r}.items():
+    Path(name).mkdir(exist_ok=True)
+    os.chdir(name)
+    told = "went on"
+    try:
+        exec(code, {{}})
+    except Exception as error:
+        told = str(error)
+    Path(f"rank-{{MPI.COMM_WORLD.rank}}").write_text(told)
+    MPI.COMM_WORLD.barrier()
+    os.chdir("..")
+"""
 
 
-def test_the_shell_becomes_thin_later(run_driver, tmp_path):
-    run = 'lmp.command("run 20")\nlmp.command("comm_modify cutoff 6.0")\nlmp.command("run 20")'
-    done = run_driver(program(tmp_path, system="small_box", run=run))
-    assert done.returncode != 0
-    assert "comm_modify cutoff" in done.stderr
-    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 20]
+@pytest.fixture(scope="module")
+def refused(driver_in, tmp_path_factory):
+    """A folder with one of every refused program: its buffer, and what each rank was told."""
+    folder = tmp_path_factory.mktemp("refused")
+    cases = {name: code for name, (code, *_) in REFUSED.items()}
+    done = driver_in(folder)(program(folder, ONE_AFTER_THE_OTHER.format(cases=cases)), n_ranks=2)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_run_is_refused_on_all_ranks(name, refused):
+    _, message, steps = REFUSED[name]
+    pattern = ".*".join(map(re.escape, message.split(" ... ")))
+    for rank in range(2):
+        assert re.search(pattern, (refused / name / f"rank-{rank}").read_text(), re.DOTALL)
+    if steps is None:
+        assert not (refused / name / "run.sdl").exists()
+    else:
+        assert open_buffer(refused / name / "run.sdl").steps.tolist() == steps
 
 
 # Fails at the third frame on rank 1 alone, in the midst of its own work.
@@ -147,20 +218,6 @@ def test_a_failed_collective_aborts(run_driver, tmp_path):
     assert "went on" not in done.stdout
 
 
-def test_a_lammps_of_another_world_is_refused(run_driver, tmp_path):
-    """LAMMPS counts one rank where mpi4py counts two."""
-    before = (
-        "class lammps(lammps):\n"
-        "    def __init__(self, cmdargs):\n"
-        "        super().__init__(cmdargs=cmdargs, comm=MPI.COMM_SELF)\n"
-        "        self.comm = None"
-    )
-    done = run_driver(program(tmp_path, before=before))
-    assert done.returncode != 0
-    assert "mpi4py counts 2 ranks" in done.stderr
-    assert "LAMMPS 1" in done.stderr
-
-
 def test_the_launcher_of_another_mpi_is_refused(run_driver, tmp_path, monkeypatch):
     """Two processes that each believe to be alone: what Open MPI's mpirun makes of MPICH."""
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
@@ -181,20 +238,6 @@ def test_a_driver_may_run_lammps_on_a_communicator_of_its_own(run_driver, tmp_pa
     assert done.returncode == 0, done.stderr
     for rank in range(2):
         assert open_buffer(tmp_path / f"run{rank}.sdl").steps.tolist() == [0, 10, 20, 30, 40]
-
-
-def test_two_recorders_on_one_buffer(run_driver, tmp_path):
-    run = (
-        'second = Recorder(r_cut=5.0, elements="Cu", n_max=3, l_max=2, '
-        'file="run.sdl", append=True)\n'
-        "second.attach(lmp, every=10)\n"
-        'lmp.command("run 20")'
-    )
-    done = run_driver(program(tmp_path, run=run))
-    assert done.returncode != 0
-    assert "run.sdl" in done.stderr
-    assert "process" in done.stderr
-    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0]
 
 
 def test_ids_that_occur_twice(run_driver, tmp_path):

@@ -54,41 +54,48 @@ def finish(run_driver, file, n_steps, *words, n_ranks=2):
     return done
 
 
-def test_a_second_and_third_start_from_restart_files(run_driver, tmp_path):
-    finish(run_driver, "whole", 200)
+@pytest.fixture(scope="module")
+def whole(driver_in, tmp_path_factory):
+    """A folder with an uninterrupted run of 200 steps on two ranks, and its restart files."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish(driver_in(folder), "run", 200)
+    return folder
+
+
+def test_a_second_and_third_start_from_restart_files(whole, run_driver, tmp_path):
     # ends at 70 and 130 leave frames behind the last restart files, of steps 50 and 100
     for n_steps, n_ranks in ((70, 2), (130, 1), (200, 2)):
         finish(run_driver, "run", n_steps, n_ranks=n_ranks)
-    whole, parts = open_buffer(tmp_path / "whole.sdl"), open_buffer(tmp_path / "run.sdl")
-    assert whole.steps.tolist() == list(range(0, 201, EVERY))
-    same(whole, parts)
+    once, parts = open_buffer(whole / "run.sdl"), open_buffer(tmp_path / "run.sdl")
+    assert once.steps.tolist() == list(range(0, 201, EVERY))
+    same(once, parts)
     assert buffer.verify(tmp_path / "run.sdl").ok
 
 
-def test_an_older_restart_file_rolls_back(run_driver, tmp_path):
-    finish(run_driver, "run", 200)
+def test_an_older_restart_file_rolls_back(whole, run_driver, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     for step in (100, 150, 200):
         (tmp_path / f"run.state.{step}").unlink()
     finish(run_driver, "run", 80)  # from 50
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == list(range(0, 81, EVERY))
 
 
-def test_the_restart_file_of_another_run_is_refused(run_driver, tmp_path):
-    finish(run_driver, "run", 60)
-    state = tmp_path / "run.state.50"
+def test_the_restart_file_of_another_run_is_refused(whole, run_driver, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    state = tmp_path / "run.state.200"
     before = open_buffer(tmp_path / "run.sdl").steps.tolist()
-    done = run_driver(DRIVER, "run", "80", "centers=all")
+    done = run_driver(DRIVER, "run", "220", "centers=all")
     assert done.returncode != 0
     assert "run.sdl" in done.stderr
     assert state.exists()
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == before
 
 
-@pytest.mark.parametrize("n_writers", [2, 4])
-def test_several_writers_leave_the_same_buffer(n_writers, run_driver, tmp_path):
+def test_several_writers_leave_the_same_buffer(run_driver, tmp_path):
     finish(run_driver, "one", 60, n_ranks=4)
-    finish(run_driver, "several", 60, f"writers={n_writers}", n_ranks=4)
-    same(open_buffer(tmp_path / "one.sdl"), open_buffer(tmp_path / "several.sdl"))
+    for n_writers in (2, 4):
+        finish(run_driver, f"by{n_writers}", 60, f"writers={n_writers}", n_ranks=4)
+        same(open_buffer(tmp_path / "one.sdl"), open_buffer(tmp_path / f"by{n_writers}.sdl"))
 
 
 def start(tmp_path, n_steps, *words):
@@ -105,7 +112,7 @@ def start(tmp_path, n_steps, *words):
 
 
 def wait_for_frames(folder, n_frames):
-    for _ in range(600):
+    for _ in range(2400):
         with contextlib.suppress(buffer.BufferError):  # not there yet
             if open_buffer(folder).n_frames >= n_frames:
                 return

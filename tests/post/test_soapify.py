@@ -2,9 +2,6 @@
 
 import pickle
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +11,7 @@ from ase.io import read
 from ase.neighborlist import neighbor_list
 from dscribe.descriptors import SOAP
 from memory_buffer import N_FEATURES, MemoryBuffer, walk
+from recorded import strdyn, with_empty_figures
 from sklearn.metrics import adjusted_rand_score
 
 from strdyn_live import LiveConfig
@@ -246,16 +244,14 @@ def test_an_analysis_of_the_export_finds_the_same(crystal):
     assert found.flicker_share == expected.flicker_share
 
 
-def test_the_command_takes_such_a_file(crystal, tmp_path):
+def test_the_command_takes_such_a_file(crystal, tmp_path, monkeypatch):
     _, path = crystal
     (tmp_path / "analysis.toml").write_text("smoothing_window = 1\nmin_cluster_size = 60\n")
-    for words in (
-        ["analyse", path, "-c", "analysis.toml", "-o", "out"],
-        ["export", "out", "--to", "extxyz", "-o", "labels.extxyz"],
-    ):
-        command = [Path(sys.executable).with_name("strdyn"), *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    with_empty_figures(monkeypatch)
+    words = ("export", "out", "--to", "extxyz", "-o", "labels.extxyz")
+    assert strdyn(monkeypatch, "analyse", path, "-c", "analysis.toml", "-o", "out") == 0
+    assert strdyn(monkeypatch, *words) == 0
     result = load_results(tmp_path / "out")
     assert "time units" in (tmp_path / "out" / "report.html").read_text()
     frames = read(tmp_path / "labels.extxyz", ":")

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
+from recorded import with_empty_figures
 
 from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import Buffer, BufferError, BufferWriter
@@ -55,8 +56,9 @@ def write(source, folder, rows, append):
     writer.close()
 
 
-def test_watching_a_buffer_that_grows(source, tmp_path):
+def test_watching_a_buffer_that_grows(source, tmp_path, monkeypatch):
     """Fitted, then labelled by the fit, then fitted again; environments keep their identities."""
+    with_empty_figures(monkeypatch)
     write(source, tmp_path, range(40), append=False)
     seen = []
 
