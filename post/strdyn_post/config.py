@@ -22,6 +22,7 @@ _CHOICES = {
     "tree": ("exact", "approx"),
 }
 _WHOLE = {  # smallest value
+    "stride": 1,
     "smoothing_window": 1,
     "smoothing_order": 0,
     "n_components": 1,
@@ -33,6 +34,7 @@ _WHOLE = {  # smallest value
     "seed": 0,
 }
 _MOST = {  # largest value
+    "stride": 10**6,
     "smoothing_window": 10**6,
     "smoothing_order": 100,
     "n_components": 10**6,
@@ -58,9 +60,12 @@ class AnalysisConfig:
 
     Parameters
     ----------
+    stride : int
+        Analyse every so many frames of the buffer: LENS compares frames stride × Δt apart.
+        `smoothing_window`, `lag` and `min_cluster_size` count the frames that are analysed.
     smoothing_window : int
-        Savitzky–Golay window of LENS [frames]; 1 leaves δ as it is. An even window (the paper's
-        20) is honoured, but it shifts the signal by half a frame.
+        Savitzky–Golay window of LENS [analysed frames]; 1 leaves δ as it is. An even window (the
+        paper's 20) is honoured, but it shifts the signal by half a frame.
     smoothing_order : int
         Order of its polynomials, below the window.
     trim : {"half_window", "none"}
@@ -69,6 +74,10 @@ class AnalysisConfig:
         Factor of δ in χ; 1 is the paper's.
     scan_weights : sequence of float
         Also repeat SOAP&LENS at these weights of δ; each costs one more clustering.
+    scan_intervals : sequence of int
+        Also repeat SOAP and SOAP&LENS at these multiples of the Δt in use ([1, 2, 5, 10]).
+    scan_windows : sequence of int
+        Also repeat them with these smoothing windows.
     variance : float
         PCA keeps the fewest components that reach this share of the variance.
     n_components : int, optional
@@ -89,7 +98,7 @@ class AnalysisConfig:
     lens_thresholds : sequence of float, optional
         Fixed increasing thresholds of δ for LENS alone instead of KMeans.
     lag : int
-        Lag of the transition counts [frames].
+        Lag of the transition counts [analysed frames].
     merge_cut : float, optional
         HDBSCAN*: clusters closer than this in the dendrogram merge; None: no merging.
     max_fit_rows : int
@@ -104,11 +113,14 @@ class AnalysisConfig:
         For every unknown or impossible value, with what was found and expected.
     """
 
+    stride: int = 1
     smoothing_window: int = 21
     smoothing_order: int = 2
     trim: str = "half_window"
     lens_weight: float = 1.0
     scan_weights: tuple[float, ...] = ()
+    scan_intervals: tuple[int, ...] = ()
+    scan_windows: tuple[int, ...] = ()
     variance: float = 0.995
     n_components: int | None = None
     method: str = "hdbscan"
@@ -158,6 +170,14 @@ class AnalysisConfig:
                 f"scan_weights = {_shown(list(self.scan_weights))}: expected 0 or more for each, "
                 f"up to {_MOST_WEIGHT:g}."
             )
+        for name, one in (("scan_intervals", "stride"), ("scan_windows", "smoothing_window")):
+            _set(self, name, _wholes(name, getattr(self, name), _MOST[one]))
+        for window in self.scan_windows:
+            if 1 < window <= self.smoothing_order:
+                raise ConfigError(
+                    f"scan_windows = {_shown(list(self.scan_windows))}: expected 1, or more than "
+                    f"smoothing_order = {self.smoothing_order}, for each."
+                )
         if self.merge_cut is not None:
             _set(self, "merge_cut", _real("merge_cut", self.merge_cut))
         if self.smoothing_window > 1 and self.smoothing_order >= self.smoothing_window:
@@ -257,6 +277,15 @@ def _reals(name: str, values: Any) -> tuple[float, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         values = [values]
     return tuple(_real(name, value) for value in values)
+
+
+def _wholes(name: str, values: Any, most: int) -> tuple[int, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        values = [values]
+    wholes = tuple(_whole(name, value, 1) for value in values)
+    if max(wholes, default=1) > most:
+        raise ConfigError(f"{name} = {_shown(list(wholes))}: expected at most {most} for each.")
+    return wholes
 
 
 def _whole(name: str, value: Any, least: int) -> int:

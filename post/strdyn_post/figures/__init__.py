@@ -2,6 +2,7 @@
 
 from .alluvial import plot_alluvial
 from .chord import plot_chord
+from .intervals import plot_intervals
 from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
@@ -13,6 +14,7 @@ __all__ = [
     "plot_alluvial",
     "plot_chord",
     "plot_dendrogram",
+    "plot_intervals",
     "plot_lens_series",
     "plot_pca",
     "plot_persistence",

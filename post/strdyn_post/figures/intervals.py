@@ -1,0 +1,123 @@
+"""δ over the distance of the frames, or over the smoothing window, with the atoms that move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from strdyn_post.intervals import IntervalPoint, advise, in_use
+from strdyn_post.palette import HIGHLIGHT
+
+from .style import INK, MUTED, PAPER, dress, new_axes, time_axis
+
+if TYPE_CHECKING:
+    from strdyn_post.results import AnalysisResult
+
+__all__ = ["plot_intervals"]
+
+_MIDDLE, _TAIL = "#B9C4CE", "#E3E8ED"
+
+
+def plot_intervals(
+    result: AnalysisResult, over: str = "interval", *, units: str | None = None, ax: Any = None
+) -> Any:
+    """Draw δ of all atoms as bands, and the mean δ of what is fast as points with its share.
+
+    A filled disk sits in one environment of SOAP at least twice as often as by chance; a ring does
+    not. Motion shows where a filled disk stands above the bands.
+
+    Parameters
+    ----------
+    result : AnalysisResult
+        With an `interval_scan`.
+    over : {"interval", "window"}
+        Over Δt at the window in use, or over the window at the Δt in use.
+    units : str, optional
+        LAMMPS `units` of the run.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = new_axes(ax, (5.4, 3.9))
+    config = result.config
+    points = [each for each in result.interval_scan if _belongs(each, over, config)]
+    values = np.array([getattr(point, over) for point in points], dtype=np.float64)
+    if over == "interval":
+        values, symbol = time_axis(values, units)
+        ax.set(xlabel=f"Δt between the frames compared ({symbol})", title="Which Δt?")
+    else:
+        ax.set(xlabel="smoothing window (frames)", title="Which smoothing window?")
+    low, median, high, top = (
+        np.array([getattr(point, f"delta_{name}") for point in points])
+        for name in ("low", "median", "high", "top")
+    )
+    # the bands reach a little beyond the outer points, also where there is but one
+    ends = np.array([values[0] / 1.12, *values, values[-1] * 1.12])
+    low, median, high, top = (np.pad(each, 1, mode="edge") for each in (low, median, high, top))
+    ax.fill_between(ends, high, top, color=_TAIL, linewidth=0, label="all atoms: to 99.9 %")
+    ax.fill_between(ends, low, high, color=_MIDDLE, linewidth=0, label="all atoms: 5 to 95 %")
+    ax.plot(ends, median, color=INK, linewidth=1.4, label="all atoms: median")
+    best = advise(result.interval_scan, config, units).point
+    for value, point, above in zip(values, points, top[1:-1], strict=True):
+        _draw_point(ax, value, point, above)
+        words = ["in use"] * in_use(point, config) + ["recommended"] * (point is best)
+        if words:
+            ax.axvline(value, color=HIGHLIGHT if point is best else MUTED, linewidth=1.0,
+                       linestyle=(0, (4, 3)), zorder=1)  # fmt: skip
+            ax.annotate(
+                ", ".join(words),
+                (value, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -9),
+                textcoords="offset points",
+                fontsize=8,
+                color=HIGHLIGHT if point is best else MUTED,
+            )
+    kinds = [("o", HIGHLIGHT, "fast environment: mean δ, share")]
+    if any(point.n_fast and not point.shows_motion for point in points):
+        kinds.append(("o", PAPER, "the same, placed as by chance"))
+    for marker, face, label in kinds:
+        ax.plot([], [], marker, mfc=face, mec=HIGHLIGHT, mew=1.4, ms=7, label=label)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False,
+              labelcolor=INK, fontsize=8)  # fmt: skip
+    highest = max(top.max(), *(point.fast_delta for point in points), 1e-3)
+    ax.set(xscale="log", xlim=(ends[0] / 1.05, ends[-1] * 1.2), ylim=(0, 1.3 * highest))
+    ax.set_ylabel("δ (share of neighbors exchanged)")
+    ax.set_xticks(values, [f"{value:.4g}" for value in values])
+    dress(ax)
+    ax.minorticks_off()
+    return ax
+
+
+def _belongs(point: IntervalPoint, over: str, config: Any) -> bool:
+    return point.window == config.smoothing_window if over == "interval" else point.multiple == 1
+
+
+def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float) -> None:
+    """Draw what is fast, with its share; or say that nothing is."""
+    if not point.n_fast:
+        ax.annotate(
+            "nothing\nfast",
+            (value, above),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=MUTED,
+        )
+        return
+    face = HIGHLIGHT if point.shows_motion else PAPER
+    ax.plot(value, point.fast_delta, "o", mfc=face, mec=HIGHLIGHT, mew=1.4, ms=8, zorder=5)
+    share = 100 * point.fast_share
+    ax.annotate(
+        f"{share:.2g} %",
+        (value, point.fast_delta),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        color=INK,
+    )

@@ -1,0 +1,157 @@
+"""The analysis again at other Δt and other smoothing windows: which shows atoms that move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clustering import cluster_environments
+from .config import AnalysisConfig
+from .dataset import Dataset
+from .every_nth import every_nth
+from .flicker import flicker_share
+from .intervals import IntervalPoint
+from .lens_series import lens_series
+from .palette import fast_environments, match_environments
+from .reduction import Moments, Pca, project
+from .results import Route
+from .routes import fit_route
+from .series import AnalysisError, Series
+from .smoothing import smooth
+
+__all__ = ["interval_scan", "shrunk"]
+
+_SMALLEST = 20  # rows of a cluster
+
+
+def interval_scan(
+    buffer: Any,
+    routes: Mapping[str, Route],
+    delta: Series,
+    flickers: float,
+    config: AnalysisConfig,
+    map_chunks: Callable[..., Iterable[Any]] = map,
+) -> tuple[tuple[IntervalPoint, ...], list[str]]:
+    """Repeat SOAP and SOAP&LENS at `scan_intervals`, and at `scan_windows`.
+
+    Parameters
+    ----------
+    buffer : Buffer
+        With the frames of the analysis.
+    routes : mapping of str to Route
+        Of the analysis: the point in use.
+    delta : Series
+        δ of the analysis before smoothing.
+    flickers : float
+        `flicker_share` of the analysis.
+    config : AnalysisConfig
+        Everything but the interval and the window; for `min_cluster_size` see `shrunk`.
+    map_chunks : callable
+        As in `analyse`.
+
+    Returns
+    -------
+    points : tuple of IntervalPoint
+        By increasing Δt and window, that in use among them.
+    warnings : list of str
+        What could not be tried.
+    """
+    used = (1, config.smoothing_window)
+    asked = {(multiple, config.smoothing_window) for multiple in config.scan_intervals}
+    asked |= {(1, window) for window in config.scan_windows} | {used}
+    spacing = float(np.median(np.diff(buffer.times)))
+    points, warnings = [], []
+    for multiple, window in sorted(asked):
+        settings = replace(
+            config, smoothing_window=window, min_cluster_size=shrunk(config, multiple)
+        )
+        try:
+            if (multiple, window) == used:
+                found = routes["soap"], routes["soap_lens"], routes["lens"].scores[..., 0], flickers
+            else:
+                view = every_nth(buffer, multiple)
+                raw = delta if multiple == 1 else lens_series(view, map_chunks)
+                share = flickers if multiple == 1 else flicker_share(view, map_chunks)
+                found = (*_fit(view, raw, settings, map_chunks), share)
+        except AnalysisError as error:
+            warnings.append(f"scan: Δt × {multiple}, window {window} was not tried. {error}")
+            continue
+        points.append(_point(found, multiple, multiple * spacing, settings, routes["soap"]))
+    return tuple(points), warnings
+
+
+def shrunk(config: AnalysisConfig, multiple: int) -> int:
+    """Return the `min_cluster_size` for every n-th frame: n times smaller, but 20 at least.
+
+    A cluster is then as large a share of the rows as it was. Below 20 rows HDBSCAN* breaks the
+    bulk of a copper surface into pieces of chance. A size that is smaller from the beginning stays.
+    """
+    return min(config.min_cluster_size, max(_SMALLEST, round(config.min_cluster_size / multiple)))
+
+
+def _fit(
+    buffer: Any,
+    raw: Series,
+    config: AnalysisConfig,
+    map_chunks: Callable[..., Iterable[Any]],
+) -> tuple[Route, Route, NDArray[np.float32]]:
+    """Return SOAP, SOAP&LENS and the smoothed δ, as `analyse` finds them."""
+    delta, warnings = smooth(raw, config)
+    if config.smoothing_window > 1 and delta is raw:
+        raise AnalysisError(warnings[-1])
+    data = Dataset.join(buffer, delta)
+    origin = data.read(slice(0, 1)).mean(axis=0)
+    moments = Moments.sum(data.map(partial(Moments.of, origin=origin), map_chunks))
+    fit = partial(Pca.fit, moments, variance=config.variance, n_components=config.n_components)
+    pcas = {"soap": fit(lens_weight=None), "soap_lens": fit(lens_weight=config.lens_weight)}
+    chunks = list(data.map(partial(project, pcas), map_chunks))
+    soap, chi = (
+        fit_route(name, delta, (scores, None), pca, cluster_environments(scores, config), config)
+        for name, pca in pcas.items()
+        for scores in [np.concatenate([chunk[name][0] for chunk in chunks])]
+    )
+    return soap, chi, delta.values.astype(np.float32)
+
+
+def _point(
+    found: tuple[Route, Route, NDArray[np.float32], float],
+    multiple: int,
+    interval: float,
+    config: AnalysisConfig,
+    reference: Route,
+) -> IntervalPoint:
+    soap, chi, delta, flickers = found
+    low, median, high, top = np.quantile(delta, [0.05, 0.5, 0.95, 0.999]).tolist()
+    fast = fast_environments(chi.final, delta)
+    inside = np.isin(chi.final.labels, np.flatnonzero(fast))
+    known = soap.final.labels[inside & (soap.final.labels >= 0)]
+    home = int(np.bincount(known).argmax()) if len(known) else -1
+    at_home = soap.final.labels == home
+    return IntervalPoint(
+        multiple=multiple,
+        interval=interval,
+        window=config.smoothing_window,
+        min_cluster_size=config.min_cluster_size,
+        n_rows=delta.size,
+        delta_low=low,
+        delta_median=median,
+        delta_high=high,
+        delta_top=top,
+        flicker_share=flickers,
+        soap_components=soap.n_components,
+        chi_components=chi.n_components,
+        soap_environments=soap.final.n_clusters,
+        chi_environments=chi.final.n_clusters,
+        n_fast=int(fast.sum()),
+        fast_share=float(inside.mean()),
+        fast_delta=float(delta[inside].mean()) if inside.any() else 0.0,
+        fast_atoms=int(inside.any(axis=0).sum()),
+        home=match_environments(soap, reference).get(home, -1),
+        home_share=float(at_home.mean()) if len(known) else 0.0,
+        fast_at_home=float(at_home[inside].mean()) if len(known) else 0.0,
+    )
