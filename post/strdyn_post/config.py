@@ -60,9 +60,6 @@ class AnalysisConfig:
 
     Parameters
     ----------
-    stride : int
-        Analyse every so many frames of the buffer: LENS compares frames stride × Δt apart.
-        `smoothing_window`, `lag` and `min_cluster_size` count the frames that are analysed.
     smoothing_window : int
         Savitzky–Golay window of LENS [analysed frames]; 1 leaves δ as it is. An even window (the
         paper's 20) is honoured, but it shifts the signal by half a frame.
@@ -74,6 +71,10 @@ class AnalysisConfig:
         Factor of δ in χ; 1 is the paper's.
     scan_weights : sequence of float
         Also repeat SOAP&LENS at these weights of δ; each costs one more clustering.
+    stride : int
+        Analyse every so many frames of the buffer: LENS compares frames stride × Δt apart.
+        `smoothing_window` and `lag` count the frames that are analysed, `min_cluster_size` their
+        rows.
     scan_intervals : sequence of int
         Also repeat SOAP and SOAP&LENS at these multiples of the Δt in use ([1, 2, 5, 10]).
     scan_windows : sequence of int
@@ -113,12 +114,12 @@ class AnalysisConfig:
         For every unknown or impossible value, with what was found and expected.
     """
 
-    stride: int = 1
     smoothing_window: int = 21
     smoothing_order: int = 2
     trim: str = "half_window"
     lens_weight: float = 1.0
     scan_weights: tuple[float, ...] = ()
+    stride: int = 1
     scan_intervals: tuple[int, ...] = ()
     scan_windows: tuple[int, ...] = ()
     variance: float = 0.995

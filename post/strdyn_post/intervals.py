@@ -164,7 +164,7 @@ def advise(
     change = " and ".join(changes)
     where = _named(used, best, units)
     problem = (
-        f"the fast atoms found at {where} sit in the environments of SOAP as chance puts them"
+        f"the fast atoms found at {where} {_place(used)}"
         if used.n_fast
         else f"δ of moving atoms does not stand out of thermal flicker at {where}"
     )
@@ -195,10 +195,17 @@ def _reason(point: IntervalPoint) -> str:
         f"{'a fast environment' if one else f'{point.n_fast} fast environments'} of SOAP & LENS "
         f"{'stands' if one else 'stand'} apart ({_percent(point.fast_share)} of all observations, "
         f"{point.fast_atoms} atoms, mean δ {point.fast_delta:.2f}), and "
-        f"{_percent(point.fast_at_home)} of it {'is' if one else 'are'} in one environment of SOAP "
-        f"that holds {_percent(point.home_share)} of all: {point.enrichment:.1f} times as much as "
-        "by chance"
+        f"{_percent(point.fast_at_home)} of {'it is' if one else 'them are'} in one environment of "
+        f"SOAP that holds {_percent(point.home_share)} of all: {point.enrichment:.1f} times as much "
+        "as by chance"
     )
+
+
+def _place(point: IntervalPoint) -> str:
+    """Say why the place of fast atoms is no evidence."""
+    if point.enrichment < ENRICHED:
+        return "sit in the environments of SOAP as chance puts them"
+    return f"are too few ({point.fast_atoms} atoms) to tell their place from chance"
 
 
 def _none_does(points: Sequence[IntervalPoint], config: AnalysisConfig, units: str | None) -> str:
@@ -207,9 +214,10 @@ def _none_does(points: Sequence[IntervalPoint], config: AnalysisConfig, units: s
     tried = f"Δt of {', '.join(time_text(each, units) for each in intervals)}"
     if len(windows) > 1:
         tried += f"; windows of {', '.join(map(str, windows))} frames"
+    fast = max(points, key=lambda point: point.enrichment)
     found = (
-        "a fast environment appears, but it sits in the environments of SOAP as chance puts it"
-        if any(point.n_fast for point in points)
+        f"fast atoms appear (at {time_text(fast.interval, units)}), but they {_place(fast)}"
+        if fast.n_fast
         else "δ of moving atoms does not stand out of thermal flicker"
     )
     remedy = "Nothing moves on within these times, or the atoms that do are too few"

@@ -48,6 +48,7 @@ def _check_words(result: AnalysisResult) -> None:
         "recording": str,
         "model": str,
         "n_frames": int,
+        "n_frames_taken": int,
         "n_atoms": int,
         "first_step": int,
         "last_step": int,

@@ -12,11 +12,11 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +36,6 @@ _FORMAT = 2
 _BLOCK = 512  # bytes
 _HEAD = re.compile(rb"(strdyn run ([0-9a-f]{32})\nformat (\d+)\n)sha256 ([0-9a-f]{64})\n\0*")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_Point = TypeVar("_Point")
 
 
 def save_results(result: AnalysisResult, directory: str | os.PathLike[str]) -> Path:
@@ -222,10 +221,10 @@ def _write_environments(group: Any, found: Environments, suffix: str) -> None:
     group[f"population{suffix}"] = found.populations
 
 
-def _read_points(content: Any, scan: str, kind: Callable[..., _Point]) -> tuple[_Point, ...]:
+def _read_points(content: Any, scan: str, kind: Any) -> tuple[Any, ...]:
     if scan not in content:
         return ()
-    columns = [content[scan][item.name][()].tolist() for item in fields(cast("Any", kind))]
+    columns = [content[scan][item.name][()].tolist() for item in fields(kind)]
     return tuple(kind(*row) for row in zip(*columns, strict=True))
 
 

@@ -6,14 +6,22 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from memory_buffer import make_hopping_buffer
 from recorded import change
+from synthetic import make_buffer as synthetic_buffer
+from synthetic import make_result
+from test_report import Page
 
 from strdyn_post import AnalysisConfig, analyse, load_results
 from strdyn_post.every_nth import every_nth
+from strdyn_post.figures import plot_intervals
 from strdyn_post.interval_scan import shrunk
 from strdyn_post.intervals import IntervalPoint, advise, in_use
+from strdyn_post.palette import HIGHLIGHT
+from strdyn_post.report import write_report
 from strdyn_post.series import AnalysisError
+from strdyn_post.summary import summarise
 
 CONFIG = AnalysisConfig(smoothing_window=1, merge_cut=None, scan_intervals=[1, 4, 8])
 
@@ -118,7 +126,8 @@ def test_motion_everywhere_is_not_called_motion_by_where_it_sits():
     assert eight.n_fast == 1
     assert not eight.shows_motion
     assert advise(found.interval_scan, found.config).point is None
-    assert any("it sits in the environments of SOAP as chance puts it" in w for w in found.warnings)
+    words = "fast atoms appear (at 20 ps), but they sit in the environments of SOAP as chance puts"
+    assert any(words in text for text in found.warnings)
 
 
 def test_without_motion_nothing_is_recommended():
@@ -186,7 +195,17 @@ def test_the_smallest_cluster_shrinks_with_the_rows_down_to_20(size, multiple, e
         # placed as by chance in use
         ([point(**CHANCE), point(2, **EDGES)], "stride = 2 and min_cluster_size = 40",
          "the fast atoms found at 1 ps sit in the environments of SOAP as chance puts them; 2 ps"),
-        ([point(**CHANCE), point(2, **CHANCE)], None, "as chance puts it"),
+        ([point(**CHANCE), point(2, **CHANCE)], None, "as chance puts them"),
+        (
+            [point(), point(2, **EDGES | {"fast_atoms": 2})],
+            None,
+            "(at 2 ps), but they are too few (2 atoms) to tell their place from chance",
+        ),
+        (
+            [point(**EDGES | {"fast_atoms": 2}), point(2, **EDGES)],
+            "stride = 2 and min_cluster_size = 40",
+            "the fast atoms found at 1 ps are too few (2 atoms) to tell",
+        ),
         ([point(), point(2)], None, "(fewer than 80 observations make no cluster)"),
         ([point(1, 21), point(2, 21)], None, "or a shorter window (scan_windows = [1])"),
     ],
@@ -253,11 +272,88 @@ def test_a_scan_that_does_not_fit_is_refused(result, tmp_path, name, values, mes
 
 
 def test_numbers_of_the_scan_are_json(buffer, result):
-    from strdyn_post.summary import summarise
-
     buffer.n_frames = len(buffer.steps)
     found = summarise(result, buffer)
     text = json.dumps(found["interval_scan"], allow_nan=False)
     assert [row["recommended"] for row in json.loads(text)] == [False, False, False, True]
     assert found["interval_scan"][3]["home_name"].startswith("environment ")
     assert found["interval_advice"]["change"] == "stride = 8 and min_cluster_size = 20"
+
+
+SCAN = (
+    point(n_rows=900),
+    point(1, 5, **CHANCE),
+    point(2, **CHANCE | {"home": -1}),
+    point(8, delta_top=0.62, **EDGES | {"home": 3}),
+)
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """Draw the page of a result with a scan, without snapshots, explorer and files of figures."""
+    monkeypatch.setattr("strdyn_post.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.report.save_figure", lambda *_, **__: "<svg></svg>")
+    monkeypatch.setattr("strdyn_post.report.find_spec", lambda _: None)
+
+    def write(scan, **settings):
+        made = make_result(12, 60)
+        config = replace(made.config, smoothing_window=1, **settings)
+        scanned = replace(made, interval_scan=scan, config=config)
+        return write_report(scanned, synthetic_buffer(made), tmp_path).read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_page_shows_the_scan_and_its_verdict(page):
+    shown = Page(text := page(SCAN, scan_intervals=[2, 8], scan_windows=[5]))
+    rows = [
+        {"dt": "1", "window": "1", "delta_high": "0.120", "flicker_share": "47.0 %"},
+        {"dt": "1", "window": "5", "fast_delta": "0.370", "enrichment": "1.1"},
+        {"dt": "2", "window": "1", "home_share": "67.0 %", "fast_at_home": "73.0 %"},
+        {"dt": "8", "fast_share": "1.6 %", "delta_top": "0.620", "enrichment": "7.8",
+         "home_share": "11.0 %", "fast_at_home": "86.0 %", "chi_environments": "5"},
+    ]  # fmt: skip
+    for k, row in enumerate(rows):
+        found = {name: shown.shown.get(f"interval_scan.{k}.{name}") for name in row}
+        assert found == row
+    assert "interval_scan.0.fast_share" not in shown.shown
+    assert {"intervals", "scan_interval", "scan_window"} <= set(shown.ids)
+    words = " ".join(shown.texts)
+    assert "Recommended: stride = 8 and min_cluster_size = 20." in words
+    assert (words.count(", recommended"), words.count(", in use")) == (1, 2)  # one of the weights
+    assert "one not found as in use" in words
+    assert "<strong>Δt.</strong>" not in text  # the mark of what is fine
+
+
+def test_the_page_says_that_the_interval_in_use_will_do(page):
+    text = page((point(**EDGES), point(2, **EDGES)), scan_intervals=[2])
+    assert "The Δt in use will do." in text
+    assert '<li class="good"><strong>Δt.</strong> 1 ps does: a fast environment' in text
+    assert 'id="scan_window"' not in text
+
+
+def test_the_page_says_that_nothing_tried_will_do_and_is_silent_without_a_scan(page):
+    text = page((point(), point(2)), scan_intervals=[2])
+    assert "None of what was tried shows motion." in text
+    assert "<strong>Δt.</strong>" not in text
+    assert 'id="intervals"' not in page(())
+
+
+def test_the_figure_shows_what_was_found():
+    made = replace(
+        make_result(12, 60), config=AnalysisConfig(smoothing_window=1), interval_scan=SCAN
+    )
+    ax = plot_intervals(made, units="metal", ax=Figure().subplots())
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == [
+        "nothing\nfast", "in use", "1.6 %\n1.1 ×", "1.6 %\n7.8 ×", "recommended"
+    ]  # fmt: skip
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "8"]
+    points = [line for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in points] == [(2, 0.37), (8, 0.37)]
+    assert [line.get_markerfacecolor() == HIGHLIGHT for line in points] == [False, True]
+    tail = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (tail.max(), tail.min()) == (0.62, 0.12)
+    ax = plot_intervals(made, "window", units="metal", ax=Figure().subplots())
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "5"]
+    assert "recommended" not in [text.get_text() for text in ax.texts]

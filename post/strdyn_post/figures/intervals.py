@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_intervals"]
 
-_MIDDLE, _TAIL = "#B9C4CE", "#E3E8ED"
-
 
 def plot_intervals(
     result: AnalysisResult, over: str = "interval", *, units: str | None = None, ax: Any = None
 ) -> Any:
     """Draw δ of all atoms as bands, and the mean δ of what is fast as points with its share.
 
-    A filled disk sits in one environment of SOAP at least twice as often as by chance; a ring does
-    not. Motion shows where a filled disk stands above the bands.
+    The second number of a point says how many times as often as by chance it sits in one
+    environment of SOAP. A filled disk is motion; a ring sits where chance puts it.
 
     Parameters
     ----------
@@ -57,32 +55,36 @@ def plot_intervals(
     # the bands reach a little beyond the outer points, also where there is but one
     ends = np.array([values[0] / 1.12, *values, values[-1] * 1.12])
     low, median, high, top = (np.pad(each, 1, mode="edge") for each in (low, median, high, top))
-    ax.fill_between(ends, high, top, color=_TAIL, linewidth=0, label="all atoms: to 99.9 %")
-    ax.fill_between(ends, low, high, color=_MIDDLE, linewidth=0, label="all atoms: 5 to 95 %")
+    grey = {"color": MUTED, "linewidth": 0}
+    ax.fill_between(ends, high, top, alpha=0.18, label="all atoms: to 99.9 %", **grey)
+    ax.fill_between(ends, low, high, alpha=0.42, label="all atoms: 5 to 95 %", **grey)
     ax.plot(ends, median, color=INK, linewidth=1.4, label="all atoms: median")
     best = advise(result.interval_scan, config, units).point
     for value, point, above in zip(values, points, top[1:-1], strict=True):
         _draw_point(ax, value, point, above)
         words = ["in use"] * in_use(point, config) + ["recommended"] * (point is best)
-        if words:
-            ax.axvline(value, color=HIGHLIGHT if point is best else MUTED, linewidth=1.0,
-                       linestyle=(0, (4, 3)), zorder=1)  # fmt: skip
-            ax.annotate(
-                ", ".join(words),
-                (value, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, -9),
-                textcoords="offset points",
-                fontsize=8,
-                color=HIGHLIGHT if point is best else MUTED,
-            )
-    kinds = [("o", HIGHLIGHT, "fast environment: mean δ, share")]
+        if not words:
+            continue
+        color = HIGHLIGHT if point is best else MUTED
+        at_right = value**2 > values[0] * values[-1]  # the axis is logarithmic
+        ax.axvline(value, color=color, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+        ax.annotate(
+            ", ".join(words),
+            (value, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-4 if at_right else 4, -9),
+            textcoords="offset points",
+            ha="right" if at_right else "left",
+            fontsize=8,
+            color=color,
+        )
+    kinds = [(HIGHLIGHT, "fast: mean δ, share, times chance")]
     if any(point.n_fast and not point.shows_motion for point in points):
-        kinds.append(("o", PAPER, "the same, placed as by chance"))
-    for marker, face, label in kinds:
-        ax.plot([], [], marker, mfc=face, mec=HIGHLIGHT, mew=1.4, ms=7, label=label)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False,
-              labelcolor=INK, fontsize=8)  # fmt: skip
+        kinds.append((PAPER, "fast, but maybe there by chance"))
+    for face, label in kinds:
+        ax.plot([], [], "o", mfc=face, mec=HIGHLIGHT, mew=1.4, ms=7, label=label)
+    style = {"frameon": False, "labelcolor": INK, "fontsize": 8}
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, **style)
     highest = max(top.max(), *(point.fast_delta for point in points), 1e-3)
     ax.set(xscale="log", xlim=(ends[0] / 1.05, ends[-1] * 1.2), ylim=(0, 1.3 * highest))
     ax.set_ylabel("δ (share of neighbors exchanged)")
@@ -98,26 +100,20 @@ def _belongs(point: IntervalPoint, over: str, config: Any) -> bool:
 
 def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float) -> None:
     """Draw what is fast, with its share; or say that nothing is."""
-    if not point.n_fast:
-        ax.annotate(
-            "nothing\nfast",
-            (value, above),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-            color=MUTED,
-        )
-        return
-    face = HIGHLIGHT if point.shows_motion else PAPER
-    ax.plot(value, point.fast_delta, "o", mfc=face, mec=HIGHLIGHT, mew=1.4, ms=8, zorder=5)
-    share = 100 * point.fast_share
+    words, color, height, ground = "nothing\nfast", MUTED, above, PAPER
+    if point.n_fast:
+        face = HIGHLIGHT if point.shows_motion else PAPER
+        ax.plot(value, point.fast_delta, "o", mfc=face, mec=HIGHLIGHT, mew=1.4, ms=8, zorder=5)
+        words = f"{100 * point.fast_share:.2g} %\n{point.enrichment:.1f} ×"
+        color, height, ground = INK, point.fast_delta, "none"
     ax.annotate(
-        f"{share:.2g} %",
-        (value, point.fast_delta),
-        xytext=(7, 0),
+        words,
+        (value, height),
+        xytext=(0, 7),
         textcoords="offset points",
-        va="center",
-        fontsize=9,
-        color=INK,
+        ha="center",
+        fontsize=8,
+        color=color,
+        zorder=6,
+        bbox={"facecolor": ground, "edgecolor": "none", "pad": 1.0},
     )
