@@ -196,8 +196,8 @@ def _reason(point: IntervalPoint) -> str:
         f"{'stands' if one else 'stand'} apart ({_percent(point.fast_share)} of all observations, "
         f"{point.fast_atoms} atoms, mean δ {point.fast_delta:.2f}), and "
         f"{_percent(point.fast_at_home)} of {'it is' if one else 'them are'} in one environment of "
-        f"SOAP that holds {_percent(point.home_share)} of all: {point.enrichment:.1f} times as much "
-        "as by chance"
+        f"SOAP that holds {_percent(point.home_share)} of all: {point.enrichment:.1f} times what "
+        "chance gives"
     )
 
 

@@ -357,3 +357,5 @@ def test_the_figure_shows_what_was_found():
     ax = plot_intervals(made, "window", units="metal", ax=Figure().subplots())
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "5"]
     assert "recommended" not in [text.get_text() for text in ax.texts]
+    ax = plot_intervals(make_result(12, 60), ax=Figure().subplots())
+    assert ax.texts[0].get_text().startswith("no other Δt was tried")

@@ -9,7 +9,7 @@ import numpy as np
 from strdyn_post.intervals import IntervalPoint, advise, in_use
 from strdyn_post.palette import HIGHLIGHT
 
-from .style import INK, MUTED, PAPER, dress, new_axes, time_axis
+from .style import INK, MUTED, PAPER, dress, new_axes, say, time_axis
 
 if TYPE_CHECKING:
     from strdyn_post.results import AnalysisResult
@@ -28,7 +28,7 @@ def plot_intervals(
     Parameters
     ----------
     result : AnalysisResult
-        With an `interval_scan`.
+        Drawn is its `interval_scan`.
     over : {"interval", "window"}
         Over Δt at the window in use, or over the window at the Δt in use.
     units : str, optional
@@ -43,6 +43,10 @@ def plot_intervals(
     config = result.config
     points = [each for each in result.interval_scan if _belongs(each, over, config)]
     values = np.array([getattr(point, over) for point in points], dtype=np.float64)
+    if not points:
+        say(ax, "no other Δt was tried: scan_intervals = [1, 2, 5, 10]")
+        dress(ax)
+        return ax
     if over == "interval":
         values, symbol = time_axis(values, units)
         ax.set(xlabel=f"Δt between the frames compared ({symbol})", title="Which Δt?")
