@@ -63,9 +63,12 @@ def plot_intervals(
     ax.fill_between(ends, high, top, alpha=0.18, label="all atoms: to 99.9 %", **grey)
     ax.fill_between(ends, low, high, alpha=0.42, label="all atoms: 5 to 95 %", **grey)
     ax.plot(ends, median, color=INK, linewidth=1.4, label="all atoms: median")
+    under = False
     best = advise(result.interval_scan, config, units).point
-    for value, point, above in zip(values, points, top[1:-1], strict=True):
-        _draw_point(ax, value, point, above)
+    for k, (value, point, above) in enumerate(zip(values, points, top[1:-1], strict=True)):
+        close = k > 0 and value < 1.4 * values[k - 1]  # no room beside the words before
+        _draw_point(ax, value, point, above, below=close and not under)
+        under = close and not under
         words = ["in use"] * in_use(point, config) + ["recommended"] * (point is best)
         if not words:
             continue
@@ -102,7 +105,7 @@ def _belongs(point: IntervalPoint, over: str, config: Any) -> bool:
     return point.window == config.smoothing_window if over == "interval" else point.multiple == 1
 
 
-def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float) -> None:
+def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float, *, below: bool) -> None:
     """Draw what is fast, with its share; or say that nothing is."""
     words, color, height, ground = "nothing\nfast", MUTED, above, PAPER
     if point.n_fast:
@@ -113,9 +116,10 @@ def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float) -> No
     ax.annotate(
         words,
         (value, height),
-        xytext=(0, 7),
+        xytext=(0, -7) if below and point.n_fast else (0, 7),
         textcoords="offset points",
         ha="center",
+        va="top" if below and point.n_fast else "bottom",
         fontsize=8,
         color=color,
         zorder=6,
