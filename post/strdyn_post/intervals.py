@@ -152,8 +152,7 @@ def advise(
         return Advice(None, "", _none_does(points, config, units))
     best = min(good, key=lambda point: (point.multiple, abs(np.log(point.window / used.window))))
     if best is used:
-        text = f"{_named(used, used, units)} does: {_reason(best)}."
-        return Advice(best, "", text[0].upper() + text[1:])
+        return Advice(best, "", f"{_named(used, used, units)} does: {_reason(best)}.")
     changes = []
     if best.multiple != 1:
         changes.append(f"stride = {best.multiple * config.stride}")
@@ -214,7 +213,7 @@ def _none_does(points: Sequence[IntervalPoint], config: AnalysisConfig, units: s
     tried = f"Δt of {', '.join(time_text(each, units) for each in intervals)}"
     if len(windows) > 1:
         tried += f"; windows of {', '.join(map(str, windows))} frames"
-    fast = max(points, key=lambda point: point.enrichment)
+    fast = max(points, key=lambda point: (point.n_fast > 0, point.enrichment))
     found = (
         f"fast atoms appear (at {time_text(fast.interval, units)}), but they {_place(fast)}"
         if fast.n_fast
