@@ -22,6 +22,7 @@ _CHOICES = {
     "tree": ("exact", "approx"),
 }
 _WHOLE = {  # smallest value
+    "stride": 1,
     "smoothing_window": 1,
     "smoothing_order": 0,
     "n_components": 1,
@@ -34,6 +35,7 @@ _WHOLE = {  # smallest value
     "seed": 0,
 }
 _MOST = {  # largest value
+    "stride": 10**6,
     "smoothing_window": 10**6,
     "smoothing_order": 100,
     "n_components": 10**6,
@@ -61,8 +63,8 @@ class AnalysisConfig:
     Parameters
     ----------
     smoothing_window : int
-        Savitzky–Golay window of LENS [frames]; 1 leaves δ as it is. An even window (the paper's
-        20) is honoured, but it shifts the signal by half a frame.
+        Savitzky–Golay window of LENS [analysed frames]; 1 leaves δ as it is. An even window (the
+        paper's 20) is honoured, but it shifts the signal by half a frame.
     smoothing_order : int
         Order of its polynomials, below the window.
     trim : {"half_window", "none"}
@@ -71,6 +73,14 @@ class AnalysisConfig:
         Factor of δ in χ; 1 is the paper's.
     scan_weights : sequence of float
         Also repeat SOAP&LENS at these weights of δ; each costs one more clustering.
+    stride : int
+        Analyse every so many frames of the buffer: LENS compares frames stride × Δt apart.
+        `smoothing_window` and `lag` count the frames that are analysed, `min_cluster_size` their
+        rows.
+    scan_intervals : sequence of int
+        Also repeat SOAP and SOAP&LENS with these strides ([1, 2, 5, 10]).
+    scan_windows : sequence of int
+        Also repeat them with these smoothing windows.
     variance : float
         PCA keeps the fewest components that reach this share of the variance.
     n_components : int, optional
@@ -99,7 +109,7 @@ class AnalysisConfig:
     lens_thresholds : sequence of float, optional
         Fixed increasing thresholds of δ for LENS alone instead of KMeans.
     lag : int
-        Lag of the transition counts [frames].
+        Lag of the transition counts [analysed frames].
     merge_cut : float, optional
         HDBSCAN*: clusters closer than this in the dendrogram merge; None: no merging.
     merge_keep_dynamics : bool
@@ -122,6 +132,9 @@ class AnalysisConfig:
     trim: str = "half_window"
     lens_weight: float = 1.0
     scan_weights: tuple[float, ...] = ()
+    stride: int = 1
+    scan_intervals: tuple[int, ...] = ()
+    scan_windows: tuple[int, ...] = ()
     variance: float = 0.995
     n_components: int | None = None
     method: str = "hdbscan"
@@ -179,15 +192,11 @@ class AnalysisConfig:
                 f"scan_weights = {_shown(list(self.scan_weights))}: expected 0 or more for each, "
                 f"up to {_MOST_WEIGHT:g}."
             )
-        numbers = [_whole("scan_clusters", value, 1) for value in _listed(self.scan_clusters)]
-        if max(numbers, default=0) > _MOST["n_clusters"]:
-            raise ConfigError(f"scan_clusters: expected at most {_MOST['n_clusters']} clusters.")
-        if numbers and self.method != "gmm":
+        if self.scan_clusters and self.method != "gmm":
             raise ConfigError(
                 f'scan_clusters needs method = "gmm", found {self.method!r}: the criterion (BIC) '
                 "is that of a mixture of Gaussians."
             )
-        _set(self, "scan_clusters", tuple(sorted(set(numbers))))
         if self.max_cluster_share is not None:
             share = _real("max_cluster_share", self.max_cluster_share)
             if not 0.0 < share <= 1.0:
@@ -196,6 +205,18 @@ class AnalysisConfig:
                     'or "none".'
                 )
             _set(self, "max_cluster_share", share)
+        for name, one in (
+            ("scan_intervals", "stride"),
+            ("scan_windows", "smoothing_window"),
+            ("scan_clusters", "n_clusters"),
+        ):
+            _set(self, name, _wholes(name, getattr(self, name), _MOST[one]))
+        for window in self.scan_windows:
+            if 1 < window <= self.smoothing_order:
+                raise ConfigError(
+                    f"scan_windows = {_shown(list(self.scan_windows))}: expected 1, or more than "
+                    f"smoothing_order = {self.smoothing_order}, for each."
+                )
         if self.merge_cut is not None:
             _set(self, "merge_cut", _real("merge_cut", self.merge_cut))
         if self.smoothing_window > 1 and self.smoothing_order >= self.smoothing_window:
@@ -299,6 +320,13 @@ def _listed(values: Any) -> Sequence[Any]:
 
 def _reals(name: str, values: Any) -> tuple[float, ...]:
     return tuple(_real(name, value) for value in _listed(values))
+
+
+def _wholes(name: str, values: Any, most: int) -> tuple[int, ...]:
+    wholes = tuple(_whole(name, value, 1) for value in _listed(values))
+    if max(wholes, default=1) > most:
+        raise ConfigError(f"{name} = {_shown(list(wholes))}: expected at most {most} for each.")
+    return wholes
 
 
 def _whole(name: str, value: Any, least: int) -> int:

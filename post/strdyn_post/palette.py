@@ -13,9 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from .models import match_labels
 
 if TYPE_CHECKING:
-    from .results import Route
+    from .results import Environments, Route
 
-__all__ = ["HIGHLIGHT", "NOISE", "Palette", "make_palettes", "match_environments"]
+__all__ = [
+    "HIGHLIGHT",
+    "NOISE",
+    "Palette",
+    "fast_environments",
+    "is_fast",
+    "make_palettes",
+    "match_environments",
+]
 
 # Found by a search: any two of them, HIGHLIGHT and NOISE included, differ by 20 or more in CIELAB
 # for normal vision, protanopia, deuteranopia and tritanopia, and none is lost on black or white.
@@ -139,10 +147,14 @@ def is_fast(route: Route, lens: Route) -> NDArray[np.bool_]:
     -------
     (n_clusters,) bool ndarray
     """
-    labels, delta = route.final.labels, lens.scores[..., 0]
-    fast = np.zeros(route.final.n_clusters, dtype=bool)
+    return fast_environments(route.final, lens.scores[..., 0])
+
+
+def fast_environments(found: Environments, delta: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Say which environments are fast by δ of their rows, (n_frames, n_atoms): see `is_fast`."""
+    fast = np.zeros(found.n_clusters, dtype=bool)
     for label in range(len(fast)):
-        inside = labels == label
+        inside = found.labels == label
         if inside.any() and not inside.all():
             fast[label] = np.quantile(delta[inside], 0.25) > np.quantile(delta[~inside], 0.95)
     return fast

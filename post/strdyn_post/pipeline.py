@@ -18,11 +18,15 @@ from .checks import check_route
 from .clustering import cluster_environments, cluster_lens
 from .config import AnalysisConfig
 from .dataset import Dataset
+from .every_nth import every_nth, left_out
 from .flicker import flicker_share
+from .interval_scan import interval_scan
+from .intervals import IntervalPoint, advise, time_text
 from .lens_series import lens_series
+from .palette import is_fast
 from .progress import Clock, Progress
 from .reduction import Moments, Pca, project
-from .results import ROUTES, AnalysisResult, WeightPoint
+from .results import ROUTES, AnalysisResult, Route, WeightPoint
 from .routes import far_warnings, fit_route, label_route, never_merged
 from .scans import weight_scan
 from .series import AnalysisError, find_stretches
@@ -74,6 +78,7 @@ def analyse(
             "the model was itself labelled by a model: give the results of the fit, those of "
             f"{model.provenance['model']}."
         )
+    recorded, buffer = buffer, every_nth(buffer, config.stride)
     if model is not None:
         _check_model(model, buffer, config)
     clock = Clock(progress)
@@ -123,14 +128,22 @@ def analyse(
     if config.scan_weights and model is None:
         with clock("weights of LENS"):
             scan = weight_scan(data, moments, routes, config, map_chunks)
+    intervals: tuple[IntervalPoint, ...] = ()
+    if (config.scan_intervals or config.scan_windows) and model is None:
+        with clock("intervals of LENS"):
+            intervals, texts = interval_scan(recorded, routes, delta, flickers, config, map_chunks)
+            warnings += texts
+    if model is None:
+        warnings += _interval_warnings(buffer, routes, intervals, config)
     return AnalysisResult(
         routes=routes,
         config=config,
         delta=delta,
         weight_scan=scan,
+        interval_scan=intervals,
         flicker_share=flickers,
-        provenance=_provenance(buffer, config) | _provenance_of(model),
-        warnings=[*_gap_warnings(buffer), *warnings],
+        provenance=_provenance(recorded, buffer, config) | _provenance_of(model),
+        warnings=[*_gap_warnings(buffer), *left_out(buffer), *warnings],
         timings=clock.seconds,
     )
 
@@ -154,7 +167,7 @@ def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
 def _check_model(model: AnalysisResult, buffer: Any, config: AnalysisConfig) -> None:
     """Raise where frames or settings are not those that the model was fitted with."""
     fitted, asked = model.config.as_dict(), config.as_dict()
-    for name in fitted.keys() - {"lag", "scan_weights"}:
+    for name in fitted.keys() - {"lag", "scan_weights", "scan_intervals", "scan_windows"}:
         if fitted[name] != asked[name]:
             raise AnalysisError(
                 f"the model was fitted with {name} = {fitted[name]}, the settings say "
@@ -198,14 +211,37 @@ def _gap_warnings(buffer: Any) -> list[str]:
     ]
 
 
-def _provenance(buffer: Any, config: AnalysisConfig) -> dict[str, Any]:
+def _interval_warnings(
+    buffer: Any,
+    routes: dict[str, Route],
+    scan: tuple[IntervalPoint, ...],
+    config: AnalysisConfig,
+) -> list[str]:
+    """Say if δ shows no atoms that move, and what would."""
+    units = getattr(buffer, "units", None)
+    if scan:
+        advice = advise(scan, config, units)
+        return [] if advice.fine else [advice.text]
+    # a scan needs frames to leave out
+    if is_fast(routes["soap_lens"], routes["lens"]).any() or len(buffer.steps) <= 10:
+        return []
+    spacing = time_text(float(np.median(np.diff(buffer.times))), units)
+    return [
+        f"no environment of SOAP & LENS is fast: δ of moving atoms does not stand out of thermal "
+        f"flicker at {spacing}, or no atom moves on. scan_intervals = [1, 2, 5, 10] tells which "
+        "distance of frames would show them."
+    ]
+
+
+def _provenance(buffer: Any, analysed: Any, config: AnalysisConfig) -> dict[str, Any]:
     steps = np.asarray(buffer.steps)
     packages = ("numpy", "scipy", "scikit-learn", "hdbscan", "fast_plscan")
     return {
         "buffer": str(Path(getattr(buffer, "path", "")).absolute()),
         "buffer_uuid": str(buffer.uuid),
-        "recording": _recording(buffer),
+        "recording": _recording(analysed),
         "n_frames": len(steps),
+        "n_frames_taken": len(analysed.steps),
         "n_atoms": len(buffer.atom_ids),
         "first_step": int(steps[0]),
         "last_step": int(steps[-1]),

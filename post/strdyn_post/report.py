@@ -20,6 +20,7 @@ from .figures import (
     plot_branches,
     plot_chord,
     plot_dendrogram,
+    plot_intervals,
     plot_lens_series,
     plot_pca,
     plot_persistence,
@@ -33,6 +34,7 @@ from .figures.style import TITLES, readable_on, save_figure
 from .figures.transitions import percent
 from .files import cannot_write
 from .folder import PAGE, SUMMARY, Claim, claim, mark
+from .intervals import ENRICHED
 from .palette import Palette, make_palettes
 from .results import ROUTES
 from .summary import summarise
@@ -130,7 +132,12 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
         shown_label=_shown_label(palettes["soap_lens"]),
         path_visits=_telling_atom(result["soap_lens"], palettes["soap_lens"])[1],
         settings=_settings(result, buffer),
-        limits={"few": FEW_EVENTS * result.config.lag, "errors": CLEAR, "agreement": AGREEMENT},
+        limits={
+            "few": FEW_EVENTS * result.config.lag,
+            "errors": CLEAR,
+            "agreement": AGREEMENT,
+            "enriched": ENRICHED,
+        },
         notices=[text for text in result.warnings if text not in _told_elsewhere(result)],
         provenance=result.provenance,
         explorer=_explorer(result, buffer, palettes),
@@ -237,6 +244,17 @@ def _panels(
             _with(plot_lens_series, lens, palettes, units=units),
         ),
     )
+    for over, tried in (("interval", config.scan_intervals), ("window", config.scan_windows)):
+        if result.interval_scan and tried:
+            yield (
+                "intervals",
+                Panel(
+                    f"scan_{over}",
+                    f"δ of all atoms and of fast environments over the {over}",
+                    (5.4, 4.2),
+                    _scan(result, over, units),
+                ),
+            )
     frame = _telling_frame(chi, palettes["soap_lens"])
     new = _shown_label(palettes["soap_lens"])
     if new is not None:
@@ -324,6 +342,10 @@ def _snapshot(
     return lambda ax: plot_snapshot(
         route, buffer, palettes[route.name], frame=frame, view=view, pale=pale, ax=ax
     )
+
+
+def _scan(result: AnalysisResult, over: str, units: str | None) -> Callable[[Any], Any]:
+    return lambda ax: plot_intervals(result, over, units=units, ax=ax)
 
 
 def _wanted(config: AnalysisConfig) -> float | None:

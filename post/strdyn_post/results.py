@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .branches import Branches
 from .checks import Checks
 from .config import AnalysisConfig
+from .intervals import IntervalPoint
 from .models import Model
 from .reduction import Pca
 from .series import Series
@@ -201,6 +202,9 @@ class AnalysisResult:
     weight_scan : tuple of WeightPoint
         SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty if no
         others were asked for.
+    interval_scan : tuple of IntervalPoint
+        SOAP and SOAP&LENS at `scan_intervals`, at `scan_windows` and as in use, by increasing Δt
+        and window; empty if no others were asked for.
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes (see `flicker`).
     provenance : dict
@@ -215,6 +219,7 @@ class AnalysisResult:
     config: AnalysisConfig
     delta: Series
     weight_scan: tuple[WeightPoint, ...] = ()
+    interval_scan: tuple[IntervalPoint, ...] = ()
     flicker_share: float = float("nan")
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from .branches import Branches
 from .checks import Checks
+from .intervals import IntervalPoint, in_use
 from .models import Bands, Centers, Mixture, NearestRow
 from .reduction import Pca
 from .results import ROUTES, AnalysisResult, Environments, Route
@@ -27,6 +29,7 @@ def check_result(result: AnalysisResult) -> None:
     _check_words(result)
     _check_frames("delta", result.delta)
     _numbers("delta/value", result.delta.values, (len(result.delta.steps), None))
+    _check_scan(result)
     first = result["soap"]
     for name, route in result.routes.items():
         _check_frames(name, route)
@@ -46,6 +49,7 @@ def _check_words(result: AnalysisResult) -> None:
         "recording": str,
         "model": str,
         "n_frames": int,
+        "n_frames_taken": int,
         "n_atoms": int,
         "first_step": int,
         "last_step": int,
@@ -61,6 +65,22 @@ def _check_words(result: AnalysisResult) -> None:
     _expect("timings", result.timings, dict)
     for stage, seconds in result.timings.items():
         _expect(f"timing of {stage}", seconds, float | int)
+
+
+def _check_scan(result: AnalysisResult) -> None:
+    points, n_soap = result.interval_scan, result["soap"].final.n_clusters
+    for point in points:
+        for item in fields(IntervalPoint):
+            name, value = f"interval_scan/{item.name}", getattr(point, item.name)
+            _expect(name, value, int if item.type == "int" else float)
+            share = item.name.startswith(("delta_", "fast_", "home_")) and item.type == "float"
+            most = 1.0 + 1e-6 if share else math.inf
+            if not (-1 <= value <= most or (item.name == "flicker_share" and math.isnan(value))):
+                raise AnalysisError(f"{name} is {value!r}.")
+        if not (point.stride > 0 and point.window > 0 and -1 <= point.home < n_soap):
+            raise AnalysisError(f"interval_scan has an impossible point: {point}.")
+    if points and sum(in_use(point, result.config) for point in points) != 1:
+        raise AnalysisError("interval_scan does not hold the point in use once.")
 
 
 def _check_frames(name: str, frames: Series | Route) -> None:

@@ -24,6 +24,7 @@ from .branches import Branches
 from .checks import Checks
 from .config import AnalysisConfig
 from .folder import RESULTS, claim, mark
+from .intervals import IntervalPoint
 from .models import Bands, Centers, Mixture, Model, NearestRow
 from .reduction import Pca
 from .results import ROUTES, AnalysisResult, Environments, Merged, Route, WeightPoint
@@ -139,7 +140,8 @@ def _read(file: io.BufferedReader, run_id: str | None) -> AnalysisResult:
                 content["delta/atom_id"][()],
                 content["delta/stretch"][()],
             ),
-            weight_scan=_read_weights(content["weight_scan"]) if "weight_scan" in content else (),
+            weight_scan=_read_points(content, "weight_scan", WeightPoint),
+            interval_scan=_read_points(content, "interval_scan", IntervalPoint),
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},
             warnings=json.loads(content.attrs["warnings"]),
@@ -167,9 +169,10 @@ def _write(result: AnalysisResult, target: Any) -> None:
             ("stretch", result.delta.stretches),
         ):
             file[f"delta/{name}"] = value
-        for item in fields(WeightPoint) if result.weight_scan else ():
-            values = [getattr(point, item.name) for point in result.weight_scan]
-            file[f"weight_scan/{item.name}"] = values
+        for scan in ("weight_scan", "interval_scan"):
+            points = getattr(result, scan)
+            for item in fields(points[0]) if points else ():
+                file[f"{scan}/{item.name}"] = [getattr(point, item.name) for point in points]
         for name, route in result.routes.items():
             _write_route(file.create_group(name), route)
 
@@ -224,9 +227,11 @@ def _write_environments(group: Any, found: Environments, suffix: str) -> None:
     group[f"population{suffix}"] = found.populations
 
 
-def _read_weights(group: Any) -> tuple[WeightPoint, ...]:
-    columns = [group[item.name][()].tolist() for item in fields(WeightPoint)]
-    return tuple(WeightPoint(*row) for row in zip(*columns, strict=True))
+def _read_points(content: Any, scan: str, kind: Any) -> tuple[Any, ...]:
+    if scan not in content:
+        return ()
+    columns = [content[scan][item.name][()].tolist() for item in fields(kind)]
+    return tuple(kind(*row) for row in zip(*columns, strict=True))
 
 
 def _read_route(group: Any) -> Route:

@@ -11,6 +11,7 @@ import numpy as np
 from .enrichment import find_sites
 from .figures.style import time_axis
 from .folder import mark
+from .intervals import advise, in_use
 from .merging import differ_in_dynamics
 from .palette import Palette, is_fast, make_palettes, match_environments, shared_rows
 from .results import ROUTES
@@ -38,8 +39,9 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     -------
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``routes`` with their ``checks``,
-        ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``, shares,
-        ``warnings``, ``timings``.
+        ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``,
+        ``interval_scan`` with ``interval_advice``, shares, ``warnings``, ``timings``. ``run.dt`` is
+        the Δt of the frames analysed.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -47,7 +49,9 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     n_frames = int(result.provenance.get("n_frames", buffer.n_frames))
     times = np.asarray(buffer.times[:n_frames], dtype=np.float64)
     spacing = np.median(np.diff(times)) if len(times) > 1 else 0.0
-    dt, dt_unit = time_axis(np.array([spacing]), buffer.units)
+    stride = result.config.stride
+    dt, dt_unit = time_axis(np.array([spacing * stride]), buffer.units)
+    every, every_unit = time_axis(np.array([spacing]), buffer.units)
     span, span_unit = time_axis(np.array([times[-1] - times[0]]), buffer.units)
     return {
         "run": {
@@ -56,11 +60,15 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
             "elements": " ".join(buffer.config.species),
             "n_atoms": len(chi.atom_ids),
             "n_frames": n_frames,
+            "n_frames_taken": int(result.provenance.get("n_frames_taken", n_frames)),
             "n_frames_analysed": len(chi.steps),
             "first_step": int(buffer.steps[0]),
             "last_step": int(buffer.steps[n_frames - 1]),
             "dt": float(f"{dt[0]:.6g}"),
             "dt_unit": dt_unit,
+            "stride": stride,
+            "recorded_every": float(f"{every[0]:.6g}"),
+            "recorded_every_unit": every_unit,
             "span": float(f"{span[0]:.6g}"),
             "span_unit": span_unit,
             "lag": int(result.config.lag),
@@ -78,6 +86,7 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
             asdict(point) | {"in_use": point.weight == result.config.lens_weight}
             for point in result.weight_scan
         ],
+        **_interval_numbers(result, palettes["soap"], buffer.units),
         "flicker_share": _number(result.flicker_share),
         "keeps_dynamics": bool(result.config.merge_keep_dynamics),
         "far_share": float(chi.far.max(initial=0.0)),
@@ -274,6 +283,34 @@ def _kept_apart(chi: Route, soap: Route) -> dict[int, tuple[int, float]]:
             overlap = 2 * (inside & there).sum() / (inside.sum() + there.sum())
             kept[label] = int(mapping[cluster]), float(overlap)
     return kept
+
+
+def _interval_numbers(result: AnalysisResult, soap: Palette, units: str | None) -> dict[str, Any]:
+    """Describe the scan over Δt and smoothing windows, and what it advises."""
+    scan, config = result.interval_scan, result.config
+    if not scan:
+        return {"interval_scan": [], "interval_advice": None}
+    advice = advise(scan, config, units)
+    rows = []
+    for point in scan:
+        (dt,), unit = time_axis(np.array([point.interval]), units)
+        rows.append(
+            asdict(point)
+            | {
+                "flicker_share": _number(point.flicker_share),
+                "dt": float(f"{dt:.6g}"),
+                "dt_unit": unit,
+                "in_use": in_use(point, config),
+                "recommended": point is advice.point,
+                "enrichment": point.enrichment,
+                "shows_motion": point.shows_motion,
+                "home_name": soap.names[point.home] if point.home >= 0 else None,
+            }
+        )
+    return {
+        "interval_scan": rows,
+        "interval_advice": {"fine": advice.fine, "change": advice.change, "text": advice.text},
+    }
 
 
 def _number(value: float) -> float | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import AnalysisConfig
+from .every_nth import n_comparable
 from .files import OutputError
 from .folder import RESULTS, claim
 from .progress import Progress
@@ -163,8 +164,8 @@ def watch_into(
     """Analyse a growing buffer whenever it has new frames, until interrupted.
 
     New frames are labelled by the last fit; once there are a quarter more of them, a new one is
-    made, in which environments keep their identities. Either way only the new frames are read. The
-    folder is held all the time.
+    made, in which environments keep their identities. Either way only the new frames are read. Only
+    frames that the analysis takes count as new (`stride`). The folder is held all the time.
 
     Parameters
     ----------
@@ -175,11 +176,13 @@ def watch_into(
     """
     with claim(folder) as claimed:
         memory = ChunkMemory(map_chunks)
+        stride = (config or (model.config if model else AnalysisConfig())).stride
         fitted, previous, n_fitted = model, None, 0
         done: dict[int, int | None] = {}
         n_done, last = 0, 0
         while n_rounds is None or n_rounds > 0:
-            n_frames, starts = buffer.n_frames, dict(getattr(buffer, "generations", {}))
+            n_frames = n_comparable(buffer, stride)
+            starts = dict(getattr(buffer, "generations", {}))
             if (n_frames, starts) == (n_done, done) or n_frames < 2:
                 time.sleep(_PAUSE)
                 buffer.refresh()

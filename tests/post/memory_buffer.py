@@ -93,3 +93,40 @@ def make_buffer(
             neighbors[atom, at] = fresh + np.arange(swapped)
             fresh += swapped
     return MemoryBuffer(np.arange(n_frames) * 500, spectra.astype(np.float32), lists)
+
+
+def make_hopping_buffer(
+    n_frames: int = 241,
+    n_atoms: int = 100,
+    seed: int = 0,
+    *,
+    moves: bool = True,
+    anywhere: bool = False,
+) -> MemoryBuffer:
+    """Make atoms that all swing neighbors across the cutoff, while some change them for good.
+
+    Each atom keeps 60 neighbors and has 30 more, each there in half of the frames: δ of flicker is
+    15 of 150 at any Δt, give or take 3. One atom in five looks like an edge. Ten of the edges (or
+    of all atoms: `anywhere`) are mobile for a sixth of the run, and swap one neighbor for good in
+    every frame: over one frame that adds 2 / 150 to δ, over 8 frames 16 / 150.
+    """
+    rng = np.random.default_rng(seed)
+    prototypes = 1.0 + 0.15 * rng.normal(size=(2, N_FEATURES))
+    edge = np.arange(n_atoms) % 5 == 0
+    spectra = prototypes[edge.astype(int)] + rng.normal(0.0, 0.006, (n_frames, n_atoms, N_FEATURES))
+    spectra /= np.linalg.norm(spectra, axis=2, keepdims=True)
+    able = np.flatnonzero(np.arange(n_atoms) % (9 if anywhere else 10) == 0)[:10]
+    length = n_frames // 6
+    first = rng.integers(0, n_frames - length, len(able))
+    lists, neighbors, fresh = [], np.tile(np.arange(60), (n_atoms, 1)), 10**6
+    for k in range(n_frames):
+        there = rng.random((n_atoms, 30)) < 0.5
+        ids = [
+            np.sort(np.concatenate([kept, 1000 + np.flatnonzero(extra)]))
+            for kept, extra in zip(neighbors, there, strict=True)
+        ]
+        lists.append(NeighborLists.from_counts(60 + there.sum(axis=1), np.concatenate(ids)))
+        for atom in able[moves & (first <= k) & (k < first + length)]:
+            neighbors[atom, rng.integers(60)] = fresh
+            fresh += 1
+    return MemoryBuffer(np.arange(n_frames) * 500, spectra.astype(np.float32), lists)

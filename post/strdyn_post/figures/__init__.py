@@ -4,6 +4,7 @@ from .alluvial import plot_alluvial
 from .branches import plot_branches
 from .chord import plot_chord
 from .enrichment import plot_sites
+from .intervals import plot_intervals
 from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
@@ -16,6 +17,7 @@ __all__ = [
     "plot_branches",
     "plot_chord",
     "plot_dendrogram",
+    "plot_intervals",
     "plot_lens_series",
     "plot_pca",
     "plot_persistence",
