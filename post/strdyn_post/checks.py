@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .results import Route
 
-__all__ = ["CHANGE", "CLEAR", "MEMORY", "SUPPORT", "Checks", "check_route", "check_warnings"]
+__all__ = [
+    "CHANGE",
+    "CLEAR",
+    "MEMORY",
+    "SUPPORT",
+    "Checks",
+    "check_route",
+    "check_warnings",
+    "few_values_warning",
+]
 
 CLEAR = 3.0
 """A difference of more standard errors than this is called one."""
@@ -35,6 +44,10 @@ MEMORY = 0.1
 """Moves have a memory if probabilities differ by more than this, and beyond chance."""
 SUPPORT = 0.8
 """A merge is firm if this share of the resampled counts makes it."""
+
+_FEW_VALUES = 20  # of δ in a cluster, counted as 1 / Σ p² with the shares p of the values
+_IN_PIECES = 0.3  # share of the rows in clusters of fewer,
+_MORE_CLUSTERS = 1.5  # and clusters of SOAP&LENS for each of SOAP, from which they are pieces
 
 Float = NDArray[np.float64]
 
@@ -185,6 +198,36 @@ def _count_warnings(counts: NDArray[np.int64], lag: int, longest: int) -> list[s
     if not silent:
         return []
     return [f"no transition was counted from cluster {silent}: nothing is known of where it goes."]
+
+
+def few_values_warning(chi: Route, soap: Route, delta: Float) -> str | None:
+    """Say if HDBSCAN* has broken SOAP&LENS into pieces of equal δ.
+
+    Rows with the same δ are infinitely dense along it: where the lists are short, δ has few
+    values, and every one of them looks like a cluster.
+
+    Parameters
+    ----------
+    chi, soap : Route
+        SOAP&LENS and SOAP, before merging.
+    delta : (n_frames, n_atoms) float64 ndarray
+        δ of the rows.
+    """
+    in_pieces = 0
+    for label in range(chi.n_clusters):
+        values = delta[chi.labels == label].round(9)
+        counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+        if (counts**2).sum() * _FEW_VALUES > counts.sum() ** 2:
+            in_pieces += len(values)
+    share = in_pieces / chi.labels.size
+    if share < _IN_PIECES or chi.n_clusters <= _MORE_CLUSTERS * soap.n_clusters:
+        return None
+    return (
+        "δ has few different values, and HDBSCAN* breaks the data into pieces of equal δ: "
+        f"{chi.n_clusters} clusters, where SOAP has {soap.n_clusters}; {share:.0%} of the "
+        'observations are in such pieces. Set method = "gmm" or a longer smoothing_window, or '
+        "record with a larger lens_r_cut."
+    )
 
 
 def check_warnings(checks: Checks) -> list[str]:

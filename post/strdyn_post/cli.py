@@ -56,7 +56,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
         "strdyn-demo"
     ),
-    frames: Annotated[int, typer.Option(min=30, help="Frames to record.")] = 120,
+    frames: Annotated[int, typer.Option(min=30, help="Frames to record, 2 ps apart.")] = 112,
 ) -> None:
     """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
     from .demo import run_demo

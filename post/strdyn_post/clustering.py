@@ -21,6 +21,7 @@ __all__ = [
     "cluster_environments",
     "cluster_lens",
     "fit_mixtures",
+    "predict",
 ]
 
 AGREEMENT = 0.9
@@ -294,7 +295,7 @@ def _cluster_by_model(
     first, *others = (model.predict(samples[0]) for model in models)
     agreement = min(float(adjusted_rand_score(first, other)) for other in others)
     return Clustering(
-        labels=_predict(models[0], scores),
+        labels=predict(models[0], scores),
         n_clusters=n_clusters,
         model=models[0],
         agreement=agreement,
@@ -373,7 +374,7 @@ def _cluster_by_mixture(scores: Scores, config: AnalysisConfig) -> Clustering:
     found = fit_mixtures(scores, n_clusters, config)
     remedy = 'a larger n_init, fewer n_clusters, or method = "hdbscan"'
     return Clustering(
-        labels=_predict(found.best, scores),
+        labels=predict(found.best, scores),
         n_clusters=n_clusters,
         model=found.best,
         agreement=found.agreement,
@@ -384,7 +385,8 @@ def _cluster_by_mixture(scores: Scores, config: AnalysisConfig) -> Clustering:
     )
 
 
-def _predict(model: Model, scores: Scores) -> Labels:
+def predict(model: Model, scores: Scores) -> Labels:
+    """Label (n_rows, n_components) scores, a million at a time."""
     chunks = range(0, len(scores), 1_000_000)
     return np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
 

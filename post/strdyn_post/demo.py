@@ -21,8 +21,12 @@ N_EQUILIBRATION = 5000  # steps
 LOG = "lammps.out"  # what LAMMPS and the recorder print
 
 
-def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> None:
+def run_demo(
+    folder: Path, n_frames: int, progress: Progress, tell: Tell, seed: int | None = None
+) -> None:
     """Run LAMMPS on two ranks in `folder`, then the analysis and the report.
+
+    `seed` is that of velocities and thermostat, if not that of the example.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> Non
             )
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    simulate(mpiexec, folder, n_frames, progress)
+    simulate(mpiexec, folder, n_frames, progress, seed)
     seconds = time.perf_counter() - start
     print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; the recorder had of that:")
     log = (folder / LOG).read_text()
@@ -64,9 +68,12 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell) -> Non
     print(f"analysis      {time.perf_counter() - start:.0f} s")
 
 
-def simulate(mpiexec: str, folder: Path, n_frames: int, progress: Progress) -> None:
+def simulate(
+    mpiexec: str, folder: Path, n_frames: int, progress: Progress, seed: int | None
+) -> None:
     """Start the ranks of LAMMPS and follow them by the frames they commit."""
-    command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, str(n_frames)]
+    numbers = (n_frames, EVERY, N_EQUILIBRATION) + (() if seed is None else (seed,))
+    command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, *map(str, numbers)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     log = folder / LOG
     with log.open("w") as output:
@@ -98,7 +105,7 @@ def example_folder() -> Path:
     return packaged if packaged.exists() else here.parents[1] / "lammps_examples" / "cu211"
 
 
-def _rank(n_frames: int) -> None:
+def _rank(n_frames: int, every: int, n_equilibration: int, *seed: int) -> None:
     """Simulate and record, as one rank."""
     from mpi4py import MPI  # noqa: F401  (before lammps: its library needs libmpi)
 
@@ -110,13 +117,13 @@ def _rank(n_frames: int) -> None:
 
     potentials = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
     os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
-    lmp = lammps.lammps()
+    lmp = lammps.lammps(cmdargs=["-var", "seed", *map(str, seed)] if seed else [])
     lmp.file(str(example_folder() / "slab.lmp"))
-    lmp.command(f"run {N_EQUILIBRATION}")
+    lmp.command(f"run {n_equilibration}")
     recorder = Recorder(r_cut=6.0, elements="Cu", centers="surface", file="cu211.sdl")
-    with recorder.attach(lmp, every=EVERY):
-        lmp.command(f"run {n_frames * EVERY}")
+    with recorder.attach(lmp, every=every):
+        lmp.command(f"run {n_frames * every}")
 
 
 if __name__ == "__main__":
-    _rank(int(sys.argv[1]))
+    _rank(*map(int, sys.argv[1:]))

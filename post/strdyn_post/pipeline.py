@@ -14,7 +14,7 @@ import numpy as np
 
 import strdyn_live
 
-from .checks import check_route
+from .checks import check_route, few_values_warning
 from .clustering import cluster_environments, cluster_lens
 from .config import AnalysisConfig
 from .dataset import Dataset
@@ -26,13 +26,15 @@ from .lens_series import lens_series
 from .palette import is_fast
 from .progress import Clock, Progress
 from .reduction import Moments, Pca, project
-from .results import ROUTES, AnalysisResult, Route, WeightPoint
+from .results import ROUTES, AnalysisResult, MixturePoint, Route, WeightPoint
 from .routes import far_warnings, fit_route, label_route, never_merged
-from .scans import weight_scan
+from .scans import mixture_scan, weight_scan
 from .series import AnalysisError, find_stretches
 from .smoothing import smooth
 
 __all__ = ["analyse"]
+
+_NOT_OF_THE_FIT = {"lag", "scan_weights", "scan_intervals", "scan_windows", "scan_clusters"}
 
 
 def analyse(
@@ -124,10 +126,17 @@ def analyse(
             checks, texts = check_route(route, config, apart)
             routes[name] = replace(route, checks=checks)
             warnings += [f"{name}: {text}" for text in texts]
+    if config.method == "hdbscan" and model is None:
+        text = few_values_warning(routes["soap_lens"], routes["soap"], smoothed.values)
+        warnings += [] if text is None else [f"soap_lens: {text}"]
     scan: tuple[WeightPoint, ...] = ()
     if config.scan_weights and model is None:
         with clock("weights of LENS"):
             scan = weight_scan(data, moments, routes, config, map_chunks)
+    mixtures: tuple[MixturePoint, ...] = ()
+    if config.scan_clusters and model is None:
+        with clock("numbers of clusters"):
+            mixtures = mixture_scan(routes["soap_lens"], smoothed, config)
     intervals: tuple[IntervalPoint, ...] = ()
     if (config.scan_intervals or config.scan_windows) and model is None:
         with clock("intervals of LENS"):
@@ -141,6 +150,7 @@ def analyse(
         delta=delta,
         weight_scan=scan,
         interval_scan=intervals,
+        mixture_scan=mixtures,
         flicker_share=flickers,
         provenance=_provenance(recorded, buffer, config) | _provenance_of(model),
         warnings=[*_gap_warnings(buffer), *left_out(buffer), *warnings],
@@ -167,7 +177,7 @@ def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:
 def _check_model(model: AnalysisResult, buffer: Any, config: AnalysisConfig) -> None:
     """Raise where frames or settings are not those that the model was fitted with."""
     fitted, asked = model.config.as_dict(), config.as_dict()
-    for name in fitted.keys() - {"lag", "scan_weights", "scan_intervals", "scan_windows"}:
+    for name in fitted.keys() - _NOT_OF_THE_FIT:
         if fitted[name] != asked[name]:
             raise AnalysisError(
                 f"the model was fitted with {name} = {fitted[name]}, the settings say "

@@ -177,6 +177,8 @@ def _panels(
         ),
     )
     cut = config.merge_cut
+    deltas = [route.branches.delta for route in (soap, chi) if route.branches is not None]
+    shades = (min(map(np.min, deltas)), max(map(np.max, deltas))) if deltas else None
     side = max(3.3, 0.6 * max(result[name].final.n_clusters for name in ROUTES) + 0.9)
     for name in ROUTES:
         route, title = result[name], TITLES[name]
@@ -232,7 +234,7 @@ def _panels(
                     f"branches_{name}",
                     f"{title}: condensed tree of HDBSCAN*, by mean δ",
                     (10.4, 3.7),
-                    _with(plot_branches, route, palettes),
+                    _with(plot_branches, route, palettes, limits=shades),
                 ),
             )
     yield (

@@ -22,7 +22,15 @@ from .reduction import Pca
 from .series import Series
 from .transitions import fluxes, transition_matrix
 
-__all__ = ["ROUTES", "AnalysisResult", "Environments", "Merged", "Route", "WeightPoint"]
+__all__ = [
+    "ROUTES",
+    "AnalysisResult",
+    "Environments",
+    "Merged",
+    "MixturePoint",
+    "Route",
+    "WeightPoint",
+]
 
 ROUTES = ("soap", "lens", "soap_lens")
 
@@ -188,6 +196,29 @@ class WeightPoint:
 
 
 @dataclass(frozen=True)
+class MixturePoint:
+    """SOAP&LENS as a mixture of so many Gaussians.
+
+    Attributes
+    ----------
+    n_clusters : int
+        Number of Gaussians.
+    bic : float
+        Bayesian information criterion of the likeliest of the fits; smaller is better.
+    agreement : float
+        Adjusted Rand index between this and the second likeliest fit; NaN for one start.
+    fastest_share, fastest_delta : float
+        Share of the observations in the cluster of largest mean δ, and that δ.
+    """
+
+    n_clusters: int
+    bic: float
+    agreement: float
+    fastest_share: float
+    fastest_delta: float
+
+
+@dataclass(frozen=True)
 class AnalysisResult:
     """The three routes side by side, with what made them.
 
@@ -205,6 +236,8 @@ class AnalysisResult:
     interval_scan : tuple of IntervalPoint
         SOAP and SOAP&LENS at `scan_intervals`, at `scan_windows` and as in use, by increasing Δt
         and window; empty if no others were asked for.
+    mixture_scan : tuple of MixturePoint
+        SOAP&LENS with `scan_clusters` and the number in use; empty if no others were asked for.
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes (see `flicker`).
     provenance : dict
@@ -220,6 +253,7 @@ class AnalysisResult:
     delta: Series
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
+    mixture_scan: tuple[MixturePoint, ...] = ()
     flicker_share: float = float("nan")
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

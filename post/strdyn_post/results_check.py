@@ -13,7 +13,7 @@ from .checks import Checks
 from .intervals import IntervalPoint, in_use
 from .models import Bands, Centers, Mixture, NearestRow
 from .reduction import Pca
-from .results import ROUTES, AnalysisResult, Environments, Route
+from .results import ROUTES, AnalysisResult, Environments, MixturePoint, Route
 from .series import AnalysisError, Series
 
 __all__ = ["check_result"]
@@ -30,6 +30,7 @@ def check_result(result: AnalysisResult) -> None:
     _check_frames("delta", result.delta)
     _numbers("delta/value", result.delta.values, (len(result.delta.steps), None))
     _check_scan(result)
+    _check_mixtures(result.mixture_scan)
     first = result["soap"]
     for name, route in result.routes.items():
         _check_frames(name, route)
@@ -81,6 +82,14 @@ def _check_scan(result: AnalysisResult) -> None:
             raise AnalysisError(f"interval_scan has an impossible point: {point}.")
     if points and sum(in_use(point, result.config) for point in points) != 1:
         raise AnalysisError("interval_scan does not hold the point in use once.")
+
+
+def _check_mixtures(points: tuple[MixturePoint, ...]) -> None:
+    for point in points:
+        numbers = (point.bic, point.fastest_share, point.fastest_delta)
+        _expect("mixture_scan/n_clusters", point.n_clusters, int)
+        if point.n_clusters < 1 or not all(map(math.isfinite, numbers)):
+            raise AnalysisError(f"mixture_scan has an impossible point: {point}.")
 
 
 def _check_frames(name: str, frames: Series | Route) -> None:

@@ -27,7 +27,15 @@ from .folder import RESULTS, claim, mark
 from .intervals import IntervalPoint
 from .models import Bands, Centers, Mixture, Model, NearestRow
 from .reduction import Pca
-from .results import ROUTES, AnalysisResult, Environments, Merged, Route, WeightPoint
+from .results import (
+    ROUTES,
+    AnalysisResult,
+    Environments,
+    Merged,
+    MixturePoint,
+    Route,
+    WeightPoint,
+)
 from .results_check import check_result
 from .series import AnalysisError, Series
 
@@ -142,6 +150,7 @@ def _read(file: io.BufferedReader, run_id: str | None) -> AnalysisResult:
             ),
             weight_scan=_read_points(content, "weight_scan", WeightPoint),
             interval_scan=_read_points(content, "interval_scan", IntervalPoint),
+            mixture_scan=_read_points(content, "mixture_scan", MixturePoint),
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},
             warnings=json.loads(content.attrs["warnings"]),
@@ -169,7 +178,7 @@ def _write(result: AnalysisResult, target: Any) -> None:
             ("stretch", result.delta.stretches),
         ):
             file[f"delta/{name}"] = value
-        for scan in ("weight_scan", "interval_scan"):
+        for scan in ("weight_scan", "interval_scan", "mixture_scan"):
             points = getattr(result, scan)
             for item in fields(points[0]) if points else ():
                 file[f"{scan}/{item.name}"] = [getattr(point, item.name) for point in points]

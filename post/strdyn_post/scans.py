@@ -1,4 +1,4 @@
-"""Scans over what an analysis takes as given: the weight of δ."""
+"""Scans over what an analysis takes as given: the weight of δ, the number of Gaussians."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .clustering import cluster_environments
+from .clustering import cluster_environments, fit_mixtures, predict
 from .config import AnalysisConfig
 from .dataset import Dataset
 from .reduction import Moments, Pca, project
-from .results import Route, WeightPoint
+from .results import MixturePoint, Route, WeightPoint
 from .routes import fit_route
+from .series import Series
 
-__all__ = ["weight_scan"]
+__all__ = ["mixture_scan", "weight_scan"]
 
 
 def weight_scan(
@@ -80,3 +81,41 @@ def _point(
         agreement_with_soap=float(with_soap),
         agreement_with_used=float(with_used),
     )
+
+
+def mixture_scan(route: Route, delta: Series, config: AnalysisConfig) -> tuple[MixturePoint, ...]:
+    """Fit SOAP&LENS with `scan_clusters` Gaussians, and with the number in use.
+
+    Parameters
+    ----------
+    route : Route
+        SOAP&LENS: the scores.
+    delta : Series
+        Smoothed δ of the same rows.
+    config : AnalysisConfig
+        `n_clusters`, `scan_clusters`, `n_init`, `max_fit_rows`, `seed`.
+
+    Returns
+    -------
+    tuple of MixturePoint
+        By increasing number.
+    """
+    rows = route.scores.reshape(-1, route.n_components)
+    values = delta.values.ravel()
+    points = []
+    for n_clusters in sorted({*config.scan_clusters, config.n_clusters}):
+        found = fit_mixtures(rows, n_clusters, config)
+        labels = predict(found.best, rows)
+        size = np.bincount(labels, minlength=n_clusters)
+        mean = np.bincount(labels, values, n_clusters) / np.maximum(1, size)
+        fastest = int(mean.argmax())
+        points.append(
+            MixturePoint(
+                n_clusters=n_clusters,
+                bic=found.bic,
+                agreement=np.nan if found.agreement is None else found.agreement,
+                fastest_share=float(size[fastest] / len(labels)),
+                fastest_delta=float(mean[fastest]),
+            )
+        )
+    return tuple(points)

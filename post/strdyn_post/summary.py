@@ -40,8 +40,8 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``routes`` with their ``checks``,
         ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``,
-        ``interval_scan`` with ``interval_advice``, shares, ``warnings``, ``timings``. ``run.dt`` is
-        the Δt of the frames analysed.
+        ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares, ``warnings``,
+        ``timings``. ``run.dt`` is the Δt of the frames analysed.
     """
     chi = result["soap_lens"]
     palettes = make_palettes({name: result[name] for name in ROUTES})
@@ -85,6 +85,14 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
         "weight_scan": [
             asdict(point) | {"in_use": point.weight == result.config.lens_weight}
             for point in result.weight_scan
+        ],
+        "mixture_scan": [
+            asdict(point)
+            | {
+                "agreement": _number(point.agreement),
+                "in_use": point.n_clusters == result.config.n_clusters,
+            }
+            for point in result.mixture_scan
         ],
         **_interval_numbers(result, palettes["soap"], buffer.units),
         "flicker_share": _number(result.flicker_share),

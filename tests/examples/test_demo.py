@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from strdyn_live import open_buffer
 from strdyn_live.soap import Soap
+from strdyn_post.demo import run_demo
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
@@ -22,16 +22,11 @@ STRDYN = Path(sys.executable).with_name("strdyn")
 N_FRAMES = 30  # the fewest that the command takes
 
 
-# The command, and the program that it starts on every rank, with a tenth of the steps.
+# the command, with a tenth of the steps
 SHORT = """
-import sys
 from strdyn_post import cli, demo
 demo.EVERY, demo.N_EQUILIBRATION = 50, 500
-if __name__ == "__main__" and sys.argv[1] == "demo":
-    demo.__name__ = "short_demo"
-    cli.main()
-elif __name__ == "__main__":
-    demo._rank(int(sys.argv[1]))
+cli.main()
 """
 
 
@@ -45,12 +40,10 @@ def every(request):
 def demo(every, tmp_path_factory):
     """Run the demo once, shortened."""
     folder = tmp_path_factory.mktemp("demo")
-    (folder / "short_demo.py").write_text(SHORT)
-    command = [str(STRDYN)] if every == 500 else [sys.executable, "short_demo.py"]
+    command = [str(STRDYN)] if every == 500 else [sys.executable, "-c", SHORT]
     done = subprocess.run(
         [*command, "demo", "-o", "out", "--frames", str(N_FRAMES)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         timeout=600,
@@ -75,7 +68,7 @@ def test_the_buffer_holds_the_top_nine_planes(demo, every):
     assert buf.n_frames == N_FRAMES + 1
     assert len(buf.atom_ids) == 900
     assert set(np.diff(buf.steps)) == {every}
-    assert buf.times[1] - buf.times[0] == pytest.approx(every * 0.003)
+    assert buf.times[1] - buf.times[0] == pytest.approx(every * 0.004)
     assert buf.positions(0)[:, 2].min() > 10.0
 
 
@@ -115,3 +108,33 @@ def test_an_earlier_demo_is_not_overwritten(demo):
     )
     assert done.returncode == 3
     assert "nothing is overwritten" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4928459, 11, 222])
+def test_the_finding_of_the_paper(seed, tmp_path):
+    """The fast atoms run along the edges: SOAP & LENS sets them apart, SOAP alone does not."""
+    run_demo(tmp_path, 112, progress=lambda *_: None, tell=lambda *_: None, seed=seed)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["routes"]["soap"]["n_environments"] == 4
+    assert summary["routes"]["soap_lens"]["n_environments"] == 5
+    (new,) = summary["new_environments"]
+    assert new["dynamics"] == "fast"
+    assert 0.005 < new["share"] < 0.03
+    assert new["delta"] > 3 * new["highest_other_delta"]
+    # seven times as often at the edges as all atoms
+    assert new["soap_enriched"]
+    assert new["soap_share_low"] > 5 * new["soap_expected"]
+    edges = next(row for row in summary["environments"] if row["name"] == new["soap_environment"])
+    assert edges["soap"]["delta"] == max(
+        row["soap"]["delta"] for row in summary["environments"] if row["soap"]
+    )
+    assert new["source"] == new["soap_environment"]
+    assert 0.3 < new["p_out_low"] < new["p_out_high"] < 0.7
+    # the distance of frames decides
+    advice = {point["dt"]: point["shows_motion"] for point in summary["interval_scan"]}
+    assert not advice[2.0]
+    assert advice[8.0]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    finding = page[page.index('<p class="finding">') :]
+    assert "SOAP &amp; LENS finds an environment that SOAP alone does not" in finding[:400]

@@ -75,7 +75,8 @@ def make_buffer(
     """Make spectra and neighbor lists of given states.
 
     ``structure[s]`` is the prototype spectrum that a state shows (two states may share one),
-    ``change[s]`` how many of its neighbors an atom in this state swaps until the next frame.
+    ``change[s]`` how many of its neighbors an atom in this state swaps until the next frame;
+    (n_frames, n_atoms) numbers say it for every atom.
     """
     rng = np.random.default_rng(seed)
     n_frames, n_atoms = states.shape
@@ -88,7 +89,7 @@ def make_buffer(
     for k in range(n_frames):
         ids = np.sort(neighbors, axis=1).ravel().astype(np.int64)
         lists.append(NeighborLists.from_counts(np.full(n_atoms, n_neighbors), ids))
-        for atom, swapped in enumerate(change[states[k]]):
+        for atom, swapped in enumerate(change[k] if change.ndim == 2 else change[states[k]]):
             at = rng.choice(n_neighbors, swapped, replace=False)
             neighbors[atom, at] = fresh + np.arange(swapped)
             fresh += swapped

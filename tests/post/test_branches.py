@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from memory_buffer import make_buffer, walk
 
-from strdyn_post import AnalysisConfig
+from strdyn_post import AnalysisConfig, analyse
 from strdyn_post.branches import Branches
 from strdyn_post.clustering import cluster_environments
+from strdyn_post.figures import plot_branches
 from strdyn_post.hdbscan_tree import find_clusters
 
 
@@ -53,3 +57,20 @@ def test_no_tree_without_clusters_or_delta(found):
     assert cluster_environments(clusters.points.astype(np.float32), config).branches is None
     few = clusters.points[:20].astype(np.float32)
     assert cluster_environments(few, config, np.zeros(20)).branches is None
+
+
+def test_the_figure_shows_the_dynamic_branch():
+    rates = np.array([[0.97, 0.03, 0.0], [0.04, 0.955, 0.005], [0.0, 0.05, 0.95]])
+    buffer = make_buffer(
+        walk(rates, 40, 200, np.random.default_rng(0)), np.array([0, 1, 1]), np.array([0, 1, 14])
+    )
+    chi = analyse(buffer, AnalysisConfig(smoothing_window=1, min_cluster_size=60))["soap_lens"]
+    ax = plot_branches(chi, ax=Figure().subplots())
+    boxes = next(each for each in ax.collections if isinstance(each, PolyCollection))
+    delta = np.asarray(boxes.get_array())
+    assert len(boxes.get_paths()) == len(delta) >= 5
+    assert boxes.get_clim() == (delta.min(), delta.max())
+    # 14 of 20 neighbors are new
+    assert delta.max() == pytest.approx(0.7, abs=0.02)
+    marks = [text.get_text() for text in ax.texts]
+    assert sorted(marks) == ["1", "2", "3"]

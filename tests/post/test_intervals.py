@@ -14,7 +14,6 @@ from synthetic import make_result
 from test_report import Page
 
 from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.every_nth import every_nth
 from strdyn_post.figures import plot_intervals
 from strdyn_post.interval_scan import comparable_size
 from strdyn_post.intervals import IntervalPoint, advise, in_use

@@ -9,8 +9,10 @@ import pytest
 from memory_buffer import make_buffer, walk
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
 
 from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.config import ConfigError
 from strdyn_post.dataset import Dataset
 from strdyn_post.reduction import Moments
 from strdyn_post.results import WeightPoint
@@ -100,3 +102,50 @@ def test_methods_that_merge_nothing_are_scanned_too(buffer):
     _, heavy = analyse(buffer, config).weight_scan
     assert isinstance(heavy, WeightPoint)
     assert (heavy.weight, heavy.n_clusters, heavy.n_environments) == (4.0, 3, 3)
+
+
+def test_numbers_of_gaussians_are_compared_by_bic(buffer, tmp_path):
+    config = replace(CONFIG, method="gmm", scan_weights=(), scan_clusters=(2, 4), n_init=3)
+    result = analyse(buffer, config)
+    points = result.mixture_scan
+    assert [point.n_clusters for point in points] == [2, 3, 4]
+    chi, delta = result["soap_lens"], result["lens"].scores[..., 0]
+    rows = chi.scores.reshape(-1, chi.n_components).astype(float)
+    for point in points:
+        fits = [
+            GaussianMixture(point.n_clusters, random_state=k, reg_covar=1e-9).fit(rows)
+            for k in range(3)
+        ]
+        best, second = sorted(fits, key=lambda fit: -fit.lower_bound_)[:2]
+        labels = best.predict(rows)
+        assert point.bic == pytest.approx(best.bic(rows))
+        assert point.agreement == pytest.approx(adjusted_rand_score(labels, second.predict(rows)))
+        means = [delta.ravel()[labels == k].mean() for k in range(point.n_clusters)]
+        assert point.fastest_delta == pytest.approx(max(means), rel=1e-5)
+        assert point.fastest_share == pytest.approx((labels == np.argmax(means)).mean())
+    # three states, one of which changes 14 of 20 neighbors
+    two, three, four = points
+    assert two.bic - three.bic > 10 * abs(three.bic - four.bic)
+    assert three.fastest_delta == pytest.approx(0.7, abs=0.01)
+    assert load_results(result.save(tmp_path)).mixture_scan == points
+
+
+def test_other_methods_have_no_bic():
+    with pytest.raises(ConfigError, match="scan_clusters needs method = \"gmm\", found 'hdbscan'"):
+        AnalysisConfig(scan_clusters=[2])
+    with pytest.raises(ConfigError, match="scan_clusters"):
+        AnalysisConfig(method="gmm", scan_clusters=[0])
+
+
+@pytest.mark.parametrize("n_neighbors", [6, 300])
+def test_pieces_of_equal_delta_are_named_with_the_remedy(n_neighbors):
+    """Two structures that both exchange some neighbors at random: of 6 or of 300."""
+    rng = np.random.default_rng(0)
+    states = walk(np.array([[0.95, 0.05], [0.05, 0.95]]), 40, 150, rng)
+    swapped = rng.binomial(n_neighbors, 1 / 3, states.shape)
+    buffer = make_buffer(states, np.array([0, 1]), swapped, n_neighbors=n_neighbors)
+    result = analyse(buffer, AnalysisConfig(smoothing_window=1, min_cluster_size=40))
+    told = [text for text in result.warnings if "pieces of equal δ" in text]
+    assert (result["soap_lens"].n_clusters > 3) == bool(told) == (n_neighbors == 6)
+    if told:
+        assert 'Set method = "gmm" or a longer smoothing_window' in told[0]

@@ -20,7 +20,13 @@ __all__ = ["plot_branches"]
 _MOST_LEAVES = 60
 
 
-def plot_branches(route: Route, palette: Palette | None = None, *, ax: Any = None) -> Any:
+def plot_branches(
+    route: Route,
+    palette: Palette | None = None,
+    *,
+    limits: tuple[float, float] | None = None,
+    ax: Any = None,
+) -> Any:
     """Draw the condensed tree, each branch in the colour of its mean δ.
 
     A dynamic branch is seen whether it was chosen as a cluster or not.
@@ -31,6 +37,8 @@ def plot_branches(route: Route, palette: Palette | None = None, *, ax: Any = Non
         Fitted by HDBSCAN*.
     palette : Palette, optional
         Of its environments: the marks of the branches that are clusters.
+    limits : (float, float), optional
+        δ at the ends of the colour scale; by default those of the branches drawn.
     ax : matplotlib Axes, optional
 
     Returns
@@ -64,6 +72,7 @@ def plot_branches(route: Route, palette: Palette | None = None, *, ax: Any = Non
     drawn = PolyCollection(
         boxes, array=tree.delta[shown], cmap="magma_r", edgecolors=MUTED, linewidths=0.4
     )
+    drawn.set_clim(limits or (tree.delta[shown].min(), tree.delta[shown].max()))
     ax.add_collection(drawn)
     joins = [
         [(place[tree.parent[k]], birth[k]), (place[k], birth[k])]

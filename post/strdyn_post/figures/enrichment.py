@@ -59,8 +59,8 @@ def plot_sites(
         ax.text(103, place, text, fontsize=8, color=INK, va="center")
     name = palettes[route.name].names[label]
     ax.set(xlim=(0, 100), ylim=(len(order) - 0.4, -0.6), xlabel="share of its observations [%]")
-    ax.set_title(f"Where SOAP puts the {name}")
     dress(ax)
+    ax.set_title(f"Where SOAP puts the {name}", loc="left", color=INK, size=10.5, weight="bold")
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     return ax

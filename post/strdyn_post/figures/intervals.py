@@ -12,6 +12,7 @@ from strdyn_post.palette import HIGHLIGHT
 from .style import INK, MUTED, PAPER, dress, new_axes, say, time_axis
 
 if TYPE_CHECKING:
+    from strdyn_post.config import AnalysisConfig
     from strdyn_post.results import AnalysisResult
 
 __all__ = ["plot_intervals"]
@@ -101,7 +102,7 @@ def plot_intervals(
     return ax
 
 
-def _belongs(point: IntervalPoint, over: str, config: Any) -> bool:
+def _belongs(point: IntervalPoint, over: str, config: AnalysisConfig) -> bool:
     if over == "interval":
         return point.window == config.smoothing_window
     return point.stride == config.stride
