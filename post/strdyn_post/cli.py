@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import sysconfig
+import textwrap
 import time
 from functools import partial
 from pathlib import Path
@@ -288,6 +289,12 @@ def _buffer_of(result: Any) -> Any:
 
 def _tell(result: Any, page: Path) -> None:
     """Print the headline numbers."""
+    from .folder import SUMMARY
+    from .summary import first_sentence
+
+    found = first_sentence(json.loads((page.parent / SUMMARY).read_text(encoding="utf-8")))
+    if found:
+        print(textwrap.fill(found, 90))
     for line in headlines(result):
         print(line)
     print(f"report        {page}", flush=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .enrichment import find_sites
 from .figures.style import time_axis
+from .figures.transitions import percent
 from .folder import mark
 from .intervals import advise, in_use
 from .merging import differ_in_dynamics
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .results import AnalysisResult, Route
 
-__all__ = ["summarise"]
+__all__ = ["first_sentence", "summarise"]
 
 
 def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
@@ -103,6 +104,32 @@ def summarise(result: AnalysisResult, buffer: Buffer) -> dict[str, Any]:
         "warnings": [str(warning) for warning in result.warnings],
         "timings": {name: round(float(seconds), 3) for name, seconds in result.timings.items()},
     }
+
+
+def first_sentence(summary: dict[str, Any]) -> str:
+    """Return what SOAP&LENS adds to SOAP in one plain sentence; empty if it adds nothing."""
+    if not summary["new_environments"]:
+        return ""
+    new, run = summary["new_environments"][0], summary["run"]
+    text = (
+        f"SOAP & LENS finds an environment that SOAP alone does not: {new['name']}, "
+        f"{percent(new['share'])} % of all observations"
+    )
+    if new["soap_cluster_overlap"] is not None:
+        text = f"SOAP & LENS keeps an environment apart that SOAP alone merges: {new['name']}"
+    if new["dynamics"] != "fast":
+        return f"{text}. It is not set apart by its dynamics."
+    text += (
+        f". In {run['dt']:g} {run['dt_unit']} its atoms exchange {percent(new['delta'])} % of "
+        "their neighbors, those of the other environments at most "
+        f"{percent(new['highest_other_delta'])} %"
+    )
+    if not new["soap_enriched"]:
+        return f"{text}. It sits in the environments of SOAP as chance puts it."
+    return (
+        f"{text}; {percent(new['soap_share'])} % of it lies in {new['soap_environment']} of SOAP "
+        f"alone, which holds {percent(new['soap_expected'])} % of all observations."
+    )
 
 
 def _route_numbers(route: Route, palette: Palette) -> dict[str, Any]:

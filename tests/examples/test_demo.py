@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from strdyn_live import open_buffer
 from strdyn_live.soap import Soap
 from strdyn_post.demo import run_demo
+from strdyn_post.summary import first_sentence
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
@@ -136,5 +137,8 @@ def test_the_finding_of_the_paper(seed, tmp_path):
     assert not advice[2.0]
     assert advice[8.0]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert first_sentence(summary).startswith(
+        "SOAP & LENS finds an environment that SOAP alone does not: fast environment, 1."
+    )
     finding = page[page.index('<p class="finding">') :]
     assert "SOAP &amp; LENS finds an environment that SOAP alone does not" in finding[:400]

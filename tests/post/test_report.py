@@ -16,7 +16,7 @@ from strdyn_post.figures.style import save_figure
 from strdyn_post.palette import make_palettes
 from strdyn_post.report import write_report
 from strdyn_post.series import AnalysisError
-from strdyn_post.summary import summarise
+from strdyn_post.summary import first_sentence, summarise
 from strdyn_post.transitions import count_transitions
 
 FIGURES = [
@@ -280,6 +280,9 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
         told[name] = new, text
     new, text = told["true"]
     assert new["soap_enriched"]
+    sentence = first_sentence(json.loads((tmp_path / "true" / "summary.json").read_text()))
+    assert "In 2.5 ps its atoms exchange" in sentence
+    assert "of it lies in environment 4 of SOAP alone, which holds" in sentence
     inside = result["soap_lens"].labels == 3
     edges = result["soap"].final.labels == 3
     known = result["soap"].final.labels >= 0
@@ -290,6 +293,9 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
     assert "no more than chance would" not in text
     new, text = told["chance"]
     assert not new["soap_enriched"]
+    summary = json.loads((tmp_path / "chance" / "summary.json").read_text())
+    summary["new_environments"] = [new]
+    assert first_sentence(summary).endswith("in the environments of SOAP as chance puts it.")
     assert "no more than chance would" in text
     assert "The dynamics comes from there" not in text
 
