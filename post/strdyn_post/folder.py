@@ -24,7 +24,9 @@ __all__ = ["FIGURES", "Claim", "check_folder", "claim", "mark", "other_runs", "r
 
 _ROUTES = ("soap", "lens", "soap_lens")
 FIGURES = (
-    *("variance", "lens_series", "path", "alluvial"),
+    *("finding_soap", "finding_soap_lens", "finding_sites"),
+    *("variance", "branches_soap", "branches_soap_lens"),
+    *("lens_series", "scan_interval", "scan_window", "path", "alluvial"),
     *(f"pca_{color}_{name}" for color in ("density", "environment") for name in _ROUTES[::2]),
     *(
         f"{kind}_{name}"
@@ -87,6 +89,14 @@ class Claim:
         with self.new_file(name) as file:
             write_text(file, text)
         return self.folder / name
+
+    def remove_figures_but(self, names: set[str]) -> None:
+        """Remove the figures of an earlier analysis that this one does not have."""
+        for name in set(FIGURES) - names:
+            for kind in ("svg", "png"):
+                file = self.folder / "figures" / f"{name}.{kind}"
+                if run_of(file):
+                    file.unlink()
 
     def write_settings(self, result: AnalysisResult) -> Path:
         """Write the settings used, beside a file of the user that has their name."""

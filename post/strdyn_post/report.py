@@ -105,6 +105,7 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
     summary = summarise(result, buffer)
 
     sections: dict[str, list[Markup]] = {}
+    drawn = set()
     for section, panel in _panels(result, buffer, palettes):
         figure = Figure(figsize=panel.size, layout="constrained")
         panel.draw(figure.subplots())
@@ -112,6 +113,7 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
         svg = save_figure(
             figure, folder, panel.name, panel.title, tight=tight, mark=mark(result.run_id)
         )
+        drawn.add(panel.name)
         sections.setdefault(section, []).append(Markup(f'<figure id="{panel.name}">{svg}</figure>'))
 
     jinja = Environment(
@@ -145,6 +147,7 @@ def _write(result: AnalysisResult, buffer: Buffer, claimed: Claim) -> Path:
         summary_json=Markup(json.dumps(summary).replace("<", "\\u003c")),
         written_by=summary["written_by"],
     )
+    claimed.remove_figures_but(drawn)
     claimed.write(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return claimed.write(PAGE, page)
 

@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,9 +21,12 @@ from synthetic import make_buffer, make_result
 
 from strdyn_live import open_buffer
 from strdyn_post import AnalysisConfig, load_results
+from strdyn_post.branches import Branches
 from strdyn_post.export import FORMATS, export
 from strdyn_post.files import OutputError, new_file
 from strdyn_post.folder import FIGURES, claim, other_runs, run_of
+from strdyn_post.hdbscan_tree import find_clusters
+from strdyn_post.report import write_report
 from strdyn_post.results_file import seal
 from strdyn_post.series import AnalysisError
 from strdyn_post.watch import watch_into
@@ -490,5 +494,28 @@ def test_the_names_of_the_figures_are_known(made_up):
     from strdyn_post.report import _panels
 
     result, buffer = made_up
+    tree = Branches.of(
+        find_clusters(np.arange(40.0)[:, None], 5), np.zeros(40), np.empty(0, np.int32)
+    )
+    routes = {name: replace(result[name], branches=tree) for name in ("soap", "soap_lens")}
+    # every figure that some analysis has
+    result = replace(
+        result,
+        routes={**result.routes, **routes},
+        interval_scan=(object(),),
+        config=replace(result.config, scan_intervals=(2,), scan_windows=(3,)),
+    )
     palettes = make_palettes(result.routes)
     assert sorted(panel.name for _, panel in _panels(result, buffer, palettes)) == sorted(FIGURES)
+
+
+def test_figures_that_an_analysis_does_not_have_do_not_stay(made_up, tmp_path, monkeypatch):
+    result, buffer = made_up
+    write_report(result, buffer, tmp_path)
+    figures = tmp_path / "figures"
+    (figures / "scan_interval.png").write_bytes((figures / "path.png").read_bytes())
+    (figures / "mine.png").write_bytes(b"a file of the user")
+    write_report(result, buffer, tmp_path)
+    assert not (figures / "scan_interval.png").exists()
+    assert (figures / "path.png").exists()
+    assert (figures / "mine.png").read_bytes() == b"a file of the user"
