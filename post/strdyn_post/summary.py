@@ -340,6 +340,8 @@ def _interval_numbers(result: AnalysisResult, soap: Palette, units: str | None) 
                 "enrichment": point.enrichment,
                 "shows_motion": point.shows_motion,
                 "home_name": soap.names[point.home] if point.home >= 0 else None,
+                "home_mark": soap.marks[point.home] if point.home >= 0 else None,
+                "home_color": soap.colors[point.home] if point.home >= 0 else None,
             }
         )
     return {
