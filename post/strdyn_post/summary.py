@@ -206,7 +206,9 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
     for label in (k for k in palette.order if k not in known and shown.populations[k]):
         inside = labels == label
         sites = find_sites(inside, soap_labels, soap.final.n_clusters, result.config.seed)
-        highest = max((mean for k, mean in enumerate(means) if k != label), default=0.0)
+        # a fast environment is compared with those that are not
+        others = (k for k in range(len(means)) if k != label and not (fast[label] and fast[k]))
+        highest = max((means[k] for k in others), default=0.0)
         entry: dict[str, Any] = {
             "name": palette.names[label],
             "mark": palette.marks[label],
@@ -264,7 +266,7 @@ def _new_environments(result: AnalysisResult, palettes: dict[str, Palette]) -> l
                     entry[f"p_{way}_low"] = float(chi.checks.low[a, b])
                     entry[f"p_{way}_high"] = float(chi.checks.high[a, b])
         found.append(entry)
-    return found
+    return sorted(found, key=lambda entry: entry["dynamics"] != "fast")  # the finding comes first
 
 
 def _hidden_dynamics(result: AnalysisResult, palettes: dict[str, Palette]) -> list[dict[str, Any]]:
