@@ -112,11 +112,7 @@ def run(way, path, labels):
     from strdyn_live import open_buffer
     from strdyn_post import AnalysisConfig
 
-    config = AnalysisConfig()
-    # compile what is compiled once per installation
-    from strdyn_post.hdbscan_tree import find_clusters
-
-    find_clusters(np.random.default_rng(0).normal(size=(500, 3)), 20)
+    config = AnalysisConfig(max_cluster_share=None)  # as hdbscan chooses by default
     start, cpu = time.perf_counter(), time.process_time()
     found = {"plain": plain, "ours": ours}[way](open_buffer(path), config)
     report = {

@@ -519,3 +519,19 @@ def test_figures_that_an_analysis_does_not_have_do_not_stay(made_up, tmp_path, m
     assert not (figures / "scan_interval.png").exists()
     assert (figures / "path.png").exists()
     assert (figures / "mine.png").read_bytes() == b"a file of the user"
+
+
+def test_results_from_before_a_setting_existed_have_what_was_done_then(made_up, tmp_path):
+    """Plain excess of mass, merges whatever the dynamics, one starting point."""
+    result, _ = made_up
+    path = result.save(tmp_path)
+    new = ("max_cluster_share", "merge_keep_dynamics", "n_init", "stride", "scan_intervals")
+
+    def forget(file: h5py.File) -> None:
+        settings = json.loads(file.attrs["settings"])
+        file.attrs["settings"] = json.dumps({k: v for k, v in settings.items() if k not in new})
+
+    change(path, forget)
+    config = load_results(path).config
+    assert (config.max_cluster_share, config.merge_keep_dynamics, config.n_init) == (None, False, 1)
+    assert (config.stride, config.scan_intervals) == (1, ())
