@@ -21,6 +21,7 @@ __all__ = [
     "cluster_environments",
     "cluster_lens",
     "fit_mixtures",
+    "possible_clusters",
     "predict",
 ]
 
@@ -290,7 +291,7 @@ def _cluster_by_model(
 
     seeds = [config.seed + k for k in range(3)]
     samples = [_uniform_sample(scores, config.max_fit_rows, seed) for seed in seeds]
-    n_clusters, warnings = _possible(samples[0], n_wanted)
+    n_clusters, warnings = possible_clusters(samples[0], n_wanted)
     models = [fit(rows, n_clusters, seed) for rows, seed in zip(samples, seeds, strict=True)]
     first, *others = (model.predict(samples[0]) for model in models)
     agreement = min(float(adjusted_rand_score(first, other)) for other in others)
@@ -319,7 +320,7 @@ def _uniform_sample(scores: Scores, n_most: int, seed: int) -> Scores:
     return scores[np.sort(rows)]
 
 
-def _possible(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
+def possible_clusters(rows: Scores, n_clusters: int) -> tuple[int, list[str]]:
     """Return how many clusters the rows allow: no more than there are different rows."""
     distinct = len(np.unique(rows[: 10 * n_clusters], axis=0))
     if distinct < n_clusters:
@@ -368,7 +369,7 @@ def fit_mixtures(scores: Scores, n_clusters: int, config: AnalysisConfig) -> Mix
 
 
 def _cluster_by_mixture(scores: Scores, config: AnalysisConfig) -> Clustering:
-    n_clusters, warnings = _possible(
+    n_clusters, warnings = possible_clusters(
         _uniform_sample(scores, config.max_fit_rows, config.seed), config.n_clusters
     )
     found = fit_mixtures(scores, n_clusters, config)

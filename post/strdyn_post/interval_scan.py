@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from .clustering import cluster_environments
 from .config import AnalysisConfig
 from .dataset import Dataset
+from .enrichment import find_sites
 from .every_nth import every_nth
 from .flicker import flicker_share
 from .intervals import IntervalPoint
 from .lens_series import lens_series
 from .palette import fast_environments, match_environments
-from .reduction import Moments, Pca, project
+from .reduction import Moments, fit_pcas, project
 from .results import Route
 from .routes import fit_route
 from .series import AnalysisError, Series
@@ -113,8 +114,7 @@ def _fit(
     data = Dataset.join(buffer, delta)
     origin = data.read(slice(0, 1)).mean(axis=0)
     moments = Moments.sum(data.map(partial(Moments.of, origin=origin), map_chunks))
-    fit = partial(Pca.fit, moments, variance=config.variance, n_components=config.n_components)
-    pcas = {"soap": fit(lens_weight=None), "soap_lens": fit(lens_weight=config.lens_weight)}
+    pcas = fit_pcas(moments, config)
     chunks = list(data.map(partial(project, pcas), map_chunks))
     soap, chi = (
         fit_route(name, delta, (scores, None), pca, cluster_environments(scores, config), config)
@@ -134,9 +134,8 @@ def _point(
     low, median, high, top = np.quantile(delta, [0.05, 0.5, 0.95, 0.999]).tolist()
     fast = fast_environments(chi.final, delta)
     inside = np.isin(chi.final.labels, np.flatnonzero(fast))
-    known = soap.final.labels[inside & (soap.final.labels >= 0)]
-    home = int(np.bincount(known).argmax()) if len(known) else -1
-    at_home = soap.final.labels == home
+    sites = find_sites(inside, soap.final.labels, soap.final.n_clusters, config.seed)
+    home = int(sites.shares.argmax()) if sites.shares.any() else -1
     return IntervalPoint(
         stride=config.stride,
         interval=interval,
@@ -157,6 +156,6 @@ def _point(
         fast_delta=float(delta[inside].mean()) if inside.any() else 0.0,
         fast_atoms=int(inside.any(axis=0).sum()),
         home=match_environments(soap, reference).get(home, -1),
-        home_share=float(at_home.mean()) if len(known) else 0.0,
-        fast_at_home=float(at_home[inside].mean()) if len(known) else 0.0,
+        home_share=float(sites.expected[home]) if home >= 0 else 0.0,
+        fast_at_home=float(sites.shares[home]) if home >= 0 else 0.0,
     )

@@ -25,7 +25,7 @@ from .intervals import IntervalPoint, advise, time_text
 from .lens_series import lens_series
 from .palette import is_fast
 from .progress import Clock, Progress
-from .reduction import Moments, Pca, project
+from .reduction import Moments, Pca, fit_pcas, project
 from .results import ROUTES, AnalysisResult, MixturePoint, Route, WeightPoint
 from .routes import far_warnings, fit_route, label_route, never_merged
 from .scans import mixture_scan, weight_scan
@@ -96,7 +96,7 @@ def analyse(
             origin = data.read(slice(0, 1)).mean(axis=0)
             parts = data.map(partial(Moments.of, origin=origin), map_chunks)
             moments = Moments.sum(clock.watch(parts))
-            pcas = _fit_pcas(moments, config)
+            pcas = fit_pcas(moments, config)
         else:
             pcas = _pcas_of(model, buffer)
     with clock("scores", n_chunks):
@@ -136,7 +136,8 @@ def analyse(
     mixtures: tuple[MixturePoint, ...] = ()
     if config.scan_clusters and model is None:
         with clock("numbers of clusters"):
-            mixtures = mixture_scan(routes["soap_lens"], smoothed, config)
+            mixtures, texts = mixture_scan(routes["soap_lens"], smoothed, config)
+            warnings += texts
     intervals: tuple[IntervalPoint, ...] = ()
     if (config.scan_intervals or config.scan_windows) and model is None:
         with clock("intervals of LENS"):
@@ -156,11 +157,6 @@ def analyse(
         warnings=[*_gap_warnings(buffer), *left_out(buffer), *warnings],
         timings=clock.seconds,
     )
-
-
-def _fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
-    fit = partial(Pca.fit, moments, variance=config.variance, n_components=config.n_components)
-    return {"soap": fit(lens_weight=None), "soap_lens": fit(lens_weight=config.lens_weight)}
 
 
 def _pcas_of(model: AnalysisResult, buffer: Any) -> dict[str, Pca]:

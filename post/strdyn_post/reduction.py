@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .series import AnalysisError
 
-__all__ = ["Moments", "Pca", "project"]
+if TYPE_CHECKING:
+    from .config import AnalysisConfig
+
+__all__ = ["Moments", "Pca", "fit_pcas", "project"]
 
 Key = TypeVar("Key")
 
@@ -177,6 +180,17 @@ class Pca:
         scores: NDArray[Any] = rows @ self.components.T
         squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
         return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
+
+
+def fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
+    """Return the components of SOAP alone and of SOAP&LENS, of the same rows."""
+    weights = {"soap": None, "soap_lens": config.lens_weight}
+    return {
+        name: Pca.fit(
+            moments, lens_weight=weight, variance=config.variance, n_components=config.n_components
+        )
+        for name, weight in weights.items()
+    }
 
 
 def project(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .clustering import cluster_environments, fit_mixtures, predict
+from .clustering import cluster_environments, fit_mixtures, possible_clusters, predict
 from .config import AnalysisConfig
 from .dataset import Dataset
 from .reduction import Moments, Pca, project
@@ -83,7 +83,9 @@ def _point(
     )
 
 
-def mixture_scan(route: Route, delta: Series, config: AnalysisConfig) -> tuple[MixturePoint, ...]:
+def mixture_scan(
+    route: Route, delta: Series, config: AnalysisConfig
+) -> tuple[tuple[MixturePoint, ...], list[str]]:
     """Fit SOAP&LENS with `scan_clusters` Gaussians, and with the number in use.
 
     Parameters
@@ -97,13 +99,22 @@ def mixture_scan(route: Route, delta: Series, config: AnalysisConfig) -> tuple[M
 
     Returns
     -------
-    tuple of MixturePoint
+    points : tuple of MixturePoint
         By increasing number.
+    warnings : list of str
+        Numbers that the rows do not allow.
     """
     rows = route.scores.reshape(-1, route.n_components)
     values = delta.values.ravel()
-    points = []
+    points, warnings = [], []
     for n_clusters in sorted({*config.scan_clusters, config.n_clusters}):
+        n_possible, _ = possible_clusters(rows, n_clusters)
+        if n_possible < n_clusters:
+            warnings.append(
+                f"scan_clusters: {n_clusters} clusters were not tried, the rows have {n_possible} "
+                "different values."
+            )
+            continue
         found = fit_mixtures(rows, n_clusters, config)
         labels = predict(found.best, rows)
         size = np.bincount(labels, minlength=n_clusters)
@@ -118,4 +129,4 @@ def mixture_scan(route: Route, delta: Series, config: AnalysisConfig) -> tuple[M
                 fastest_delta=float(mean[fastest]),
             )
         )
-    return tuple(points)
+    return tuple(points), warnings

@@ -130,6 +130,14 @@ def test_numbers_of_gaussians_are_compared_by_bic(buffer, tmp_path):
     assert load_results(result.save(tmp_path)).mixture_scan == points
 
 
+def test_more_clusters_than_rows_allow_are_named(buffer):
+    config = replace(CONFIG, method="gmm", scan_weights=(), scan_clusters=(2, 400), n_init=1)
+    found = analyse(buffer.frames(slice(0, 3)), config)  # 300 rows
+    assert [point.n_clusters for point in found.mixture_scan] == [2, 3]
+    assert any("400 clusters were not tried, the rows have 300 different" in text
+               for text in found.warnings)  # fmt: skip
+
+
 def test_other_methods_have_no_bic():
     with pytest.raises(ConfigError, match="scan_clusters needs method = \"gmm\", found 'hdbscan'"):
         AnalysisConfig(scan_clusters=[2])
