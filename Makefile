@@ -5,7 +5,7 @@ PYTHON        ?= python3
 SYSTEM_PYTHON ?= /usr/bin/python3
 VENV          := .venv
 EMBEDDED      := .venv-embedded
-BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h post/strdyn_post/*.cpp)
+BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h post/strdyn_post/*/*.cpp)
 PACKAGES      := $(shell find strdyn_live post -name '*.py')
 
 .PHONY: demo test slow lint bench embedded clean

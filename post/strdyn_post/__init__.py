@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import AnalysisConfig
+    from .exchange.soapify_reader import read_soapify
+    from .files.results_file import load_results
     from .pipeline import analyse
     from .results import AnalysisResult
-    from .results_file import load_results
-    from .soapify_reader import read_soapify
 
 __all__ = ["AnalysisConfig", "AnalysisResult", "analyse", "load_results", "read_soapify"]
 
@@ -15,8 +15,8 @@ _HOME = {
     "AnalysisConfig": "config",
     "AnalysisResult": "results",
     "analyse": "pipeline",
-    "load_results": "results_file",
-    "read_soapify": "soapify_reader",
+    "load_results": "files.results_file",
+    "read_soapify": "exchange.soapify_reader",
 }
 
 

@@ -61,7 +61,7 @@ def demo(
 ) -> None:
     """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
     from .demo import run_demo
-    from .folder import check_folder
+    from .files.folder import check_folder
 
     check_folder(output)
     run_demo(output, frames, progress=_progress, tell=_tell)
@@ -172,7 +172,7 @@ def analyse(
     A file with trajectory and spectra of cpctools (HDF5) may stand in for the buffer.
     """
     from . import AnalysisConfig, load_results
-    from .folder import check_folder
+    from .files.folder import check_folder
     from .watch import analyse_into, watch_into
 
     folder = output or _beside(buffer)
@@ -199,8 +199,8 @@ def analyse(
 def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")]) -> None:
     """Draw figures and report again from saved results."""
     from . import load_results
-    from .folder import claim, other_runs
-    from .report import write_report
+    from .files.folder import claim, other_runs
+    from .page.report import write_report
 
     if not folder.is_dir():
         load_results(folder)  # says what is missing, before a folder is made
@@ -223,9 +223,9 @@ def export(
 ) -> None:
     """Write labels or spectra for other programs."""
     from . import load_results
-    from .export import check_output
-    from .export import export as write
-    from .folder import other_runs
+    from .exchange.export import check_output
+    from .exchange.export import export as write
+    from .files.folder import other_runs
 
     check_output(to, output)
     result = load_results(folder)
@@ -261,7 +261,7 @@ def _open(path: str | Path) -> Any:
     """Open a buffer, or a file of cpctools."""
     from strdyn_live import open_buffer
 
-    from .soapify_reader import is_soapify, read_soapify
+    from .exchange.soapify_reader import is_soapify, read_soapify
 
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ValueError(f"{path} is no buffer: neither a folder nor a file.")
@@ -282,15 +282,15 @@ def _buffer_of(result: Any) -> Any:
     if path is None:
         raise ValueError(
             "the results do not say which buffer they are of: draw or export them with "
-            "strdyn_post.report.write_report or strdyn_post.export.export."
+            "strdyn_post.page.report.write_report or strdyn_post.exchange.export.export."
         )
     return _open(path)
 
 
 def _tell(result: Any, page: Path) -> None:
     """Print the headline numbers."""
-    from .folder import SUMMARY
-    from .summary import first_sentence
+    from .files.folder import SUMMARY
+    from .page.summary import first_sentence
 
     found = first_sentence(json.loads((page.parent / SUMMARY).read_text(encoding="utf-8")))
     if found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .models import match_labels
+from .environments.models import match_labels
 
 if TYPE_CHECKING:
     from .results import Environments, Route

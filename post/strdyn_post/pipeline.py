@@ -14,23 +14,23 @@ import numpy as np
 
 import strdyn_live
 
-from .checks import check_route, few_values_warning
-from .clustering import cluster_environments, cluster_lens
 from .config import AnalysisConfig
-from .dataset import Dataset
-from .every_nth import every_nth, left_out
-from .flicker import flicker_share
-from .interval_scan import interval_scan
-from .intervals import IntervalPoint, advise, time_text
-from .lens_series import lens_series
+from .environments.clustering import cluster_environments, cluster_lens
+from .environments.reduction import Moments, Pca, fit_pcas, project
+from .kinetics.checks import check_route, few_values_warning
 from .palette import is_fast
 from .progress import Clock, Progress
-from .reduction import Moments, Pca, fit_pcas, project
 from .results import ROUTES, AnalysisResult, MixturePoint, Route, WeightPoint
 from .routes import far_warnings, fit_route, label_route, never_merged
-from .scans import mixture_scan, weight_scan
-from .series import AnalysisError, find_stretches
-from .smoothing import smooth
+from .scans.interval_scan import interval_scan
+from .scans.intervals import IntervalPoint, advise, time_text
+from .scans.scans import mixture_scan, weight_scan
+from .signal.dataset import Dataset
+from .signal.every_nth import every_nth, left_out
+from .signal.flicker import flicker_share
+from .signal.lens_series import lens_series
+from .signal.series import AnalysisError, find_stretches
+from .signal.smoothing import smooth
 
 __all__ = ["analyse"]
 

@@ -13,14 +13,14 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from .branches import Branches
-from .checks import Checks
 from .config import AnalysisConfig
-from .intervals import IntervalPoint
-from .models import Model
-from .reduction import Pca
-from .series import Series
-from .transitions import fluxes, transition_matrix
+from .environments.branches import Branches
+from .environments.models import Model
+from .environments.reduction import Pca
+from .kinetics.checks import Checks
+from .kinetics.transitions import fluxes, transition_matrix
+from .scans.intervals import IntervalPoint
+from .signal.series import Series
 
 __all__ = [
     "ROUTES",
@@ -289,6 +289,6 @@ class AnalysisResult:
         OutputError
             If the folder cannot be written, or another analysis is writing it.
         """
-        from .results_file import save_results
+        from .files.results_file import save_results
 
         return save_results(self, directory)

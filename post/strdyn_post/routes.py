@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .clustering import Clustering
 from .config import AnalysisConfig
-from .merging import differ_in_dynamics, merge_clusters
-from .models import far_rows, fit_limits
-from .reduction import Pca
+from .environments.clustering import Clustering
+from .environments.models import far_rows, fit_limits
+from .environments.reduction import Pca
+from .kinetics.merging import differ_in_dynamics, merge_clusters
+from .kinetics.transitions import count_transitions
 from .results import Merged, Route
-from .series import Series
-from .transitions import count_transitions
+from .signal.series import Series
 
 __all__ = ["FAR_SHARE", "far_warnings", "fit_route", "label_route", "never_merged"]
 

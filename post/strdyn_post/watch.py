@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import AnalysisConfig
-from .every_nth import n_comparable
-from .files import OutputError
-from .folder import RESULTS, claim
+from .files.folder import RESULTS, claim
+from .files.output import OutputError
 from .progress import Progress
+from .signal.every_nth import n_comparable
 
 if TYPE_CHECKING:
-    from .folder import Claim
+    from .files.folder import Claim
     from .results import AnalysisResult
 
 __all__ = ["Tell", "analyse_into", "watch_into"]
@@ -98,9 +98,9 @@ def analyse_into(
         If the folder cannot be written, before any work; if it becomes so, the message says where
         the results are.
     """
-    from .models import keep_identities
+    from .environments.models import keep_identities
+    from .page.report import write_report
     from .pipeline import analyse
-    from .report import write_report
 
     with claim(folder) as claimed:
         result = analyse(buffer, config, progress, map_chunks, model)

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from strdyn_live import open_buffer
 from strdyn_live.soap import Soap
 from strdyn_post.demo import run_demo
-from strdyn_post.summary import first_sentence
+from strdyn_post.page.summary import first_sentence
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 

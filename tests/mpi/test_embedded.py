@@ -93,7 +93,7 @@ def test_the_analysis_at_the_end_of_a_script(run_embedded, tmp_path):
     (tmp_path / "a.toml").write_text('method = "gmm"\nsmoothing_window = 3\nvariance = 0.9\n')
     end = '''run 200
 python end here """
-import strdyn_post.report as report
+import strdyn_post.page.report as report
 from dataclasses import replace
 panels = report._panels
 def small(*given):

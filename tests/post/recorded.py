@@ -13,9 +13,9 @@ from strdyn_live import LiveConfig
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
 from strdyn_post.cli import main
-from strdyn_post.folder import run_of
-from strdyn_post.report import Panel
-from strdyn_post.results_file import seal
+from strdyn_post.files.folder import run_of
+from strdyn_post.files.results_file import seal
+from strdyn_post.page.report import Panel
 
 SETTINGS = 'smoothing_window = 1\nmin_cluster_size = 20\ntree = "approx"\n'
 
@@ -52,6 +52,29 @@ def record(folder, n_frames=30, first=0, name="run.sdl", seed=4, append=False):
     return folder / name
 
 
+def write(source, folder, rows, append):
+    """Record some frames of a buffer in memory as a run would."""
+    config = LiveConfig(
+        r_cut=6.0, elements="Cu", n_max=2, l_max=3, file=str(folder / "run.sdl"), append=append
+    )
+    writer = BufferWriter(
+        config, atom_ids=source.atom_ids, species=source.species, units=source.units
+    )
+    for k in rows:
+        writer.append(
+            Frame(
+                step=int(source.steps[k]),
+                time=float(source.times[k]),
+                cell=np.eye(3) * 30.0,
+                origin=np.zeros(3),
+                positions=np.random.default_rng(0).uniform(0, 30, (len(source.atom_ids), 3)),
+                soap=source.spectra[k].astype(np.float32),
+                neighbors=source.lists[k],
+            )
+        )
+    writer.close()
+
+
 def strdyn(monkeypatch, *words):
     """Run the command in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["strdyn", *map(str, words)])
@@ -85,8 +108,8 @@ def with_empty_figures(monkeypatch):
         for section, name in PANELS.items():
             yield section, Panel(name, name, (0.3, 0.3), lambda ax: ax.set_axis_off())
 
-    monkeypatch.setattr("strdyn_post.report._panels", panels)
-    monkeypatch.setattr("strdyn_post.report.find_spec", lambda _: None)
+    monkeypatch.setattr("strdyn_post.page.report._panels", panels)
+    monkeypatch.setattr("strdyn_post.page.report.find_spec", lambda _: None)
 
 
 def change(path, action):

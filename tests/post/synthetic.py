@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from strdyn_live import LiveConfig
-from strdyn_post.checks import check_route
 from strdyn_post.config import AnalysisConfig
-from strdyn_post.merging import merge_clusters
-from strdyn_post.models import Centers
-from strdyn_post.reduction import Pca
+from strdyn_post.environments.models import Centers
+from strdyn_post.environments.reduction import Pca
+from strdyn_post.kinetics.checks import check_route
+from strdyn_post.kinetics.merging import merge_clusters
 from strdyn_post.results import AnalysisResult, Merged, Route, WeightPoint
-from strdyn_post.series import Series
+from strdyn_post.signal.series import Series
 
 FAST = 4
 

@@ -13,10 +13,10 @@ from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
 from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post.files.results_file import seal
+from strdyn_post.kinetics.transitions import count_transitions
 from strdyn_post.results import ROUTES
-from strdyn_post.results_file import seal
-from strdyn_post.series import AnalysisError
-from strdyn_post.transitions import count_transitions
+from strdyn_post.signal.series import AnalysisError
 
 # terrace, edge and adatom; SOAP sees adatoms as edges, only their neighbors tell
 RATES = np.array([[0.97, 0.03, 0.0], [0.04, 0.955, 0.005], [0.0, 0.05, 0.95]])

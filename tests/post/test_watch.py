@@ -8,13 +8,12 @@ import shutil
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
-from recorded import with_empty_figures
+from recorded import with_empty_figures, write
 
-from strdyn_live import LiveConfig, open_buffer
-from strdyn_live.buffer import Buffer, BufferError, BufferWriter
-from strdyn_live.frame import Frame
+from strdyn_live import open_buffer
+from strdyn_live.buffer import Buffer, BufferError
 from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.series import AnalysisError
+from strdyn_post.signal.series import AnalysisError
 from strdyn_post.watch import ChunkMemory, watch_into
 
 WALK = np.array([[0.96, 0.04, 0.0], [0.04, 0.92, 0.04], [0.0, 0.1, 0.9]])
@@ -31,29 +30,6 @@ def no_pause(monkeypatch):
 def source():
     rng = np.random.default_rng(4)
     return make_buffer(walk(WALK, 80, 60, rng), STRUCTURE, np.array([1, 2, 8]))
-
-
-def write(source, folder, rows, append):
-    """Record some frames as a run would."""
-    config = LiveConfig(
-        r_cut=6.0, elements="Cu", n_max=2, l_max=3, file=str(folder / "run.sdl"), append=append
-    )
-    writer = BufferWriter(
-        config, atom_ids=source.atom_ids, species=source.species, units=source.units
-    )
-    for k in rows:
-        writer.append(
-            Frame(
-                step=int(source.steps[k]),
-                time=float(source.times[k]),
-                cell=np.eye(3) * 30.0,
-                origin=np.zeros(3),
-                positions=np.random.default_rng(0).uniform(0, 30, (len(source.atom_ids), 3)),
-                soap=source.spectra[k].astype(np.float32),
-                neighbors=source.lists[k],
-            )
-        )
-    writer.close()
 
 
 def test_watching_a_buffer_that_grows(source, tmp_path, monkeypatch):
@@ -99,13 +75,13 @@ def frames_read(monkeypatch):
 
 
 def without_report(monkeypatch):
-    monkeypatch.setattr("strdyn_post.report.write_report", lambda *given: given[-1])
+    monkeypatch.setattr("strdyn_post.page.report.write_report", lambda *given: given[-1])
 
 
 def test_only_new_frames_are_read_again(source, tmp_path, frames_read, monkeypatch):
     without_report(monkeypatch)
     monkeypatch.setattr(
-        "strdyn_post.dataset.Dataset.chunks",
+        "strdyn_post.signal.dataset.Dataset.chunks",
         lambda data: [slice(k, k + 8) for k in range(0, len(data.frames), 8)],
     )
     write(source, tmp_path, range(72), append=False)

@@ -12,7 +12,7 @@ from strdyn_post.palette import Palette
 from .style import INK, MUTED, TITLES, draw_mark, dress, new_axes, say
 
 if TYPE_CHECKING:
-    from strdyn_post.branches import Branches
+    from strdyn_post.environments.branches import Branches
     from strdyn_post.results import Route
 
 __all__ = ["plot_branches"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.checks import CLEAR
+from strdyn_post.kinetics.checks import CLEAR
+from strdyn_post.kinetics.uncertainty import flux_imbalance
 from strdyn_post.palette import Palette
-from strdyn_post.uncertainty import flux_imbalance
 
 from .style import MUTED, PAPER, TITLES, draw_mark, dress, new_axes, say
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from strdyn_post.enrichment import find_sites
+from strdyn_post.kinetics.enrichment import find_sites
 from strdyn_post.palette import Palette, make_palettes, shared_rows
 
 from .style import INK, draw_mark, dress, new_axes

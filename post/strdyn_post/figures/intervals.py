@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from strdyn_post.intervals import IntervalPoint, advise, in_use
 from strdyn_post.palette import HIGHLIGHT
+from strdyn_post.scans.intervals import IntervalPoint, advise, in_use
 
 from .style import INK, MUTED, PAPER, dress, new_axes, say, time_axis
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.files import new_file, write_text
-from strdyn_post.folder import UNFINISHED
+from strdyn_post.files.folder import UNFINISHED
+from strdyn_post.files.output import new_file, write_text
 
 __all__ = ["GRID", "INK", "MUTED", "PAPER", "TITLES", "dress", "save_figure", "time_axis"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from strdyn_post.kinetics.uncertainty import FEW_EVENTS
 from strdyn_post.palette import Palette
-from strdyn_post.uncertainty import FEW_EVENTS
 
 from .style import GRID, INK, MUTED, TITLES, draw_mark, dress, new_axes, say
 

@@ -1,0 +1,1 @@
+"""From rows of χ to environments: principal components, clusters, models that last."""

@@ -1,0 +1,200 @@
+"""PCA of a data set that is never whole in memory: float64 moments, float32 scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.signal.series import AnalysisError
+
+if TYPE_CHECKING:
+    from strdyn_post.config import AnalysisConfig
+
+__all__ = ["Moments", "Pca", "fit_pcas", "project"]
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Number, sum and outer products of rows, about a fixed origin.
+
+    The origin is near the mean: normalised spectra are nearly parallel, and their variance would
+    be lost in the difference of two sums of squares about 0.
+
+    Attributes
+    ----------
+    origin : (n_features,) float64 ndarray
+        Subtracted from every row.
+    n_rows : int
+        Rows seen.
+    total : (n_features,) float64 ndarray
+        Sum of the rows.
+    products : (n_features, n_features) float64 ndarray
+        Sum of their outer products.
+    """
+
+    origin: NDArray[np.float64]
+    n_rows: int
+    total: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float64], *, origin: NDArray[np.float64]) -> Moments:
+        """Return the moments of (n_rows, n_features) rows."""
+        shifted = rows - origin
+        return cls(origin, len(rows), shifted.sum(axis=0), shifted.T @ shifted)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.origin,
+            self.n_rows + other.n_rows,
+            self.total + other.total,
+            self.products + other.products,
+        )
+
+    @classmethod
+    def sum(cls, parts: Iterable[Moments]) -> Moments:
+        """Add in the order given: the same parts give the same bits."""
+        return reduce(cls.__add__, parts)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean row, (n_features,)."""
+        return self.origin + self.total / self.n_rows
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Covariance with n_rows − 1, (n_features, n_features)."""
+        products = self.products - np.outer(self.total, self.total / self.n_rows)
+        return products / max(1, self.n_rows - 1)
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Principal components of the first n_features columns of χ, the last one weighted.
+
+    Attributes
+    ----------
+    mean : (n_features,) float64 ndarray
+        Subtracted from every row.
+    weights : (n_features,) float64 ndarray
+        Factor of every column, after that.
+    components : (n_components, n_features) float64 ndarray
+        Unit vectors; the entry of largest magnitude is positive in each.
+    explained_variance : (n_features,) float64 ndarray
+        Variance along every component, decreasing; not only of those kept.
+    """
+
+    mean: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    components: NDArray[np.float64]
+    explained_variance: NDArray[np.float64]
+
+    @property
+    def n_components(self) -> int:
+        """Components kept."""
+        return len(self.components)
+
+    @property
+    def explained_variance_ratio(self) -> NDArray[np.float64]:
+        """Share of every component in the variance, (n_features,)."""
+        total = self.explained_variance.sum()
+        return self.explained_variance / total if total > 0.0 else self.explained_variance
+
+    @classmethod
+    def fit(
+        cls,
+        moments: Moments,
+        *,
+        lens_weight: float | None,
+        variance: float,
+        n_components: int | None = None,
+    ) -> Pca:
+        """Diagonalise the covariance.
+
+        Parameters
+        ----------
+        moments : Moments
+            Of χ.
+        lens_weight : float or None
+            Factor of δ; None leaves the column out: SOAP alone.
+        variance : float
+            Keep the fewest components that reach this share.
+        n_components : int, optional
+            Keep this number instead.
+
+        Raises
+        ------
+        AnalysisError
+            If all rows are equal, or fewer than `n_components` columns exist.
+        """
+        from scipy.linalg import eigh
+        from threadpoolctl import threadpool_limits
+
+        n_features = len(moments.origin) - (lens_weight is None)
+        weights = np.ones(n_features)
+        if lens_weight is not None:
+            weights[-1] = lens_weight
+        covariance = moments.covariance[:n_features, :n_features] * np.outer(weights, weights)
+        with threadpool_limits(1, "blas"):  # small: threads would mostly wait for each other
+            values, vectors = eigh(covariance)
+        values, vectors = values[::-1].clip(0.0), vectors[:, ::-1].T
+        if values.sum() <= 0.0:
+            raise AnalysisError(
+                f"all {moments.n_rows} spectra are equal: there is nothing to tell apart. "
+                "Check that the atoms move and that the frames differ."
+            )
+        if n_components is None:
+            share = np.cumsum(values) / values.sum()
+            # the full sum may miss 1 by a rounding error
+            n_components = int(np.searchsorted(share, min(variance, share[-1]))) + 1
+        elif n_components > n_features:
+            raise AnalysisError(
+                f"n_components = {n_components}, but a row has {n_features} features."
+            )
+        components = vectors[:n_components]
+        largest = np.abs(components).argmax(axis=1)
+        signs = np.sign(components[np.arange(n_components), largest])
+        return cls(
+            moments.mean[:n_features], weights, components * signs[:, None], np.asarray(values)
+        )
+
+    def transform(
+        self, chi: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Project rows of χ.
+
+        Returns
+        -------
+        scores : (n_rows, n_components) float32 ndarray
+        residuals : (n_rows,) float32 ndarray
+            Distances to the plane of the components kept.
+        """
+        rows = (chi[:, : len(self.mean)] - self.mean) * self.weights
+        scores: NDArray[Any] = rows @ self.components.T
+        squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
+        return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
+
+
+def fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
+    """Return the components of SOAP alone and of SOAP&LENS, of the same rows."""
+    weights = {"soap": None, "soap_lens": config.lens_weight}
+    return {
+        name: Pca.fit(
+            moments, lens_weight=weight, variance=config.variance, n_components=config.n_components
+        )
+        for name, weight in weights.items()
+    }
+
+
+def project(
+    pcas: Mapping[Key, Pca], chi: NDArray[np.float64]
+) -> dict[Key, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return what `Pca.transform` of each makes of the same rows."""
+    return {key: pca.transform(chi) for key, pca in pcas.items()}

@@ -1,0 +1,1 @@
+"""Data for and from other programs."""

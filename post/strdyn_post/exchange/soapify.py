@@ -1,0 +1,122 @@
+"""Trajectory and spectra in the HDF5 layout of cpctools (SOAPify)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_live.soap import Soap
+from strdyn_post.files.output import new_file
+
+if TYPE_CHECKING:
+    from strdyn_live.buffer import Buffer
+    from strdyn_live.buffer.storage import ForgivingFile
+
+__all__ = ["CREATOR", "lengths_and_angles", "symbols", "write_soapify", "write_soapify_into"]
+
+CREATOR = "written by strdyn"
+"""Tells our files from those of cpctools."""
+
+
+def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None = None) -> Path:
+    """Write trajectory and spectra in the HDF5 layout of cpctools (SOAPify).
+
+    The layout wants spectra as DScribe returns them: same-species blocks with n ≤ n' only. Ours
+    have lost their norm when they were recorded, which no analysis notices that normalises
+    (``fillSOAPVectorFromdscribe`` and ``normalizeArray``, the way of the paper).
+
+    Parameters
+    ----------
+    buffer : Buffer
+        All of its frames are written.
+    path : path
+        HDF5 file; groups ``Trajectories/NAME`` and ``SOAP/NAME``.
+    name : str, optional
+        By default that of the buffer.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with new_file(Path(path)) as file:
+        write_soapify_into(file, buffer, name)
+    return Path(path)
+
+
+def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None = None) -> None:
+    """Write what `write_soapify` does into an open file."""
+    import h5py
+
+    config = buffer.config
+    name = name or Path(config.file).stem
+    n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
+    soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
+    rows_per_chunk = min(100, max(n_frames, 1))
+    with h5py.File(target, "w") as file:
+        file.attrs["creator"] = CREATOR
+        group = file.create_group(f"Trajectories/{name}")
+        group["Types"] = np.array(symbols(buffer), dtype=h5py.string_dtype())
+        compressed = {"compression": "gzip", "compression_opts": 9, "dtype": "f8"}
+        positions = group.create_dataset(
+            "Trajectory", (n_frames, n_atoms, 3), chunks=(rows_per_chunk, n_atoms, 3), **compressed
+        )
+        box = group.create_dataset("Box", (n_frames, 6), chunks=(rows_per_chunk, 6), **compressed)
+        spectra = file.create_dataset(
+            f"SOAP/{name}",
+            (n_frames, n_atoms, soap.n_features),
+            chunks=(rows_per_chunk, n_atoms, soap.n_features),
+            **compressed,
+        )
+        for start in range(0, n_frames, rows_per_chunk):  # whole chunks: each is compressed once
+            frames = range(start, min(start + rows_per_chunk, n_frames))
+            rows = slice(frames.start, frames.stop)
+            positions[rows] = [buffer.positions(k) for k in frames]
+            box[rows] = [lengths_and_angles(buffer.box(k)[0]) for k in frames]
+            spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / soap.isometry
+            target.check()
+        spectra.attrs.update(
+            SOAPengine="dscribe",
+            l_max=config.l_max,
+            n_max=config.n_max,
+            r_cut=config.r_cut,
+            sigma=config.sigma,
+            species=list(config.species),
+            **_species_locations(soap),
+        )
+
+
+def symbols(buffer: Buffer) -> list[str]:
+    """Return the element of every described atom."""
+    species = buffer.config.species
+    return [species[index] for index in buffer.species]
+
+
+def lengths_and_angles(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a, b, c, α, β, γ of a box with vectors as rows, angles in degrees."""
+    lengths = np.linalg.norm(cell, axis=1)
+    a, b, c = cell / lengths[:, None]
+    return np.concatenate([lengths, np.degrees(np.arccos(np.clip([b @ c, a @ c, a @ b], -1, 1)))])
+
+
+def _species_locations(soap: Soap) -> dict[str, list[int]]:
+    """Return the attributes that say where every ordered pair of species begins and ends."""
+    locations: dict[str, list[int]] = {}
+    start = 0
+    for first, second in itertools.combinations_with_replacement(soap.species, 2):
+        n_pairs = math.comb(soap.n_max + 1, 2) if first == second else soap.n_max**2
+        span = [start, start + n_pairs * (soap.l_max + 1)]
+        for pair in (f"{first}-{second}", f"{second}-{first}"):
+            locations[f"species_location_{pair}"] = span
+        start = span[1]
+    return locations

@@ -1,0 +1,243 @@
+"""What a result that was read must be, before anything is drawn or counted from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from strdyn_post.environments.branches import Branches
+from strdyn_post.environments.models import Bands, Centers, Mixture, NearestRow
+from strdyn_post.environments.reduction import Pca
+from strdyn_post.kinetics.checks import Checks
+from strdyn_post.results import ROUTES, AnalysisResult, Environments, MixturePoint, Route
+from strdyn_post.scans.intervals import IntervalPoint, in_use
+from strdyn_post.signal.series import AnalysisError, Series
+
+__all__ = ["check_result"]
+
+_INTEGER, _FLOAT, _BOOL = "iu", "f", "b"
+
+
+def check_result(result: AnalysisResult) -> None:
+    """Raise AnalysisError where the parts of a result do not fit together, naming the part."""
+    missing = [name for name in ROUTES if name not in result.routes]
+    if missing:
+        raise AnalysisError(f"it has no group {', '.join(missing)}.")
+    _check_words(result)
+    _check_frames("delta", result.delta)
+    _numbers("delta/value", result.delta.values, (len(result.delta.steps), None))
+    _check_scan(result)
+    _check_mixtures(result.mixture_scan)
+    first = result["soap"]
+    for name, route in result.routes.items():
+        _check_frames(name, route)
+        for part in ("steps", "times", "stretches", "atom_ids"):
+            if not np.array_equal(getattr(route, part), getattr(first, part)):
+                raise AnalysisError(f"{name} and soap differ in their {part}.")
+        _check_route(name, route)
+    if not np.array_equal(result.delta.atom_ids, first.atom_ids):
+        raise AnalysisError("delta and soap differ in their atom_ids.")
+
+
+def _check_words(result: AnalysisResult) -> None:
+    """Check what was stored as JSON."""
+    kinds = {
+        "buffer": str,
+        "buffer_uuid": str,
+        "recording": str,
+        "model": str,
+        "n_frames": int,
+        "n_frames_taken": int,
+        "n_atoms": int,
+        "first_step": int,
+        "last_step": int,
+        "generations": list,
+    }
+    for name, value in result.provenance.items():
+        _expect(f"provenance {name}", value, kinds.get(name, object))
+    if result.provenance.get("n_frames", 1) < 1:
+        raise AnalysisError("provenance n_frames is below 1.")
+    _expect("warnings", result.warnings, list)
+    for warning in result.warnings:
+        _expect("a warning", warning, str)
+    _expect("timings", result.timings, dict)
+    for stage, seconds in result.timings.items():
+        _expect(f"timing of {stage}", seconds, float | int)
+
+
+def _check_scan(result: AnalysisResult) -> None:
+    points, n_soap = result.interval_scan, result["soap"].final.n_clusters
+    for point in points:
+        for item in fields(IntervalPoint):
+            name, value = f"interval_scan/{item.name}", getattr(point, item.name)
+            _expect(name, value, int if item.type == "int" else float)
+            share = item.name.startswith(("delta_", "fast_", "home_")) and item.type == "float"
+            most = 1.0 + 1e-6 if share else math.inf
+            if not (-1 <= value <= most or (item.name == "flicker_share" and math.isnan(value))):
+                raise AnalysisError(f"{name} is {value!r}.")
+        if not (point.stride > 0 and point.window > 0 and -1 <= point.home < n_soap):
+            raise AnalysisError(f"interval_scan has an impossible point: {point}.")
+    if points and sum(in_use(point, result.config) for point in points) != 1:
+        raise AnalysisError("interval_scan does not hold the point in use once.")
+
+
+def _check_mixtures(points: tuple[MixturePoint, ...]) -> None:
+    for point in points:
+        numbers = (point.bic, point.fastest_share, point.fastest_delta)
+        _expect("mixture_scan/n_clusters", point.n_clusters, int)
+        if point.n_clusters < 1 or not all(map(math.isfinite, numbers)):
+            raise AnalysisError(f"mixture_scan has an impossible point: {point}.")
+
+
+def _check_frames(name: str, frames: Series | Route) -> None:
+    n_frames, n_atoms = len(np.atleast_1d(frames.steps)), len(np.atleast_1d(frames.atom_ids))
+    if not n_frames or not n_atoms:
+        raise AnalysisError(f"{name} holds {n_frames} frames of {n_atoms} atoms.")
+    _numbers(f"{name}/step", frames.steps, (n_frames,), _INTEGER)
+    _numbers(f"{name}/time", frames.times, (n_frames,))
+    _numbers(f"{name}/stretch", frames.stretches, (n_frames,), _INTEGER)
+    _numbers(f"{name}/atom_id", frames.atom_ids, (n_atoms,), _INTEGER)
+    if (np.diff(frames.steps) <= 0).any() or (np.diff(frames.stretches) < 0).any():
+        raise AnalysisError(f"the steps or stretches of {name} do not increase.")
+    if len(np.unique(frames.atom_ids)) != n_atoms:
+        raise AnalysisError(f"{name} has an atom ID twice.")
+
+
+def _check_route(name: str, route: Route) -> None:
+    shape, n_clusters = (len(route.steps), len(route.atom_ids)), route.n_clusters
+    scores = _numbers(f"{name}/score", route.scores, (*shape, None))
+    k = scores.shape[2]
+    if k == 0:
+        raise AnalysisError(f"{name}/score has no component.")
+    _check_environments(name, route, shape)
+    linkage = _numbers(f"{name}/linkage", route.linkage, (max(0, n_clusters - 1), 4))
+    _within(f"{name}/linkage", linkage[:, :2], 2 * n_clusters - 1)
+    n_final = n_clusters
+    if route.merged is not None:
+        n_final = route.merged.n_clusters
+        _check_environments(f"{name} merged", route.merged, shape)
+        mapping = _numbers(f"{name}/merge_mapping", route.merged.mapping, (n_clusters,), _INTEGER)
+        _within(f"{name}/merge_mapping", mapping, n_final)
+    identities = _numbers(f"{name}/identity", route.identities, (n_final,), _INTEGER)
+    _within(f"{name}/identity", identities, route.n_identities)
+    _numbers(f"{name}/limit", route.limits, (2,), finite=False)
+    _within(f"{name}/far", _numbers(f"{name}/far", route.far, shape[:1]), 1.0)
+    shares = (route.noise_share, route.soft_share, route.agreement or 0.0)
+    if not all(math.isfinite(share) for share in shares):
+        raise AnalysisError(f"a share of {name} is no number: {shares}.")
+    if (route.pca is None) != (name == "lens"):
+        raise AnalysisError(f"{name} has {'no' if route.pca is None else 'a'} pca.")
+    if route.pca is not None:
+        _check_pca(name, route.pca, k)
+    _check_model(name, route, k)
+    if route.branches is not None:
+        _check_branches(f"{name}/condensed_tree", route.branches, n_clusters)
+    if route.checks is not None:
+        _check_checks(name, route.checks, n_final)
+
+
+def _check_environments(name: str, found: Environments, shape: tuple[int, int]) -> None:
+    n_clusters = len(found.counts)
+    counts = _numbers(f"counts of {name}", found.counts, (n_clusters, n_clusters), _INTEGER)
+    _within(f"counts of {name}", counts, np.iinfo(np.int64).max)
+    labels = _numbers(f"labels of {name}", found.labels, shape, _INTEGER)
+    _within(f"labels of {name}", labels, n_clusters, least=-1)
+
+
+def _check_pca(name: str, pca: Pca, n_components: int) -> None:
+    n_features = len(np.atleast_1d(pca.mean))
+    for part in ("mean", "weights", "explained_variance"):
+        _numbers(f"{name}/pca/{part}", getattr(pca, part), (n_features,))
+    _numbers(f"{name}/pca/components", pca.components, (n_components, n_features))
+
+
+def _check_model(name: str, route: Route, k: int) -> None:
+    model, n = route.model, route.n_clusters
+    name = f"{name}/model"
+    match model:
+        case NearestRow():
+            rows = _numbers(name, model.rows, (None, k))
+            labels = _numbers(f"{name}/labels", model.labels, (len(rows),), _INTEGER)
+            _within(f"{name}/labels", labels, n, least=-1)
+        case Mixture():
+            _numbers(name, model.means, (n, k))
+            _numbers(name, model.covariances, (n, k, k))
+            _numbers(name, model.shares, (n,))
+        case Centers():
+            _numbers(name, model.centers, (n, k))
+        case Bands():
+            _numbers(name, model.thresholds, (max(0, n - 1),))
+
+
+def _check_branches(name: str, tree: Branches, n_clusters: int) -> None:
+    n = len(np.atleast_1d(tree.parent))
+    for part in ("parent", "size", "cluster"):
+        _numbers(f"{name}/{part}", getattr(tree, part), (n,), _INTEGER)
+    for part in ("birth", "death", "delta"):
+        _numbers(f"{name}/{part}", getattr(tree, part), (n,))
+    if not n or tree.parent[0] != -1 or (tree.parent[1:] >= np.arange(1, n)).any():
+        raise AnalysisError(f"{name}/parent does not name parents before their children.")
+    _within(f"{name}/parent", tree.parent[1:], n)
+    _within(f"{name}/cluster", tree.cluster, n_clusters, least=-1)
+    if tree.size.min() < 1:
+        raise AnalysisError(f"{name}/size holds a branch without rows.")
+
+
+def _check_checks(name: str, checks: Checks, n: int) -> None:
+    n_lags = len(np.atleast_1d(checks.lags))
+    shapes = {
+        **dict.fromkeys(("low", "high", "imbalance"), (n, n)),
+        "timescales": (n_lags, max(0, n - 1)),
+        **dict.fromkeys(("stay", "predicted_stay"), (n_lags, n)),
+        **dict.fromkeys(("residence", "early", "late", "drift"), (n,)),
+        "merge_cuts": (2,),
+        "merge_support": (1,),
+    }
+    for part, shape in shapes.items():
+        _numbers(f"{name}/checks/{part}", getattr(checks, part), shape, finite=False)
+    _numbers(f"{name}/checks/few_events", checks.few_events, (n, n), _BOOL)
+    _numbers(f"{name}/checks/exits", checks.exits, (n,), _INTEGER)
+    lags = _numbers(f"{name}/checks/lags", checks.lags, (n_lags,), _INTEGER)
+    if not n_lags or (np.diff(lags, prepend=0) <= 0).any():
+        raise AnalysisError(f"{name}/checks/lags do not increase.")
+
+
+def _numbers(
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    kinds: str = _FLOAT,
+    *,
+    finite: bool = True,
+) -> Any:
+    """Return an array of this shape (None: any length) and kind of number, or raise."""
+    array = np.asarray(value)
+    fits = array.ndim == len(shape) and all(
+        wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in kinds:
+        kind = {_INTEGER: "integers", _FLOAT: "floating-point numbers", _BOOL: "booleans"}[kinds]
+        wanted = " × ".join("any" if length is None else str(length) for length in shape)
+        raise AnalysisError(
+            f"{name} holds {array.dtype} of shape {array.shape}, expected {wanted} {kind}."
+        )
+    if finite and kinds == _FLOAT and not np.isfinite(array).all():
+        raise AnalysisError(f"{name} holds a number that is not finite.")
+    return array
+
+
+def _within(name: str, values: Any, most: float, least: float = 0) -> None:
+    """Raise for a value below `least` or above `most` (reached by floating-point numbers only)."""
+    top = most if values.dtype.kind == "f" else most - 1
+    if values.size and (values.min() < least or values.max() > top):
+        raise AnalysisError(
+            f"{name} holds {values.min()} to {values.max()}, expected {least} to {top}."
+        )
+
+
+def _expect(name: str, value: Any, kind: Any) -> None:
+    if not isinstance(value, kind):
+        raise AnalysisError(f"{name} is {value!r}.")

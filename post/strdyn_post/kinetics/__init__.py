@@ -1,0 +1,1 @@
+"""How atoms move between environments, and how far the numbers can be trusted."""

@@ -1,0 +1,129 @@
+"""How long atoms stay, and whether they forget where they came from.
+
+Every function is pure: labels in, numbers out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.signal.series import iter_stretches
+
+from .transitions import count_transitions, transition_matrix
+
+__all__ = ["LagScan", "ResidenceTimes", "lag_scan", "residence_times"]
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LagScan:
+    """Is the exchange Markovian? Timescales and persistence over lags.
+
+    Attributes
+    ----------
+    lags : (n_lags,) int64 ndarray
+        Lags [frames].
+    timescales : (n_lags, n_clusters - 1) float64 ndarray
+        Implied timescales −lag / ln |λ| [frames], decreasing; constant in lag if Markovian. NaN
+        where λ is 0 or not below 1.
+    stay : (n_lags, n_clusters) float64 ndarray
+        Probability to be in the same cluster after the lag, counted; NaN without counts.
+    predicted : (n_lags, n_clusters) float64 ndarray
+        The same from the first lag by Chapman–Kolmogorov, T(lag) = T(lag₀)^(lag / lag₀).
+    """
+
+    lags: Int
+    timescales: Float
+    stay: Float
+    predicted: Float
+
+
+def lag_scan(
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    lags: Sequence[int],
+    stretches: Int | None = None,
+) -> LagScan:
+    """Count at several lags and compare with the first.
+
+    Parameters
+    ----------
+    labels : (n_frames, n_atoms) int32 ndarray
+        Clusters, noise negative.
+    n_clusters : int
+        Number of clusters.
+    lags : sequence of int
+        Multiples of the first lag [frames].
+    stretches : (n_frames,) int64 ndarray, optional
+        Gapless stretches.
+
+    Raises
+    ------
+    ValueError
+        If a lag is no multiple of the first.
+    """
+    if any(lag % lags[0] for lag in lags):
+        raise ValueError(f"lags = {list(lags)}: each must be a multiple of the first.")
+    first = transition_matrix(count_transitions(labels, n_clusters, lags[0], stretches))
+    timescales = np.full((len(lags), max(0, n_clusters - 1)), np.nan)
+    stay, predicted = np.zeros((2, len(lags), n_clusters))
+    for row, lag in enumerate(lags):
+        matrix = transition_matrix(count_transitions(labels, n_clusters, lag, stretches))
+        stay[row] = np.diag(matrix)
+        predicted[row] = np.diag(np.linalg.matrix_power(first, lag // lags[0]))
+        unknown = matrix.sum(axis=1) == 0.0
+        stay[row, unknown] = predicted[row, unknown] = np.nan
+        size = np.sort(np.abs(np.linalg.eigvals(matrix)))[::-1][1:] if n_clusters else np.empty(0)
+        inside = (size > 0.0) & (size < 1.0 - 1e-12)
+        timescales[row, inside] = -lag / np.log(size[inside])
+    return LagScan(np.array(lags, dtype=np.int64), timescales, stay, predicted)
+
+
+@dataclass(frozen=True)
+class ResidenceTimes:
+    """How long atoms stay.
+
+    Attributes
+    ----------
+    mean : (n_clusters,) float64 ndarray
+        Frames spent, divided by the number of exits: unbiased by visits cut off at the ends of
+        the recording. Infinite for a cluster that was never left.
+    n_exits : (n_clusters,) int64 ndarray
+        Visits whose end was seen.
+    single : (n_clusters,) float64 ndarray
+        Share of the visits with known begin and end that last one frame only; NaN without any.
+    """
+
+    mean: Float
+    n_exits: Int
+    single: Float
+
+
+def residence_times(
+    labels: NDArray[np.int32], n_clusters: int, stretches: Int | None = None
+) -> ResidenceTimes:
+    """Return mean residence times [frames] of every cluster."""
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+    counts = count_transitions(labels, n_clusters, 1, stretches)
+    n_exits = counts.sum(axis=1) - np.diag(counts)
+    mean = np.divide(
+        counts.sum(axis=1), n_exits, out=np.full(n_clusters, np.inf), where=n_exits > 0
+    )
+    visits, single = np.zeros((2, n_clusters), dtype=np.int64)
+    for rows in iter_stretches(stretches):
+        path = labels[rows].T
+        for atom in path:
+            change = np.flatnonzero(np.diff(atom)) + 1
+            lengths, states = np.diff(change), atom[change[:-1]]
+            # a visit next to noise has no known begin or end
+            inner = (states >= 0) & (atom[change[:-1] - 1] >= 0) & (atom[change[1:]] >= 0)
+            visits += np.bincount(states[inner], minlength=n_clusters)
+            single += np.bincount(states[inner & (lengths == 1)], minlength=n_clusters)
+    share = np.divide(single, visits, out=np.full(n_clusters, np.nan), where=visits > 0)
+    return ResidenceTimes(mean, n_exits, share)

@@ -1,0 +1,1 @@
+"""The report: one HTML page, its headline numbers and its explorer."""

@@ -1,0 +1,668 @@
+"""The report: one page that needs nothing else, whose numbers are those of the result."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_reader import Page
+from synthetic import make_buffer, make_result, make_route, merge
+
+from strdyn_post.figures.style import save_figure
+from strdyn_post.kinetics.checks import check_route, check_warnings
+from strdyn_post.kinetics.transitions import count_transitions
+from strdyn_post.page.explorer import explorer_data, explorer_payload
+from strdyn_post.page.report import write_report
+from strdyn_post.page.summary import first_sentence, summarise
+from strdyn_post.palette import make_palettes
+from strdyn_post.signal.series import AnalysisError
+
+FIGURES = [
+    "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
+    "dendrogram_soap", "dendrogram_soap_lens", "finding_sites", "finding_soap",
+    "finding_soap_lens", "lens_series", "matrix_lens", "matrix_soap",
+    "matrix_soap_lens", "path", "pca_density_soap", "pca_density_soap_lens",
+    "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
+    "persistence_soap_lens", "snapshot_above_lens",
+    "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
+    "snapshot_oblique_lens", "snapshot_oblique_soap", "snapshot_oblique_soap_lens",
+    "snapshot_start", "timescales_lens", "timescales_soap", "timescales_soap_lens", "variance",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result():
+    return make_result()
+
+
+@pytest.fixture(scope="module")
+def buffer(result):
+    return make_buffer(result)
+
+
+@pytest.fixture(scope="module")
+def report(result, buffer, tmp_path_factory) -> Path:
+    return write_report(result, buffer, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page(report) -> Page:
+    return Page(report.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def no_files(monkeypatch):
+    """Draw the figures, but spend no time on spheres, on files and on the explorer."""
+    monkeypatch.setattr("strdyn_post.page.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.page.report.save_figure", lambda *_, **__: "<svg></svg>")
+    monkeypatch.setattr("strdyn_post.page.report.find_spec", lambda _: None)
+
+
+def test_numbers_on_the_page_are_those_of_the_result(result, page):
+    """Counted again here from labels and scores, not through the summary."""
+    chi, soap, lens = result["soap_lens"], result["soap"], result["lens"]
+    fast = 3
+    inside = chi.labels == fast
+    enter = ((chi.labels[:-1] == 1) & inside[1:]).sum()
+    leave = (inside[:-1] & (chi.labels[1:] == 1)).sum()
+    known = (chi.labels[1:] >= 0) & (chi.labels[:-1] >= 0)
+    moves = (known & (chi.labels[1:] != chi.labels[:-1])).sum()
+    expected = {
+        "run.n_atoms": "300",
+        "run.n_frames": "80",
+        "run.n_frames_analysed": "60",
+        "run.dt": "2.5",
+        "run.span": "197.5",
+        "routes.soap.n_environments": "4",
+        "routes.soap.n_clusters": "5",
+        "routes.lens.n_environments": "3",
+        "routes.soap_lens.n_environments": "5",
+        "routes.soap_lens.n_transitions": f"{moves:,}",
+        "routes.soap_lens.n_components": "5",
+        "routes.soap_lens.variance": "99.7 %",
+        "routes.soap_lens.noise_share": f"{100 * (chi.labels < 0).mean():.1f} %",
+        "new_environments.0.share": f"{100 * inside.mean():.2g} %",
+        "new_environments.0.n_atoms": str(inside.any(axis=0).sum()),
+        "new_environments.0.soap_share": "100 %",
+        "new_environments.0.n_in": str(enter),
+        "new_environments.0.n_out": str(leave),
+        "new_environments.0.p_in": f"{100 * enter / chi.counts[1].sum():.2g} %",
+        "new_environments.0.p_out": f"{100 * leave / chi.counts[fast].sum():.1f} %",
+        "environments.0.soap.share": f"{100 * (soap.labels == 0).mean():.1f} %",
+        "environments.0.soap_lens.share": f"{100 * (chi.labels == 2).mean():.1f} %",
+        "environments.4.soap_lens.delta": f"{lens.scores[inside].mean():.3f}",
+        "environments.4.soap_lens.stays": f"{100 * chi.transition_matrix[fast, fast]:.1f} %",
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+
+
+def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, page):
+    chi, checks = result["soap_lens"], result["soap_lens"].checks
+    at, fast = "routes.soap_lens.checks.", 3
+    row = at + "rows.4."  # the fast environment comes last
+    stays = chi.counts[fast].sum() / (chi.counts[fast].sum() - chi.counts[fast, fast])
+    out, back = chi.counts[fast], chi.counts[:, fast]
+    others = {k: out[k] + back[k] for k in range(5) if k != fast and out[k] + back[k]}
+    other = max(others, key=lambda k: (abs(out[k] - back[k]) / np.sqrt(others[k]), others[k]))
+    expected = {
+        at + "memory": f"{np.abs(checks.stay - checks.predicted_stay).max():.2f}",
+        row + "residence": f"{float(f'{2.5 * stays:.3g}'):g} ps",
+        row + "exits": f"{chi.counts[fast].sum() - chi.counts[fast, fast]}",
+        row + "early": f"{100 * share_of(chi.labels[:30], fast):.2g} %",
+        row + "late": f"{100 * share_of(chi.labels[30:], fast):.2g} %",
+        row + "exchange": f"{out[other]} there, {back[other]} back",
+        "flicker_share": "31.0 %",
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+    text = " ".join(page.texts)
+    ends = [f"{100 * each[1, fast]:.2g}" for each in (checks.low, checks.high)]
+    words = f"{ends[0]} % to {ends[1]} % with 95 % confidence"
+    assert words in text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
+    rows = [
+        ("0.25", "3.1 %", "4", "4", "0.985", "0.931"),
+        ("1", "33.9 %", "5", "5", "0.925", "1.000"),
+        ("3", "82.2 %", "5", "6", "0.400", "0.457"),
+    ]
+    names = ("weight", "lens_variance", "n_components", "n_environments")
+    names = (*names, "agreement_with_soap", "agreement_with_used")
+    expected = {
+        f"weight_scan.{k}.{name}": value
+        for k, row in enumerate(rows)
+        for name, value in zip(names, row, strict=True)
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+    assert not any(key.startswith("weight_scan.3") for key in page.shown)
+    assert "weights" in page.ids
+    assert [text for text in page.texts if text.startswith(", in use")] == [", in use"]
+    after = page.texts.index(", in use")
+    assert page.texts[after - 1] == "1"
+
+
+def test_agreement_over_seeds_is_on_the_page_where_something_is_drawn(page):
+    assert page.shown["routes.lens.agreement"] == "0.987"
+    assert "routes.soap_lens.agreement" not in page.shown
+    assert "hardly change the labels" in " ".join(page.texts)
+
+
+@pytest.mark.usefixtures("no_files")
+def test_labels_that_depend_on_the_seed_are_marked_for_every_route(tmp_path):
+    result = make_result(12, 60)
+    found = {"soap": 0.95, "lens": 0.899, "soap_lens": 1.0}
+    routes = {name: replace(result[name], agreement=found[name]) for name in found}
+    drawn = replace(result, routes=routes, weight_scan=())
+    text = write_report(drawn, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    page = Page(text)
+    for name, agreement in found.items():
+        assert page.shown[f"routes.{name}.agreement"] == f"{agreement:.3f}"
+    assert '<li class="attention"><strong>Seeds.</strong>' in text
+    assert "weights" not in page.ids  # no other weight was asked for
+
+
+def share_of(labels, label):
+    return (labels == label).sum() / (labels >= 0).sum()
+
+
+def test_the_new_environment_in_numbers_is_a_naive_recount():
+    """Frame by frame and atom by atom, at a lag of two frames and across no gap."""
+    result = make_result()
+    stretches = np.repeat([0, 1], [25, 35])
+    routes = {name: replace(route, stretches=stretches) for name, route in result.routes.items()}
+    chi = routes["soap_lens"]
+    chi = routes["soap_lens"] = replace(
+        chi, counts=count_transitions(chi.labels, 5, 2, stretches), checks=None
+    )
+    found = summarise(replace(result, routes=routes), make_buffer(result))["new_environments"]
+    assert [entry["label"] for entry in found] == [3]
+
+    starts, enters, leaves, homes, deltas, rest = [0, 0], 0, 0, [], [], []
+    soap, delta = routes["soap"].final.labels, routes["lens"].scores
+    for frame in range(60):
+        for atom in range(300):
+            now = chi.labels[frame, atom]
+            if now == 3:
+                homes.append(soap[frame, atom])
+                deltas.append(delta[frame, atom, 0])
+            elif soap[frame, atom] == 3:
+                rest.append(delta[frame, atom, 0])
+            if frame + 2 < 60 and stretches[frame + 2] == stretches[frame]:
+                later = chi.labels[frame + 2, atom]
+                if later >= 0:
+                    starts[0] += now == 1
+                    starts[1] += now == 3
+                    enters += (now, later) == (1, 3)
+                    leaves += (now, later) == (3, 1)
+    assert found[0]["source"] == "environment 4"
+    assert found[0]["soap_environment"] == "environment 4"
+    assert (found[0]["n_in"], found[0]["n_out"], found[0]["n_rows"]) == (
+        enters, leaves, len(homes)
+    )  # fmt: skip
+    expected = {
+        "p_in": enters / starts[0],
+        "p_out": leaves / starts[1],
+        "soap_share": homes.count(3) / len(homes),
+        "delta": sum(deltas) / len(deltas),
+        "soap_rest_delta": sum(rest) / len(rest),
+    }
+    assert {key: found[0][key] for key in expected} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("own", "dynamics", "words"),
+    [
+        (0.75, "fast", "of their neighbors, those of the other environments at most"),
+        (0.18, "higher", "dynamics alone does not tell it apart"),
+        (0.16, "none", "It is not set apart by its dynamics"),
+    ],
+)
+@pytest.mark.usefixtures("no_files")
+def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_path):
+    result = make_result(30, 100)
+    inside = result["soap_lens"].labels == 3
+    noise = np.random.default_rng(0).normal(0, 0.02, inside.shape)
+    delta = np.where(inside, own, 0.05 + 0.04 * result["soap"].final.labels) + noise
+    scores = delta[..., None].astype(np.float32)
+    lens = replace(result["lens"], scores=scores)
+    calm = replace(result, routes={**result.routes, "lens": lens})
+    page = write_report(calm, make_buffer(calm), tmp_path).read_text(encoding="utf-8")
+    new = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
+    assert [entry["dynamics"] for entry in new] == [dynamics]
+    assert words in page
+    assert ("fast environment" in page) == (dynamics == "fast")
+
+
+@pytest.mark.usefixtures("no_files")
+def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
+    """The finding of the paper, and the same cluster where it has nothing to do with structure."""
+    result = make_result(30, 100)
+    anywhere = np.random.default_rng(0).integers(0, 4, result["soap"].labels.shape)
+    ratios = [0.800, 0.184, 0.0105, 0.0023, 0.0032]
+    by_chance = make_route("soap", anywhere, result["soap"].scores, ratios)
+    soaps = {"true": result["soap"], "chance": by_chance}
+    told = {}
+    for name, soap in soaps.items():
+        made = replace(result, routes={**result.routes, "soap": soap})
+        write_report(made, make_buffer(made), tmp_path / name)
+        text = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        new = next(e for e in summary["new_environments"] if e["dynamics"] == "fast")
+        told[name] = new, text
+    new, text = told["true"]
+    assert new["soap_enriched"]
+    sentence = first_sentence(json.loads((tmp_path / "true" / "summary.json").read_text()))
+    assert "In 2.5 ps its atoms exchange" in sentence
+    assert "of it lies in environment 4 of SOAP alone, which holds" in sentence
+    inside = result["soap_lens"].labels == 3
+    edges = result["soap"].final.labels == 3
+    known = result["soap"].final.labels >= 0
+    assert new["soap_expected"] == pytest.approx(edges.sum() / known.sum())
+    assert new["soap_share"] == pytest.approx((inside & edges).sum() / (inside & known).sum())
+    assert "of it lies in environment 4 of SOAP alone, which holds" in text
+    assert "The dynamics comes from there" in text
+    assert "no more than chance would" not in text
+    new, text = told["chance"]
+    assert not new["soap_enriched"]
+    summary = json.loads((tmp_path / "chance" / "summary.json").read_text())
+    summary["new_environments"] = [new]
+    assert first_sentence(summary).endswith("in the environments of SOAP as chance puts it.")
+    assert "no more than chance would" in text
+    assert "The dynamics comes from there" not in text
+
+
+@pytest.mark.usefixtures("no_files")
+def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
+    result = make_result(30, 100)
+    joined = merge(result["soap_lens"], [0, 1, 2, 1, 3])  # the fast atoms with the edges
+    joined = replace(joined, checks=None)
+    hidden = replace(result, routes={**result.routes, "soap_lens": joined})
+    text = write_report(hidden, make_buffer(hidden), tmp_path).read_text(encoding="utf-8")
+    (row,) = json.loads((tmp_path / "summary.json").read_text())["hidden_dynamics"]
+    delta, labels = result["lens"].scores[..., 0], result["soap_lens"].labels
+    for cluster, k in zip(row["clusters"], (1, 3), strict=True):
+        assert cluster["share"] == pytest.approx((labels == k).mean())
+        assert cluster["delta"] == pytest.approx(delta[labels == k].mean(), rel=1e-6)
+        assert cluster["spread"] == pytest.approx(delta[labels == k].std(), rel=1e-5)
+    assert row["delta"] == pytest.approx(delta[np.isin(labels, [1, 3])].mean(), rel=1e-6)
+    assert f"Before merging, {row['name']} is 2 clusters of different dynamics" in text
+    assert "The merge joins clusters that differ in δ beyond their spread" in text
+    whole = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    assert "clusters of different dynamics" not in whole
+
+
+def cluster_of_soap(result, inside):
+    """Let these rows be SOAP's last cluster, which joins the one before by its moves."""
+    soap = result["soap"]
+    labels = np.where(inside, 4, np.minimum(soap.labels, 3))
+    merged = merge(make_route("soap", labels, soap.scores, []), [0, 1, 2, 3, 3])
+    merged = replace(soap, labels=merged.labels, merged=merged.merged, counts=merged.counts)
+    return replace(result, routes={**result.routes, "soap": merged})
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+@pytest.mark.usefixtures("no_files")
+def test_what_only_the_merge_of_soap_hides_is_not_called_unknown_to_it(every, tmp_path):
+    """SOAP has all, half or a quarter of the frames of the environment as a cluster."""
+    result = make_result(40, 100)
+    inside = result["soap_lens"].labels == 3
+    there = inside & (np.arange(40) % every == 0)[:, None]
+    result = cluster_of_soap(result, there)
+    text = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    (new,) = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
+    page, overlap = Page(text), 2 * there.sum() / (inside.sum() + there.sum())
+    known = every < 4
+    assert (overlap >= 0.5) == known
+    assert ("keeps an environment apart that SOAP alone merges: fast" in text) == known
+    assert ("finds an environment that SOAP alone does not: fast" in text) != known
+    assert ("it joins environment 4." in text) == known
+    if known:
+        assert new["soap_cluster_overlap"] == pytest.approx(overlap)
+        shown = page.shown["new_environments.0.soap_cluster_overlap"]
+        assert float(shown.split()[0]) == pytest.approx(100 * overlap, abs=0.06)
+    else:
+        assert new["soap_cluster_overlap"] is None
+
+
+def test_a_result_of_another_run_is_refused_before_anything_is_written(result, buffer, tmp_path):
+    other = replace(result, provenance={**result.provenance, "buffer_uuid": "another-run"})
+    with pytest.raises(AnalysisError, match=f"run another-run, but .* run {buffer.uuid}: give"):
+        write_report(other, buffer, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.usefixtures("no_files")
+def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
+    result = make_result(30, 100)
+    chi, soap = result["soap_lens"], result["soap"]
+    excess = np.zeros((5, 5))
+    excess[0, 2], excess[2, 0] = 3.5, -3.5  # labels 0 and 2 are environments 2 and 1
+    chi = replace(
+        chi,
+        far=np.full(30, 0.25),
+        checks=replace(
+            chi.checks,
+            drift=np.array([5.0, 0, 0, 0, 0]),
+            early=np.array([0.20, 0.2, 0.2, 0.2, 0.2]),
+            late=np.array([0.31, 0.2, 0.2, 0.2, 0.2]),
+            imbalance=excess,
+            stay=chi.checks.predicted_stay + 0.3,
+            exits=np.full(5, 100),
+        ),
+    )
+    soap = replace(
+        soap,
+        checks=replace(
+            soap.checks, merge_cuts=np.array([0.9, 1.1]), merge_support=np.array([0.42])
+        ),
+    )
+    shaky = replace(
+        result,
+        routes={**result.routes, "soap_lens": chi, "soap": soap},
+        provenance={"model": "a.sdl"},
+        warnings=[
+            "soap_lens: cluster 0 drifts: 20.0% of the early half, 31.0% of the late half. "
+            "The run is not stationary.",
+            "soap_lens: something else",
+        ],
+    )
+    told = check_warnings(chi.checks)
+    assert any("cluster 0 drifts" in text for text in told)
+    assert any("more moves than back for 0 → 2, beyond chance" in text for text in told)
+    assert any("differ by up to 0.30" in text for text in told)
+    assert any("42% of resampled counts" in text for text in check_warnings(soap.checks))
+    page = Page(write_report(shaky, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
+    text = re.sub(r"\s+", " ", " ".join(page.texts))
+    there, back = chi.counts[0, 2], chi.counts[2, 0]
+    for words in (
+        "SOAP & LENS, environment 2: 20.0 % to 31.0 %.",
+        f"SOAP & LENS, environment 2 → environment 1: {there}, back {back}.",
+        "Atoms that have just moved often move back",
+        "Any cut between 0.90 and 1.10 gives the same 4 environments",
+        "SOAP & LENS: something else",
+    ):
+        assert words in text
+    assert page.shown["routes.soap.checks.merge_support"] == "42.0 %"
+    assert page.shown["n_far_frames"] == "30"
+    assert page.shown["far_share"] == "25.0 %"
+    assert "cluster 0" not in text[: text.index('{"run"')]  # no label that the page does not show
+
+
+def test_memory_is_said_only_beyond_chance(result):
+    """Expected 0.5, counted 0.7: three standard errors are 0.15 of 99 visits, 0.47 of 9."""
+    route = result["soap_lens"]
+    shape = route.checks.stay.shape
+    for n_visits, forgets in ((99, False), (9, True)):
+        checks = replace(
+            route.checks,
+            stay=np.full(shape, 0.7),
+            predicted_stay=np.full(shape, 0.5),
+            exits=np.full(5, n_visits),
+        )
+        routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
+        found = summarise(replace(result, routes=routes), make_buffer(result))["routes"]
+        assert found["soap_lens"]["checks"]["forgets"] == forgets
+        assert any("not Markovian" in text for text in check_warnings(checks)) != forgets
+        assert found["soap_lens"]["checks"]["memory"] == pytest.approx(0.2)
+
+
+def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
+    route = result["soap_lens"]
+    checks = replace(
+        route.checks,
+        early=np.array([0.20, 0.20, 0.20, 0.20, 0.20]),
+        late=np.array([0.21, 0.25, 0.25, 0.17, 0.20]),
+        drift=np.array([9.0, 2.9, 3.1, -3.1, 0.0]),
+    )
+    routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
+    rows = summarise(replace(result, routes=routes), make_buffer(result))["routes"]["soap_lens"]
+    marks = {row["mark"] for row in rows["checks"]["rows"] if row["drifts"]}
+    assert marks == {"1", "F"}  # labels 2 and 3
+    drifts = [text[:9] for text in check_warnings(checks) if "drifts" in text]
+    assert drifts == ["cluster 2", "cluster 3"]
+
+
+def test_the_fast_environment_is_told_with_its_origin(page):
+    text = re.sub(r"\s+", " ", " ".join(page.texts))
+    assert "finds an environment that SOAP alone does not: fast environment," in text
+    assert "of it lies in environment 4 of SOAP alone, which holds" in text
+    assert "mostly from environment 4 , with probability" in text.replace("4,", "4 ,")
+
+
+def test_summary_file_and_page_hold_the_same(result, buffer, report):
+    text = report.read_text(encoding="utf-8")
+    inside = re.search(r'<script type="application/json" id="summary">(.*?)</script>', text)
+    summary = summarise(result, buffer)
+    assert json.loads(inside.group(1)) == summary
+    assert json.loads((report.parent / "summary.json").read_text()) == summary
+
+
+def test_a_buffer_that_has_grown_since_is_told_as_it_was(result, buffer):
+    run = summarise(replace(result, provenance={"n_frames": 70}), buffer)["run"]
+    assert (run["n_frames"], run["last_step"], run["span"]) == (70, 69 * 500, 172.5)
+
+
+def test_page_refers_to_nothing_outside_itself(report, page):
+    assert [each for each in page.references if not each.startswith(("data:", "#"))] == []
+    text = report.read_text(encoding="utf-8")
+    head = text[: text.index("</head>")]
+    assert "default-src 'none'" in head
+    assert not re.search(r"@import|url\((?!#|data:)", text[: text.index('id="explorer-code"')])
+
+
+def test_every_figure_is_on_the_page_and_beside_it(report, page):
+    files = {path.name for path in (report.parent / "figures").iterdir()}
+    assert files == {f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
+    assert set(FIGURES) <= set(page.ids)
+
+
+def test_ids_on_the_page_are_unique(page):
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_words_of_others_are_escaped(report):
+    text = report.read_text(encoding="utf-8")
+    assert "a warning of the analysis, with &lt;brackets&gt; &amp; ampersand" in text
+    assert "<brackets>" not in text[: text.index('id="summary"')]
+
+
+@pytest.mark.usefixtures("no_files")
+def test_no_word_ends_the_script_that_holds_the_summary(result, tmp_path):
+    words = "</script><script>alert(1)</script><!--<script>"
+    strange = replace(result, warnings=[words])
+    text = write_report(strange, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    start = text.index('<script type="application/json" id="summary">') + 45
+    inside = text[start : text.index("</script>", start)]
+    assert "<" not in inside
+    assert "\\u003c/script>" in inside
+    assert json.loads(inside)["warnings"] == [words]
+
+
+def test_same_result_same_page(result, buffer, report, monkeypatch, tmp_path):
+    """All but most of the SVG files anew: one with an image and one with text stand for them."""
+    text = report.read_text(encoding="utf-8")
+    on_page = dict(re.findall(r'<figure id="(\w+)">(.*?)</figure>', text, flags=re.DOTALL))
+
+    def save_two(figure, folder, name, title, **options):
+        if name in ("path", "matrix_soap"):
+            return save_figure(figure, folder, name, title, **options)
+        return on_page[name]
+
+    monkeypatch.setattr("strdyn_post.page.report.save_figure", save_two)
+    monkeypatch.setattr("strdyn_post.page.report.plot_snapshot", lambda *_, ax, **__: ax)
+    again = write_report(result, buffer, tmp_path)
+    assert again.read_text(encoding="utf-8") == text
+    assert not list(tmp_path.glob("*.part"))
+
+
+def with_labels(result, change, names=("soap", "soap_lens")):
+    routes = dict(result.routes)
+    for name in names:
+        route = result[name]
+        ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
+        route = make_route(name, change(route.labels), route.scores, ratios)
+        routes[name] = replace(route, checks=check_route(route, result.config)[0])
+    return replace(result, routes=routes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda labels: np.full_like(labels, -1), "finds no environment at all"),
+        (np.zeros_like, "finds no environment that SOAP alone does not"),
+        (lambda labels: np.arange(labels.size).reshape(labels.shape) % 23, "environment 23"),
+    ],
+    ids=["all noise", "one cluster", "many clusters"],
+)
+@pytest.mark.usefixtures("no_files")
+def test_results_out_of_the_ordinary_are_told_too(change, words, tmp_path):
+    small = with_labels(make_result(12, 60), change)
+    text = write_report(small, make_buffer(small), tmp_path).read_text(encoding="utf-8")
+    assert words in text
+
+
+@pytest.mark.usefixtures("no_files")
+def test_one_frame_is_enough_for_a_page(tmp_path):
+    result = make_result(12, 60)
+    routes = {
+        name: replace(
+            make_route(name, route.labels[:1].clip(0), route.scores[:1], [0.9, 0.1]),
+            pca=route.pca,
+        )
+        for name, route in result.routes.items()
+    }
+    checked = {
+        name: replace(route, checks=check_route(route, result.config)[0])
+        for name, route in routes.items()
+    }
+    small = replace(result, routes=checked)
+    page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
+    assert page.shown["run.n_frames_analysed"] == "1"
+    assert page.shown["routes.soap_lens.n_transitions"] == "0"
+    assert "explorer-open" not in page.ids  # chemiscope is an extra
+
+
+# explorer
+
+
+def test_explorer_holds_labels_and_scores_of_whole_frames(result, buffer):
+    data = explorer_data(result, buffer, make_palettes(result.routes), max_points=1500, keep=31)
+    assert len(data["structures"]) == 5
+    chi = result["soap_lens"]
+    frames = [0, 14, 31, 44, 59]  # five evenly spread; 31 in the place of its neighbor 29
+    number = {2: 1, 0: 2, 4: 3, 1: 4, 3: 5, -1: 0}
+    expected = [number[label] for label in chi.labels[frames].ravel()]
+    assert data["properties"]["environment"]["values"] == expected
+    np.testing.assert_allclose(
+        data["properties"]["SOAP & LENS: component 2"]["values"],
+        chi.scores[frames, :, 1].ravel(),
+        atol=1e-4,
+    )
+    at = int(np.flatnonzero(buffer.steps == chi.steps[31])[0])
+    structure = data["structures"][2]
+    np.testing.assert_allclose(structure["y"], buffer.positions(at)[:, 1], atol=0.006)
+
+
+def test_viewer_of_chemiscope_takes_our_colours(result):
+    import base64
+    import gzip
+
+    palette = make_palettes(result.routes)["soap_lens"]
+    payload = explorer_payload({"x": 1}, palette)
+    code = gzip.decompress(base64.b64decode(payload["code"])).decode()
+    assert json.loads(gzip.decompress(base64.b64decode(payload["data"]))) == {"x": 1}
+    rgb = [int(palette.colors[palette.order[-1]][i : i + 2], 16) for i in (1, 3, 5)]
+    assert f"[1.0,[{','.join(map(str, rgb))}]]]" in code
+
+
+# in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--enable-unsafe-swiftshader"],
+        )
+        yield started
+        started.close()
+
+
+def visit(browser, report, **options):
+    """Open the page; return it with what it asked of the network and its complaints."""
+    opened = browser.new_context(**options).new_page()
+    requests, complaints = [], []
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
+    opened.goto(report.as_uri())
+    return opened, requests, complaints
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_page_fits_its_window_and_asks_for_nothing(browser, report, width):
+    opened, requests, complaints = visit(browser, report, viewport={"width": width, "height": 900})
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("data:", report.as_uri()))] == []
+    assert opened.evaluate("document.documentElement.scrollWidth") == width
+    sizes = opened.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('figure')].map(figure =>"
+        " [figure.id, [figure.clientWidth, figure.querySelector('svg').clientHeight]]))"
+    )
+    assert set(sizes) == set(FIGURES)
+    assert all(w > 200 and h > 100 for w, h in sizes.values())
+
+
+@pytest.mark.browser
+def test_no_text_of_a_figure_is_cut_off(browser, report):
+    opened, *_ = visit(browser, report, viewport={"width": 1440, "height": 900})
+    cut = opened.evaluate(
+        """[...document.querySelectorAll('figure')].flatMap(figure => {
+            const frame = figure.querySelector('svg').getBoundingClientRect();
+            return [...figure.querySelectorAll('text')].filter(text => {
+                const box = text.getBoundingClientRect();
+                return box.left < frame.left - 1 || box.right > frame.right + 1
+                    || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+            }).map(text => figure.id + ': ' + text.textContent);
+        })"""
+    )
+    assert cut == []
+
+
+@pytest.mark.browser
+def test_figures_follow_light_and_dark(browser, report):
+    ink = {}
+    for scheme in ("light", "dark"):
+        opened, *_ = visit(browser, report, color_scheme=scheme)
+        ink[scheme] = opened.evaluate(
+            "[getComputedStyle(document.body).color,"
+            " getComputedStyle(document.querySelector('#variance text')).fill]"
+        )
+        assert ink[scheme][0] == ink[scheme][1]
+    assert ink["light"] != ink["dark"]
+
+
+@pytest.mark.browser
+def test_explorer_opens_without_network(browser, report, result):
+    opened, requests, complaints = visit(browser, report, viewport={"width": 1280, "height": 900})
+    assert opened.evaluate("typeof Chemiscope") == "undefined"  # not before it is asked for
+    opened.click("#explorer-open")
+    opened.wait_for_selector("#explorer-view[data-ready]", timeout=120_000)
+    assert opened.inner_text("#explorer-note") == ""
+    canvases = opened.evaluate(
+        "[...document.querySelectorAll('#explorer-map, #explorer-structure')]"
+        ".map(place => place.getBoundingClientRect().height)"
+    )
+    assert min(canvases) > 300
+    assert complaints == []
+    outside = [url for url in requests if not url.startswith(("data:", "blob:", report.as_uri()))]
+    assert outside == []
