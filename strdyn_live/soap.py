@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .config import LiveConfig
+from .definition import reach
 from .elements import ATOMIC_NUMBERS
 from .frame import LocalFrame
 from .kernel import CoincidenceError, Kernel, check_settings
@@ -17,8 +19,6 @@ from .neighbors import NeighborLists, find_neighbors
 
 __all__ = ["Soap"]
 
-# DScribe's density counts an atom until its Gaussian has fallen to this share of its maximum.
-_DENSITY_THRESHOLD = 1e-3
 # DScribe's spectra may differ from the definition by this share of their norm.
 _DSCRIBE_ACCURACY = 1e-7
 
@@ -97,9 +97,16 @@ class Soap:
         self.backend = backend
         if backend not in ("native", "dscribe"):
             raise ValueError(f"backend = {backend!r}: expected native or dscribe.")
-        self.reach = self.r_cut + self.sigma * math.sqrt(-2.0 * math.log(_DENSITY_THRESHOLD))
+        self.reach = reach(self.r_cut, self.sigma)
         self.isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
         self.n_features = len(self.isometry)
+
+    @classmethod
+    def of(cls, config: LiveConfig) -> Soap:
+        """Return the calculator of the settings of a recording."""
+        return cls(
+            config.species, config.r_cut, config.n_max, config.l_max, config.sigma, config.backend
+        )
 
     def check(self) -> None:
         """Build what computes now, not with the first spectrum.

@@ -142,10 +142,7 @@ class Document:
     @cached_property
     def n_features(self) -> int:
         """Length of a spectrum with these settings."""
-        config = self.config
-        return Soap(
-            config.species, config.r_cut, config.n_max, config.l_max, config.sigma
-        ).n_features
+        return Soap.of(self.config).n_features
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
+from strdyn_live.version import __version__
 
 from .document import Document, Origin, header_json, read_header
 from .errors import AccessError, BufferError, DamageError, explain
@@ -352,8 +353,6 @@ def _own_data(file: Any, name: str, size: int) -> Any:
 
 def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[str]) -> None:
     """Write what does not depend on the frames: H5MD's names, units, settings, provenance."""
-    from strdyn_live import __version__
-
     config = document.config
     rows = slice(*origin.rows)
     particles = file[_PARTICLES]

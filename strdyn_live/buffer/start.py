@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
@@ -281,10 +282,12 @@ def _require_continuation(
     With `fix python/invoke` no frame is called at the step of the restart file, so the first frame
     after it is compared. `check_start` compares exactly where it gets the positions of that step.
     """
-    pace = Pace(stored.periodic, stored.config.r_cut)
+    pace = Pace(stored.config.r_cut)
     for k in np.flatnonzero(stored.steps <= branch)[-LOOK_BACK:].tolist():
-        pace.add(stored.positions(k)[rows], stored.box(k)[0], int(stored.steps[k]))
-    found = pace.departure(frame.positions, frame.cell, frame.step, start.speed * start.timestep)
+        box = Box(*stored.box(k), stored.periodic)
+        pace.add(stored.positions(k)[rows], box, int(stored.steps[k]))
+    box = Box(frame.cell, frame.origin, stored.periodic)
+    found = pace.departure(frame.positions, box, frame.step, start.speed * start.timestep)
     if found:
         raise BufferError(
             f"step {frame.step} does not follow step {pace.last_step} stored in {stored.path}: "
@@ -321,11 +324,11 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     DamageError if the stored frame cannot be read.
     """
     old = stored.frame(int(np.searchsorted(stored.steps, frame.step)))
+    box = Box(old.cell, old.origin, stored.periodic)
     length = float(np.abs(old.cell).max())
     # the restart file may hold an atom on the other side of the box
-    fractions = (frame.positions - old.positions[rows]) @ np.linalg.inv(old.cell)
-    fractions -= np.round(fractions) * stored.periodic
-    moved = np.linalg.norm(fractions @ old.cell, axis=1)
+    fractions = (frame.positions - old.positions[rows]) @ box.inverse
+    moved = np.linalg.norm(box.to_nearest_image(fractions), axis=1)
     worst = int(moved.argmax())
     changed = float(np.abs(frame.soap - old.soap[rows]).max()) if frame.soap.size else 0.0
     resized = float(np.abs(frame.cell - old.cell).max())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from strdyn_live.box import Box
 from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.soap import Soap
 
@@ -102,9 +103,7 @@ def frame(positions, atom_ids, n_owned):
         step=700,
         run_start=RunStart(0),
         time=0.7,
-        cell=np.eye(3) * 20.0,
-        origin=np.zeros(3),
-        periodic=np.ones(3, bool),
+        box=Box(np.eye(3) * 20.0, np.zeros(3), (True, True, True)),
         box_changes=False,
         bounds=np.array([[0.0] * 3, [1.0] * 3]),
         n_owned=n_owned,
