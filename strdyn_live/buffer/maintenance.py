@@ -18,7 +18,8 @@ from .lock import Lock
 from .reader import Buffer, read_quietly
 from .record import Record, encode
 from .sealing import is_sealed, recover, segment_path, write_segment
-from .segment import Segment, Sizes, write_frames
+from .segment import Segment
+from .segment_writer import Sizes, write_frames
 from .storage import new_file, new_suffix, sync_folder
 from .tail import Tail
 
@@ -95,7 +96,7 @@ def pack(
     Parameters
     ----------
     path : path-like
-        A buffer; it may be growing, the copy then ends somewhere.
+        A buffer; if it is being written, the copy ends with a frame of now.
     out : path-like
         The file; it must not exist, and appears when it is complete. Until then it is called
         ``NAME.DIGITS.part``; one that a killed `pack` left may be deleted.

@@ -20,13 +20,13 @@ _SHARES = (0.5, 0.9)  # a few atoms may hop, but half of them and nine in ten mo
 class Pace:
     """What half of the atoms, and nine in ten, have moved between the last frames.
 
-    A frame that goes on from another restart file, or after atoms were displaced or numbered anew,
-    shows in larger numbers. Nearly equal systems do not.
+    The numbers are larger for a frame that goes on from another restart file, or after atoms were
+    displaced or numbered anew. Two nearly equal systems cannot be told apart.
 
     Parameters
     ----------
     r_cut : float
-        Cutoff of the spectra: what moves by less than a hundredth of it is no other system.
+        Cutoff of the spectra: a displacement below a hundredth of it is never a departure.
     """
 
     def __init__(self, r_cut: float) -> None:

@@ -30,7 +30,8 @@ from .index import entries_of
 from .last import note_last
 from .reader import Buffer, read_quietly
 from .record import Record
-from .segment import Segment, Sizes, write_frames
+from .segment import Segment
+from .segment_writer import Sizes, write_frames
 from .storage import new_file, sync_folder, write_file
 from .tail import Tail
 

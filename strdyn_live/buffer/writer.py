@@ -31,7 +31,7 @@ from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
 from .start import branch_off, open_generation, require_same_frame, take_folder
 from .tail import TailWriter
 
-__all__ = ["BufferWriter", "forecast", "writer_rows"]
+__all__ = ["BufferWriter", "forecast"]
 
 
 def forecast(path: str | os.PathLike[str], frame_bytes: int) -> int:
