@@ -1,8 +1,9 @@
-"""Proof that a rank knows every atom its descriptors need, where it is now.
+"""Proof that a rank has every atom that its descriptors need, at its present place.
 
 LAMMPS sends a rank the images of atoms around its sub-domain up to the communication cutoff, and
-renews the choice only at reneighboring. A shell that is too thin gives wrong numbers without any
-sign, so it is proved at the first frame, and again whenever a frame gives no evidence of its own.
+chooses them anew only at reneighboring. A shell that is too thin gives wrong numbers without a
+warning. The images are counted at the first frame, and at every frame whose outermost ghosts do not
+show that the shell is full.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def check_ghost_shell(
         All ranks of the run.
     skin : float, optional
         Given at the first frame: the neighbor skin that LAMMPS has by default. Then every image is
-        counted; without it only if the ghosts at hand are no evidence of a full shell.
+        counted; without it only if the outermost ghosts do not show that the shell is full.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The only module that knows LAMMPS: reading frames, and refusing what cannot be recorded right."""
+"""The only module that knows LAMMPS: it reads frames, and refuses what cannot be recorded."""
 
 from __future__ import annotations
 
@@ -160,7 +160,8 @@ def group_bits(lmp: Any, names: list[str], ranks: Ranks) -> list[int]:
                 )
                 raise LammpsError(
                     f"group {wanted!r} does not exist or is empty. Groups with atoms: "
-                    f"{', '.join(known)}.{hint if unnamed else ''}"
+                    f"{', '.join(known)}. Give one of these, or define {wanted!r} before the "
+                    f"recorder.{hint if unnamed else ''}"
                 )
     return [known[name] for name in names]
 
@@ -216,7 +217,8 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         row = int(np.argmin(finite))
         raise LammpsError(
             f"step {step}: atom {atom_ids[row]} is at {positions[row]}: the simulation has blown "
-            "up; nothing of this frame was written."
+            "up, and nothing of this frame was written. Use a smaller timestep, or minimize before "
+            "the run."
         )
     timestep = float(lmp.extract_global("dt"))
     time = lmp.extract_global("atime") + (step - lmp.extract_global("atimestep")) * timestep

@@ -81,8 +81,8 @@ class Recorder:
     def attach(self, lmp: Any, every: int) -> Recorder:
         """Record at every step that is a multiple of `every`, and at the start of each run.
 
-        Call it on all ranks, once the system is defined and after any minimization. What can be
-        known beforehand is checked here; a restarted run is compared with the stored frame.
+        Call it on all ranks, once the system is defined and after any minimization. It checks all
+        that can be known before the run, and compares a restarted run with the stored frame.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Recorder:
     def __call__(self, pointer: Any) -> None:
         """Record the current step: what ``fix python/invoke`` calls.
 
-        Between runs, where ``python ... invoke`` calls it, what can be known beforehand is checked.
+        Between runs, where ``python ... invoke`` calls it, it checks all that can be known before.
         """
         if self._lmp is None:
             try:

@@ -190,7 +190,8 @@ class Soap:
         Raises
         ------
         TypeError, ValueError
-            As `compute`; for atoms that coincide or are nowhere with step and atom IDs.
+            As `compute`; for atoms that coincide, or a position that is not finite, the message
+            has step and atom IDs.
         """
         try:
             if self.backend == "dscribe":

@@ -113,7 +113,10 @@ class System:
             atom_ids, species = atom_ids[order], species[order]
             repeated = atom_ids[1:][atom_ids[1:] == atom_ids[:-1]]
             if len(repeated):
-                raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
+                raise LammpsError(
+                    f"two atoms have the ID {repeated[0]}: IDs must be unique. Put 'reset_atoms "
+                    "id' before the run."
+                )
             shares = writer_rows(len(atom_ids), config.writers)
         system = cls(
             config=config,
@@ -194,7 +197,7 @@ class System:
             )
         if is_minimizing(lmp):
             raise LammpsError(
-                "'minimize' moves atoms without time: its iterations are no frames. Minimize "
+                "'minimize' moves atoms without time, so its iterations are not frames. Minimize "
                 "before you attach the recorder, or close it first and attach a new one, with "
                 "another file, afterwards."
             )

@@ -1,4 +1,4 @@
-"""Checks of what compiled code is given: types, shapes, ranges; the message names what is wrong."""
+"""Checks of the input of compiled code: types, shapes, ranges; the message names what is wrong."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def number(name: str, value: float) -> float:
     return float(value)
 
 
-# What follows returns arrays that nobody else can change: they are read while other threads of
-# Python run, and a center that moves out of the array after its check would crash. IDs of lists
-# are large and never an index: they may be changed at the caller's own risk.
+# The functions below return copies: compiled code reads them while other threads of Python run, and
+# a center that is changed to a row out of range after its check would crash it. IDs of lists are
+# large and never an index: they may be read without a copy (copy=False), and nobody may change them
+# meanwhile.
 
 
 def vectors(positions: ArrayLike) -> NDArray[np.float64]:
