@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .config import LiveConfig
 from .definition import reach
-from .elements import ATOMIC_NUMBERS
+from .elements import ATOMIC_NUMBERS, by_atomic_number
 from .frame import LocalFrame
 from .kernel import CoincidenceError, Kernel, check_settings
 from .neighbors import NeighborLists, find_neighbors
@@ -88,7 +88,7 @@ class Soap:
                 f"species = {species!r}: expected symbols of chemical elements, as in "
                 f"species=('O', 'H'){f'; {unknown[0]!r} is none' if unknown else ''}."
             )
-        self.species = tuple(sorted(set(names), key=ATOMIC_NUMBERS.__getitem__))
+        self.species = by_atomic_number(names)
         check_settings(len(self.species), r_cut, n_max, l_max, sigma)
         self.r_cut = float(r_cut)
         self.n_max = int(n_max)

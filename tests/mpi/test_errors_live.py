@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from strdyn_live import open_buffer
+from strdyn_live.buffer import verify
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
