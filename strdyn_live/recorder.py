@@ -137,8 +137,8 @@ class Recorder:
         """Close, then raise RuntimeError: the analysis is `strdyn_post.analyse_run`."""
         self.close()
         error = RuntimeError(
-            "sd.analyse(...) was taken out; the buffer is sealed, nothing is lost. Write instead: "
-            "from strdyn_post import analyse_run; analyse_run(sd, 'analysis.toml')"
+            "Recorder.analyse was taken out; the buffer is sealed, and nothing is lost. Write "
+            "instead: from strdyn_post import analyse_run; analyse_run(sd, 'analysis.toml')"
         )
         tell_once(error, is_root=self.is_root if self._system is not None else may_be_root())
         raise error

@@ -52,7 +52,10 @@ def sensible(name: str) -> Iterator[None]:
             f"{name} is damaged: its checksum is correct, but its content is impossible ({what})."
         ) from e
     except MemoryError as error:
-        raise BufferError(f"{name} does not fit into the memory of this machine.") from error
+        raise BufferError(
+            f"{name} does not fit into the memory of this machine. Read it on a machine with more "
+            "memory."
+        ) from error
 
 
 def integer(content: dict[str, Any], name: str, low: int = 0, high: int = _LARGEST) -> int:

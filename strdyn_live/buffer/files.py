@@ -131,11 +131,11 @@ class Files:
     def _read_packed(self) -> Segment:
         segment = self._segments.get("")
         if segment is None:
-            path = Path(os.path.realpath(self.path))  # it was given by name: that may be a link
+            path = Path(os.path.realpath(self.path))  # the user may give a link
             with open(open_regular(path), "rb") as file:
                 start = file.read(len(_HDF5))
             if start != _HDF5:
-                raise BufferError(f"{self.path} is no buffer, it is no HDF5 file. {EXPECTED}")
+                raise BufferError(f"{self.path} is no buffer: it is no HDF5 file. {EXPECTED}")
             try:
                 segment = Segment(path)
             except DamageError as error:
@@ -256,7 +256,7 @@ def _branches(
                 f"the files of generation {origin.generation} contradict each other: it goes "
                 f"on from step {branch} or {origin.branch_step}"
             )
-            # nothing is hidden on the word of one
+            # frames are hidden only where all files agree
             known = [step for step in (branch, origin.branch_step) if step is not None]
             branches[origin.generation] = max(known) if len(known) == 2 else None
     return branches

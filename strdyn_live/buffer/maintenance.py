@@ -254,7 +254,7 @@ def _write_live(file: File, live: list[Entry]) -> None:
     if not os.path.lexists(path):
         write_segment(file.path.parent, file.document, file.origin, frames, file.damage)
     if path == file.path or not is_sealed(path, file.origin.uuid, frames):
-        raise DamageError(f"{path} stands where its live frames have to go: move it away.")
+        raise DamageError(f"{path} has the name that its live frames need: move it away.")
 
 
 def _remove(buffer: Buffer, outdated: list[Path]) -> None:
@@ -268,7 +268,7 @@ def _remove(buffer: Buffer, outdated: list[Path]) -> None:
         with read_quietly(folder) as rest:
             if _fingerprint(rest) != expected:
                 raise BufferError(
-                    f"{folder}: its live frames need what was to be removed, so nothing was. "
+                    f"{folder}: nothing was removed, because live frames need a part of it. "
                     "`strdyn verify` may name a reason."
                 )
     except BaseException:

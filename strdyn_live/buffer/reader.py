@@ -275,7 +275,7 @@ class Buffer:
                 values.append(read(part.file, part.row))
             except FileNotFoundError as error:
                 raise BufferError(
-                    f"{part.file.path} has gone: buf.refresh() looks where its frames are now."
+                    f"{part.file.path} has gone: buf.refresh() finds where its frames are now."
                 ) from error
         return values
 

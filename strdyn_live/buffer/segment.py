@@ -199,7 +199,8 @@ class Segment:
         except MemoryError as error:
             self.close()
             raise BufferError(
-                f"{self.path}: {what} do not fit into the memory of this machine."
+                f"{self.path}: {what} do not fit into the memory of this machine. Read it on a "
+                "machine with more memory."
             ) from error
         except Exception as error:  # a damaged HDF5 file raises whatever it likes
             self.close()

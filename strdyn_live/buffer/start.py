@@ -61,7 +61,7 @@ def take_folder(
             sync_folder(folder.absolute().parent)
         lock = Lock(folder)
         if not _names(folder):
-            # a start that never came to its first frame leaves nothing worth keeping
+            # a start without a first frame has left nothing to keep
             for path in parts(folder):
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
@@ -125,7 +125,9 @@ def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
     if foreign := is_foreign(folder):
-        raise BufferError(f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere.")
+        raise BufferError(
+            f"{folder} holds {foreign[0]!r}, which is no file of a buffer: record to another file."
+        )
 
 
 def _require_append(stored: Buffer, append: bool | str) -> None:
@@ -199,7 +201,8 @@ def branch_off(
     if frame.step < branch:
         raise BufferError(
             f"step {frame.step} was not written to {stored.path}: the run goes on from step "
-            f"{branch}. Was the step number reset after reading the restart file?"
+            f"{branch}. Was the step number reset after reading the restart file? Record that run "
+            "to another file."
         )
     notes = _require_few_superseded(stored, branch, append)
     is_stored = frame.step == branch and branch in stored.steps

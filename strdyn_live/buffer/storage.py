@@ -109,7 +109,9 @@ def read_small(path: Path) -> bytes:
     try:
         size = os.fstat(descriptor).st_size
         if size > _LARGEST_SMALL:
-            raise DamageError(f"{path} has {size} bytes: no such file of a buffer is that large.")
+            raise DamageError(
+                f"{path} has {size} bytes: no such file of a buffer is that large. Put back a copy."
+            )
         return read_at(descriptor, size, 0).tobytes()
     finally:
         os.close(descriptor)

@@ -210,7 +210,7 @@ def test_what_is_no_buffer(tmp_path: Path, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
         (path / "thesis.tex").write_text("!")
-        with pytest.raises(BufferError, match=r"'thesis.tex', which no buffer does"):
+        with pytest.raises(BufferError, match=r"'thesis.tex', which is no file of a buffer"):
             writer(tmp_path, append=True)
     if kind == "file":
         path.write_text("!")

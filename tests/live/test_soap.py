@@ -5,6 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from strdyn_live.box import Box
+from strdyn_live.config import LiveConfig
 from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.soap import Soap
 
@@ -95,6 +96,15 @@ def test_both_backends_refuse_the_same(positions, species, centers, error, messa
         soap = Soap(("H", "O"), 4.0, n_max=2, l_max=2, backend=backend)
         with pytest.raises(error, match=message):
             soap.compute(positions, species, centers)
+
+
+def test_the_calculator_of_a_recording_has_its_settings():
+    config = LiveConfig(
+        r_cut=4.5, elements="O H H", file="run.sdl", n_max=3, l_max=2, sigma=0.5, backend="dscribe"
+    )
+    soap = Soap.of(config)
+    assert (soap.species, soap.r_cut, soap.n_max, soap.l_max) == (("H", "O"), 4.5, 3, 2)
+    assert (soap.sigma, soap.backend) == (0.5, "dscribe")
 
 
 def frame(positions, atom_ids, n_owned):
