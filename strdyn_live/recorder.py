@@ -205,15 +205,10 @@ class Recorder:
         """Raise on all ranks unless the ghosts are complete and in their place (collective)."""
         if frame.box_changes:
             check_images(frame, system.ranks)
-        first = self._last_step is None
-        uncertain = check_ghost_shell(
-            frame,
-            max(self._soap.reach, self.config.lens_r_cut),
-            system.ranks,
-            skin=default_skin(self._lmp) if first else None,
-        )
-        if uncertain and system.ranks.is_root:
-            print(f"strdyn-live: {uncertain}", flush=True)
+        reach = max(self._soap.reach, self.config.lens_r_cut)
+        skin = default_skin(self._lmp) if self._last_step is None else None
+        if uncertain := check_ghost_shell(frame, reach, system.ranks, skin=skin):
+            self._say(uncertain)
 
     def _describe(self, frame: LocalFrame, system: System) -> Rows:
         """Describe the centers that this rank owns."""
@@ -232,13 +227,11 @@ class Recorder:
         if opened and self.is_root:
             n_atoms, n_features = len(system.atom_ids), self._soap.n_features
             size = frame_bytes(n_atoms, n_features, rows.frame.neighbors.counts.mean())
-            print(
-                f"strdyn-live: recording {n_atoms} of {system.n_atoms} atoms, "
-                f"{n_features} SOAP components each, into {self.config.file}: "
-                f"{size / 1e6:.3g} MB a frame, room for {forecast(self.config.file, size)} frames",
+            self._say(
+                f"recording {n_atoms} of {system.n_atoms} atoms, {n_features} SOAP components "
+                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame, room for "
+                f"{forecast(self.config.file, size)} frames",
                 *writer.notes,
-                sep="\nstrdyn-live: ",
-                flush=True,
             )
 
     def _end_if_asked(self, system: System) -> None:
@@ -252,24 +245,20 @@ class Recorder:
         stop_softly(self._lmp)
         if asked == signal.SIGINT and self._callback is not None:
             self._error = KeyboardInterrupt()
-        if self.is_root:
-            print(
-                f"strdyn-live: {asked.name}: the buffer is sealed, the run ends at step "
-                f"{self._last_step}.",
-                flush=True,
-            )
+        self._say(f"{asked.name}: the buffer is sealed, the run ends at step {self._last_step}.")
 
     def _seal(self) -> None:
         """Close the buffer for good, and say what is in it."""
         self._closed = True
         self._termination.restore()
         writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        writer.close()
-        if self.is_root:
-            print(
-                f"strdyn-live: {writer.n_frames} frames in {self.config.file}, "
-                f"the last of step {writer.last_step}\n{self._timings.table()}",
-                flush=True,
+        if writer is not None:
+            writer.close()
+            self._say(
+                f"{writer.n_frames} frames in {self.config.file}, the last of step "
+                f"{writer.last_step}\n{self._timings.table()}"
             )
+
+    def _say(self, *lines: str) -> None:
+        if self.is_root:
+            print(*(f"strdyn-live: {line}" for line in lines), sep="\n", flush=True)
