@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from .config import LiveConfig
+from .version import __version__
 
 if TYPE_CHECKING:
     from .buffer import open_buffer
     from .recorder import Recorder
 
-__all__ = ["LiveConfig", "Recorder", "open_buffer"]
-__version__ = "0.1.0"
+__all__ = ["LiveConfig", "Recorder", "__version__", "open_buffer"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,10 @@
 """The chemical elements: SOAP orders its species by atomic number."""
 
-__all__ = ["ATOMIC_NUMBERS"]
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["ATOMIC_NUMBERS", "by_atomic_number"]
 
 _SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
@@ -10,3 +14,8 @@ _SYMBOLS = (
 )
 
 ATOMIC_NUMBERS = {symbol: number for number, symbol in enumerate(_SYMBOLS.split(), start=1)}
+
+
+def by_atomic_number(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Return each of some elements once: the order of the blocks of the power spectrum."""
+    return tuple(sorted(set(symbols), key=ATOMIC_NUMBERS.__getitem__))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .box import Box
 from .neighbors import NeighborLists
 
 __all__ = ["Frame", "LocalFrame", "Rows", "RunStart"]
@@ -52,12 +53,8 @@ class LocalFrame:
         Where the current ``run`` began.
     time : float
         LAMMPS's time, in the time unit of the run.
-    cell : (3, 3) float64 ndarray
-        Box vectors as rows [length].
-    origin : (3,) float64 ndarray
-        Corner of the box [length].
-    periodic : (3,) bool ndarray
-        Directions along which LAMMPS makes images.
+    box : Box
+        As it is now; its periodic directions are those along which LAMMPS makes images.
     box_changes : bool
         Whether a fix changes the box during the run.
     bounds : (2, 3) float64 ndarray
@@ -79,9 +76,7 @@ class LocalFrame:
     step: int
     run_start: RunStart
     time: float
-    cell: NDArray[np.float64]
-    origin: NDArray[np.float64]
-    periodic: NDArray[np.bool_]
+    box: Box
     box_changes: bool
     bounds: NDArray[np.float64]
     n_owned: int
@@ -107,43 +102,8 @@ class LocalFrame:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Described atoms of one timestep, one row each.
-
-    Attributes
-    ----------
-    atom_ids : (n_rows,) int64 ndarray
-        Atom IDs.
-    species : (n_rows,) int32 ndarray
-        Index into the species of SOAP.
-    positions : (n_rows, 3) float64 ndarray
-        Positions [length].
-    soap : (n_rows, n_features) float32 ndarray
-        Compact power spectra of unit norm.
-    neighbors : NeighborLists
-        Neighbor IDs.
-    """
-
-    atom_ids: NDArray[np.int64]
-    species: NDArray[np.int32]
-    positions: NDArray[np.float64]
-    soap: NDArray[np.float32]
-    neighbors: NeighborLists
-
-    def take(self, rows: NDArray[np.intp]) -> Rows:
-        """Return some rows in the order given."""
-        return Rows(
-            self.atom_ids[rows],
-            self.species[rows],
-            self.positions[rows],
-            self.soap[rows],
-            self.neighbors.take(rows),
-        )
-
-
-@dataclass(frozen=True)
 class Frame:
-    """One committed instant: the rows of all centers, sorted by atom ID.
+    """One instant as it is stored: described atoms, sorted by atom ID once it is committed.
 
     Attributes
     ----------
@@ -170,6 +130,62 @@ class Frame:
     positions: NDArray[np.float64]
     soap: NDArray[np.float32]
     neighbors: NeighborLists
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A frame, or a rank's part of it, with the identity of its rows.
+
+    Attributes
+    ----------
+    atom_ids : (n_atoms,) int64 ndarray
+        Atom IDs.
+    species : (n_atoms,) int32 ndarray
+        Index into the species of SOAP.
+    frame : Frame
+        What is stored of these atoms.
+    """
+
+    atom_ids: NDArray[np.int64]
+    species: NDArray[np.int32]
+    frame: Frame
+
+    @classmethod
+    def of(
+        cls,
+        frame: LocalFrame,
+        species: NDArray[np.int32],
+        soap: NDArray[np.float32],
+        neighbors: NeighborLists,
+    ) -> Rows:
+        """Return the centers of a rank: `species` of all its atoms, the rest of the centers."""
+        rows = frame.centers
+        return cls(
+            frame.atom_ids[rows],
+            species[rows],
+            Frame(
+                frame.step,
+                frame.time,
+                frame.box.cell,
+                frame.box.origin,
+                frame.positions[rows],
+                soap,
+                neighbors,
+            ),
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> Rows:
+        """Return some rows in the order given."""
+        return Rows(
+            self.atom_ids[rows],
+            self.species[rows],
+            replace(
+                self.frame,
+                positions=self.frame.positions[rows],
+                soap=self.frame.soap[rows],
+                neighbors=self.frame.neighbors.take(rows),
+            ),
+        )
 
 
 def _hash(atom_ids: NDArray[np.int64]) -> int:

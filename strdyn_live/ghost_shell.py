@@ -1,18 +1,19 @@
-"""Proof that a rank knows every atom its descriptors need, where it is now.
+"""Proof that a rank has every atom that its descriptors need, at its present place.
 
 LAMMPS sends a rank the images of atoms around its sub-domain up to the communication cutoff, and
-renews the choice only at reneighboring. A shell that is too thin gives wrong numbers without any
-sign, so it is proved at the first frame, and again whenever a frame gives no evidence of its own.
+chooses them anew only at reneighboring. A shell that is too thin gives wrong numbers without a
+warning. The images are counted at the first frame, and at every frame whose outermost ghosts do not
+show that the shell is full.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .definition import REACH_IN_SIGMA
 from .frame import LocalFrame
 from .parallel import Ranks
 
@@ -38,7 +39,7 @@ def check_ghost_shell(
         All ranks of the run.
     skin : float, optional
         Given at the first frame: the neighbor skin that LAMMPS has by default. Then every image is
-        counted; without it only if the ghosts at hand are no evidence of a full shell.
+        counted; without it only if the outermost ghosts do not show that the shell is full.
 
     Returns
     -------
@@ -80,10 +81,10 @@ def check_ghost_shell(
             room = skin if skin is not None else 4.0 * strayed
             raise ValueError(
                 f"step {frame.step}: the ghost atoms of some rank end about {complete:.2f} from "
-                f"its sub-domain, but descriptors reach {reach:.2f} (r_cut + 3.717 sigma) and "
-                f"atoms drift until the next reneighboring. Put 'comm_modify cutoff "
-                f"{reach + room:.2f}' before the run (reach + neighbor skin of {room:.2f}; more if "
-                "your 'neighbor' command sets more)."
+                f"its sub-domain, but descriptors reach {reach:.2f} (r_cut + "
+                f"{REACH_IN_SIGMA:.3f} sigma) and atoms drift until the next reneighboring. Put "
+                f"'comm_modify cutoff {reach + room:.2f}' before the run (reach + neighbor skin of "
+                f"{room:.2f}; more if your 'neighbor' command sets more)."
             )
     if complete < wanted:
         return (
@@ -122,7 +123,7 @@ def check_images(frame: LocalFrame, ranks: Ranks) -> None:
     with ranks.together():
         owner_of = dict(zip(asked.tolist(), owners, strict=True))
         between = [frame.positions[row] - owner_of[int(frame.atom_ids[row])] for row in ghosts]
-        shifts = np.reshape(between, (-1, 3)) @ np.linalg.inv(frame.cell)
+        shifts = np.reshape(between, (-1, 3)) @ frame.box.inverse
         if not (np.abs(shifts - np.round(shifts)) < _SAME_PLACE).all():
             raise ValueError(
                 f"step {frame.step}: the box has changed since the ghost atoms were placed: a fix "
@@ -133,14 +134,11 @@ def check_images(frame: LocalFrame, ranks: Ranks) -> None:
 
 def _outside(frame: LocalFrame, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far each position lies outside the sub-domain, along the normals of its faces."""
-    inverse = np.linalg.inv(frame.cell)
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    fraction = (positions - frame.origin) @ inverse
+    fraction = frame.box.fractions(positions)
     low, high = frame.bounds
-    outside: NDArray[np.float64] = (np.maximum(low - fraction, fraction - high) * heights).max(
-        axis=1, initial=-np.inf
-    )
-    return outside.clip(0.0)
+    outside = np.maximum(low - fraction, fraction - high) * frame.box.heights
+    farthest: NDArray[np.float64] = outside.max(axis=1, initial=-np.inf)
+    return farthest.clip(0.0)
 
 
 def _complete_to(
@@ -160,19 +158,10 @@ def _complete_to(
     width : float
         Look no farther than this; infinity is returned if nothing is missing up to here.
     """
-    inverse = np.linalg.inv(frame.cell)
-    margin = width * np.linalg.norm(inverse, axis=0)
-    fraction = (owned - frame.origin) @ inverse
-    low, high = frame.bounds
-    shifts = [
-        range(math.ceil(low[k] - margin[k] - fraction[:, k].max()),
-              math.floor(high[k] + margin[k] - fraction[:, k].min()) + 1)
-        if frame.periodic[k] else (0,)
-        for k in range(3)
-    ]  # fmt: skip
+    fraction = frame.box.fractions(owned)
+    shifts = frame.box.shifts(width, [fraction.min(axis=0), fraction.max(axis=0)], frame.bounds)
     expected = [
-        _outside(frame, owned + np.array(shift, dtype=float) @ frame.cell)
-        for shift in itertools.product(*shifts)
+        _outside(frame, owned + np.array(shift, dtype=float) @ frame.box.cell) for shift in shifts
     ]
     wanted = np.sort(np.concatenate([part[part <= width] for part in expected]))
     present = np.sort(distance[distance <= width])

@@ -1,4 +1,4 @@
-"""LAMMPS as a Python library: have it call a function, and raise what cannot pass through it."""
+"""LAMMPS as a Python library: it calls a function, whose errors are raised after the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only module that knows LAMMPS: reading frames, and refusing what cannot be recorded right."""
+"""The only module that knows LAMMPS: it reads frames, and refuses what cannot be recorded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .box import Box
 from .frame import LocalFrame, RunStart
 from .parallel import Ranks
 
@@ -159,7 +160,8 @@ def group_bits(lmp: Any, names: list[str], ranks: Ranks) -> list[int]:
                 )
                 raise LammpsError(
                     f"group {wanted!r} does not exist or is empty. Groups with atoms: "
-                    f"{', '.join(known)}.{hint if unnamed else ''}"
+                    f"{', '.join(known)}. Give one of these, or define {wanted!r} before the "
+                    f"recorder.{hint if unnamed else ''}"
                 )
     return [known[name] for name in names]
 
@@ -189,9 +191,9 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
 
     step = int(lmp.extract_global("ntimestep"))
     low, high, xy, yz, xz, periodic, box_changes = lmp.extract_box()
-    periodic = np.array(periodic, dtype=bool)
+    along_x, along_y, along_z = (bool(flag) for flag in periodic)
     if lmp.extract_setting("dimension") == 2:
-        periodic[2] = False  # LAMMPS calls it so, and makes no images along z
+        along_z = False  # LAMMPS calls it periodic, and makes no images along z
     cell = np.array([[0.0, 0.0, 0.0], [xy, 0.0, 0.0], [xz, yz, 0.0]])
     cell[np.diag_indices(3)] = np.subtract(high, low)
     if lmp.extract_setting("triclinic"):
@@ -215,7 +217,8 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         row = int(np.argmin(finite))
         raise LammpsError(
             f"step {step}: atom {atom_ids[row]} is at {positions[row]}: the simulation has blown "
-            "up; nothing of this frame was written."
+            "up, and nothing of this frame was written. Use a smaller timestep, or minimize before "
+            "the run."
         )
     timestep = float(lmp.extract_global("dt"))
     time = lmp.extract_global("atime") + (step - lmp.extract_global("atimestep")) * timestep
@@ -224,9 +227,7 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         step=step,
         run_start=_run_start(lmp, run_start, time - (step - run_start) * timestep, timestep),
         time=time,
-        cell=cell,
-        origin=np.array(low, dtype=np.float64),
-        periodic=periodic,
+        box=Box(cell, np.array(low, dtype=np.float64), (along_x, along_y, along_z)),
         box_changes=bool(box_changes),
         bounds=np.array(bounds, dtype=np.float64),
         n_owned=n_owned,

@@ -33,10 +33,4 @@ def lens(before: NeighborLists, after: NeighborLists) -> NDArray[np.float64]:
     ValueError
         If the two do not hold the same number of centers, or a list is not sorted.
     """
-    n_centers = len(before)
-    if len(after) != n_centers:
-        raise ValueError(
-            f"before has {n_centers} centers and after has {len(after)}: "
-            "LENS compares the same centers at two frames."
-        )
     return kernel.lens(before.offsets, before.ids, after.offsets, after.ids)

@@ -1,4 +1,4 @@
-"""One message where a run fails: from one rank, on the screen and in the log of LAMMPS."""
+"""The message of a run that fails: from one rank, on the screen and in the log of LAMMPS."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 def tell_once(error: BaseException, *, is_root: bool) -> None:
     """Write an error into the log of LAMMPS, and let embedded Python print it as one line.
 
-    LAMMPS has Python print the error that ends a run on every rank, with its traceback, and its
-    own log says only that the method failed. The first rank that ends kills the others: those that
-    are silent let the one that speaks go first.
+    Python would print the error with its traceback on every rank, and the log of LAMMPS would say
+    only that the method failed. The first rank that ends kills the others, so the ranks that print
+    nothing wait for the one that prints.
     """
     if is_root:
         tell_log(f"ERROR: strdyn-live: {error}")
@@ -49,8 +49,8 @@ def is_embedded() -> bool:
 def may_be_root() -> bool:
     """Return whether this may be the first rank of its LAMMPS, before LAMMPS and MPI can be asked.
 
-    With partitions every rank may be: the first partition that fails ends the others, so a rank
-    that waits for another one to speak may leave the run without a word.
+    With partitions every rank may be: the first partition that fails ends the others, so a message
+    may be lost if a rank waits for another one to print it.
     """
     with contextlib.suppress(OSError):
         words = Path("/proc/self/cmdline").read_bytes().split(b"\0")

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -146,14 +147,18 @@ class Ranks:
         return mine.take(np.argsort(mine.atom_ids, kind="stable"))
 
     def _gather(self, rows: Rows, root: int) -> Rows:
+        frame = rows.frame
         return Rows(
             self._gather_array(rows.atom_ids, root),
             self._gather_array(rows.species, root),
-            self._gather_array(rows.positions, root),
-            self._gather_array(rows.soap, root),
-            NeighborLists.from_counts(
-                self._gather_array(rows.neighbors.counts, root),
-                self._gather_array(rows.neighbors.ids, root),
+            replace(
+                frame,
+                positions=self._gather_array(frame.positions, root),
+                soap=self._gather_array(frame.soap, root),
+                neighbors=NeighborLists.from_counts(
+                    self._gather_array(frame.neighbors.counts, root),
+                    self._gather_array(frame.neighbors.ids, root),
+                ),
             ),
         )
 

@@ -5,28 +5,19 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import LiveConfig
-from .frame import Frame, LocalFrame, Rows
+from .failure import attempt
+from .frame import LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
 from .lammps_callback import Callback
-from .lammps_io import (
-    LammpsError,
-    connect,
-    default_skin,
-    group_bits,
-    read_frame,
-    stop_softly,
-)
+from .lammps_io import LammpsError, connect, default_skin, stop_softly
 from .messages import may_be_root, tell_once
-from .parallel import RankError, Ranks, abort
 from .soap import Soap
 from .system import System
 from .termination import Termination
@@ -65,25 +56,14 @@ class Recorder:
     def __init__(self, config: LiveConfig | None = None, **settings: Any) -> None:
         try:
             self.config = config or LiveConfig.from_mapping(settings)
-            self._soap = Soap(
-                self.config.species,
-                self.config.r_cut,
-                self.config.n_max,
-                self.config.l_max,
-                self.config.sigma,
-                self.config.backend,
-            )
+            self._soap = Soap.of(self.config)
             self._soap.check()
         except ValueError as error:
             tell_once(error, is_root=may_be_root())
             raise
-        # index into the species of SOAP, by LAMMPS type (which counts from 1)
-        indices = [self.config.species.index(element) for element in self.config.elements]
-        self._species_of_type = np.array([-1, *indices], dtype=np.int32)
         self._lmp: Any = None
         self._callback: Callback | None = None
         self._system: System | None = None
-        self._bits: list[int] = []
         self._writer: BufferWriter | None = None
         self._timings = Timings()
         self._termination = Termination()
@@ -93,11 +73,16 @@ class Recorder:
         self._ended = False
         atexit.register(self.close)
 
+    @property
+    def is_root(self) -> bool:
+        """Whether this process is rank 0 of the run; False before the first check or frame."""
+        return self._system is not None and self._system.ranks.is_root
+
     def attach(self, lmp: Any, every: int) -> Recorder:
         """Record at every step that is a multiple of `every`, and at the start of each run.
 
-        Call it on all ranks, once the system is defined and after any minimization. What can be
-        known beforehand is checked here; a restarted run is compared with the stored frame.
+        Call it on all ranks, once the system is defined and after any minimization. It checks all
+        that can be known before the run, and compares a restarted run with the stored frame.
 
         Raises
         ------
@@ -110,7 +95,7 @@ class Recorder:
                 "new one. Make another, with another file, or with append=True to go on."
             )
         self._lmp = lmp
-        self._work_or_fail(self._begin)
+        self._attempt(self._begin)
         try:
             self._raise_error()
             self._callback = Callback(lmp, every, self._called_back, self._raise_error)
@@ -122,7 +107,7 @@ class Recorder:
     def __call__(self, pointer: Any) -> None:
         """Record the current step: what ``fix python/invoke`` calls.
 
-        Between runs, where ``python ... invoke`` calls it, what can be known beforehand is checked.
+        Between runs, where ``python ... invoke`` calls it, it checks all that can be known before.
         """
         if self._lmp is None:
             try:
@@ -133,7 +118,9 @@ class Recorder:
         if self._ended:
             stop_softly(self._lmp)
         elif not self._closed:
-            self._work_or_fail(self._record if self._lmp.is_running else self._begin)
+            self._attempt(self._begin)
+            if self._lmp.is_running and not self._closed:
+                self._attempt(self._record)
         self._raise_error()
 
     def close(self) -> None:
@@ -146,46 +133,15 @@ class Recorder:
             if callback is not None:
                 callback.detach()
 
-    def _seal(self) -> None:
-        self._closed = True
-        self._termination.restore()
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        writer.close()
-        if self._system is not None and self._system.ranks.is_root:
-            print(
-                f"strdyn-live: {writer.n_frames} frames in {self.config.file}, "
-                f"the last of step {writer.last_step}\n{self._timings.table()}",
-                flush=True,
-            )
-
-    def analyse(self, settings: str | None = None, output: str | None = None) -> None:
-        """Close, then analyse on rank 0 what was recorded, as ``strdyn analyse`` does.
-
-        The one place that reaches for the offline half: the end of an input script.
-
-        Parameters
-        ----------
-        settings : str, optional
-            Path of an ``analysis.toml``.
-        output : str, optional
-            Folder of results and report; by default ``NAME-analysis``.
-        """
+    def analyse(self, *_: object, **__: object) -> NoReturn:
+        """Close, then raise RuntimeError: the analysis is `strdyn_post.analyse_run`."""
         self.close()
-        if self._system is None or not self._system.ranks.is_root:
-            return
-        from strdyn_post import AnalysisConfig
-        from strdyn_post.watch import analyse_into
-
-        from .buffer import open_buffer
-
-        file = Path(self.config.file)
-        analyse_into(
-            open_buffer(file),
-            AnalysisConfig.from_toml(settings) if settings else None,
-            Path(output) if output else file.with_name(f"{file.stem}-analysis"),
+        error = RuntimeError(
+            "Recorder.analyse was taken out; the buffer is sealed, and nothing is lost. Write "
+            "instead: from strdyn_post import analyse_run; analyse_run(sd, 'analysis.toml')"
         )
+        tell_once(error, is_root=self.is_root if self._system is not None else may_be_root())
+        raise error
 
     def __enter__(self) -> Recorder:
         return self
@@ -196,167 +152,113 @@ class Recorder:
     def _called_back(self) -> None:
         """Record the current step: what LAMMPS as a library calls."""
         if not self._closed:
-            self._work_or_fail(self._record)
+            self._attempt(self._record)
         if self._ended or self._error is not None:
             stop_softly(self._lmp)
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Check or record; seal the buffer if the run cannot go on."""
+        ranks = None if self._system is None else self._system.ranks
+        may_drop = self.config.on_error == "drop" and self._last_step is not None
+        error = attempt(work, self._lmp, ranks, may_drop=may_drop)
+        if error is None:
+            return
+        self._error = error
+        try:
+            self._seal()
+        except (OSError, ValueError) as second:  # to raise it would hide the first
+            print(f"strdyn-live: not sealed: {second}", file=sys.stderr, flush=True)
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
 
-    def _work_or_fail(self, work: Callable[[], object]) -> None:
-        """Record or check; if that fails, all ranks know it afterwards."""
-        try:
-            work()
-            return
-        except RankError as error:
-            if (
-                self.config.on_error == "drop"
-                and self._last_step is not None
-                and not error.ends_run
-            ):
-                if self._system is not None and self._system.ranks.is_root:
-                    print(f"strdyn-live: frame dropped: {error}", file=sys.stderr, flush=True)
-                return
-            self._error = error
-        except BaseException as error:
-            # Not agreed on: the other ranks may wait for this one forever.
-            if self._lmp.extract_setting("universe_size") > 1:
-                traceback.print_exc()
-                abort(None if self._system is None else self._system.ranks)
-            self._error = error
-        tell_once(self._error, is_root=self._lmp.extract_setting("world_rank") == 0)
-        try:
-            self._seal()
-        except (OSError, ValueError) as error:  # to raise it would hide the first
-            print(f"strdyn-live: not sealed: {error}", file=sys.stderr, flush=True)
-
     def _record(self) -> None:
         """Describe the current step and commit it: the whole in-situ flow (collective)."""
-        system, section = self._system or self._begin(), self._timings.section
+        system, section = self._begin(), self._timings.section
         ranks = system.ranks
         with self._timings.frame(ranks):
             with section("read"):
-                frame = self._read(system)
+                self._system, frame = system.read(self._lmp)
             if frame.step == self._last_step:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
             with ranks.together(), section("describe"):
-                rows = self._describe(frame)
+                rows = self._describe(frame, system)
             with section("gather"):
                 rows = ranks.gather_by_id(rows, system.first_ids)
             with ranks.together(), section("write"):
                 if system.writers is not None:
                     self._commit(frame, rows, system)
         self._last_step = frame.step
-        self._end_if_asked(ranks)
+        self._end_if_asked(system)
 
     def _begin(self) -> System:
         """Check LAMMPS and the buffer against the settings, before the first frame (collective)."""
         if self._system is None:
-            self._system = System.find(self._lmp, self.config, self._species_of_type)
-            self._bits = self._system.group_bits
+            self._system = System.find(self._lmp, self.config)
             self._termination.watch()
         return self._system
-
-    def _read(self, system: System) -> LocalFrame:
-        """Read the frame with the groups as they are; raise if they have other members now."""
-        for attempt in (1, 2):
-            with system.ranks.together():
-                system.require_run(self._lmp)
-                frame = read_frame(self._lmp, *self._bits)
-            members = system.ranks.sums(frame.members).tolist()
-            if members == system.members or attempt == 2:
-                break
-            # a group that was deleted and defined again may have another bit
-            self._bits = group_bits(self._lmp, system.groups, system.ranks)
-        with system.ranks.together():
-            system.require_same(members, frame)
-        return frame
 
     def _check(self, frame: LocalFrame, system: System) -> None:
         """Raise on all ranks unless the ghosts are complete and in their place (collective)."""
         if frame.box_changes:
             check_images(frame, system.ranks)
-        first = self._last_step is None
-        uncertain = check_ghost_shell(
-            frame,
-            max(self._soap.reach, self.config.lens_r_cut),
-            system.ranks,
-            skin=default_skin(self._lmp) if first else None,
-        )
-        if uncertain and system.ranks.is_root:
-            print(f"strdyn-live: {uncertain}", flush=True)
+        reach = max(self._soap.reach, self.config.lens_r_cut)
+        skin = default_skin(self._lmp) if self._last_step is None else None
+        if uncertain := check_ghost_shell(frame, reach, system.ranks, skin=skin):
+            self._say(uncertain)
 
-    def _describe(self, frame: LocalFrame) -> Rows:
+    def _describe(self, frame: LocalFrame, system: System) -> Rows:
         """Describe the centers that this rank owns."""
-        species = self._species_of_type[frame.types]
+        species = system.species_of_type[frame.types]
         spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
         spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
-        centers = frame.centers
-        return Rows(
-            frame.atom_ids[centers],
-            species[centers],
-            frame.positions[centers],
-            spectra.astype(np.float32),
-            neighbors,
-        )
+        return Rows.of(frame, species, spectra.astype(np.float32), neighbors)
 
     def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> None:
         """Append a frame to the buffer (on the ranks that write)."""
         opened = self._writer is None
-        if self._writer is None:
-            self._writer = system.open_buffer(self._lmp, self.config)
-        writer = self._writer
+        writer = self._writer = self._writer or system.open_buffer(self._lmp)
         writer.run_start = system.first_start(frame) if opened else frame.run_start
-        changed = np.flatnonzero(rows.species != system.species[writer.rows])
-        if len(changed):
-            raise LammpsError(
-                f"step {frame.step}: atom ID {rows.atom_ids[changed[0]]} has changed its type from "
-                f"{self.config.species[system.species[writer.rows][changed[0]]]} to "
-                f"{self.config.species[rows.species[changed[0]]]}: the buffer holds one species "
-                "for each described atom. Leave such atoms out of the group of the centers (the "
-                "atoms around them may change their type)."
-            )
-        writer.append(
-            Frame(
-                step=frame.step,
-                time=frame.time,
-                cell=frame.cell,
-                origin=frame.origin,
-                positions=rows.positions,
-                soap=rows.soap,
-                neighbors=rows.neighbors,
-            )
-        )
-        if opened and system.ranks.is_root:
-            n_atoms, n_neighbors = len(system.atom_ids), rows.neighbors.counts.mean()
-            size = frame_bytes(n_atoms, self._soap.n_features, n_neighbors)
-            print(
-                f"strdyn-live: recording {n_atoms} of {system.n_atoms} atoms, "
-                f"{self._soap.n_features} SOAP components each, into {self.config.file}: "
-                f"{size / 1e6:.3g} MB a frame, room for {forecast(self.config.file, size)} frames",
+        system.require_same_species(rows, writer.rows)
+        writer.append(rows.frame)
+        if opened and self.is_root:
+            n_atoms, n_features = len(system.atom_ids), self._soap.n_features
+            size = frame_bytes(n_atoms, n_features, rows.frame.neighbors.counts.mean())
+            self._say(
+                f"recording {n_atoms} of {system.n_atoms} atoms, {n_features} SOAP components "
+                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame, room for "
+                f"{forecast(self.config.file, size)} frames",
                 *writer.notes,
-                sep="\nstrdyn-live: ",
-                flush=True,
             )
 
-    def _end_if_asked(self, ranks: Ranks) -> None:
+    def _end_if_asked(self, system: System) -> None:
         """End the run in order, where a signal asks for it (collective)."""
-        asked = int(ranks.max(self._termination.asked))
-        if not asked:
+        asked = self._termination.agreed(system.ranks)
+        if asked is None:
             return
-        name = signal.Signals(asked).name
         self._ended = True
-        with ranks.together():
+        with system.ranks.together():
             self._seal()
         stop_softly(self._lmp)
         if asked == signal.SIGINT and self._callback is not None:
             self._error = KeyboardInterrupt()
-        if ranks.is_root:
-            print(
-                f"strdyn-live: {name}: the buffer is sealed, the run ends at step "
-                f"{self._last_step}.",
-                flush=True,
+        self._say(f"{asked.name}: the buffer is sealed, the run ends at step {self._last_step}.")
+
+    def _seal(self) -> None:
+        """Close the buffer for good, and say what is in it."""
+        self._closed = True
+        self._termination.restore()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+            self._say(
+                f"{writer.n_frames} frames in {self.config.file}, the last of step "
+                f"{writer.last_step}\n{self._timings.table()}"
             )
+
+    def _say(self, *lines: str) -> None:
+        if self.is_root:
+            print(*(f"strdyn-live: {line}" for line in lines), sep="\n", flush=True)

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .elements import ATOMIC_NUMBERS
+from .config import LiveConfig
+from .definition import reach
+from .elements import ATOMIC_NUMBERS, by_atomic_number
 from .frame import LocalFrame
 from .kernel import CoincidenceError, Kernel, check_settings
 from .neighbors import NeighborLists, find_neighbors
 
 __all__ = ["Soap"]
 
-# DScribe's density counts an atom until its Gaussian has fallen to this share of its maximum.
-_DENSITY_THRESHOLD = 1e-3
 # DScribe's spectra may differ from the definition by this share of their norm.
 _DSCRIBE_ACCURACY = 1e-7
 
@@ -88,7 +88,7 @@ class Soap:
                 f"species = {species!r}: expected symbols of chemical elements, as in "
                 f"species=('O', 'H'){f'; {unknown[0]!r} is none' if unknown else ''}."
             )
-        self.species = tuple(sorted(set(names), key=ATOMIC_NUMBERS.__getitem__))
+        self.species = by_atomic_number(names)
         check_settings(len(self.species), r_cut, n_max, l_max, sigma)
         self.r_cut = float(r_cut)
         self.n_max = int(n_max)
@@ -97,9 +97,16 @@ class Soap:
         self.backend = backend
         if backend not in ("native", "dscribe"):
             raise ValueError(f"backend = {backend!r}: expected native or dscribe.")
-        self.reach = self.r_cut + self.sigma * math.sqrt(-2.0 * math.log(_DENSITY_THRESHOLD))
+        self.reach = reach(self.r_cut, self.sigma)
         self.isometry, self._filled = _layout(len(self.species), self.n_max, self.l_max)
         self.n_features = len(self.isometry)
+
+    @classmethod
+    def of(cls, config: LiveConfig) -> Soap:
+        """Return the calculator of the settings of a recording."""
+        return cls(
+            config.species, config.r_cut, config.n_max, config.l_max, config.sigma, config.backend
+        )
 
     def check(self) -> None:
         """Build what computes now, not with the first spectrum.
@@ -183,7 +190,8 @@ class Soap:
         Raises
         ------
         TypeError, ValueError
-            As `compute`; for atoms that coincide or are nowhere with step and atom IDs.
+            As `compute`; for atoms that coincide, or a position that is not finite, the message
+            has step and atom IDs.
         """
         try:
             if self.backend == "dscribe":

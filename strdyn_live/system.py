@@ -1,4 +1,4 @@
-"""What a recording follows: found out before the first frame, and the same to the last."""
+"""What a recording follows: found before the first frame, and the same to the last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .buffer import BufferWriter, check_start, writer_rows
 from .config import LiveConfig
-from .frame import Frame, LocalFrame, Rows, RunStart
+from .frame import LocalFrame, Rows, RunStart
 from .lammps_io import (
     LammpsError,
     group_bits,
@@ -32,41 +32,46 @@ class System:
 
     Attributes
     ----------
+    config : LiveConfig
+        Settings of the recording.
     ranks, writers : Ranks, Ranks or None
         All ranks; those that write, None on the others.
-    groups, group_bits : list of str, list of int
-        Names of the groups of centers and of the environment, their bits of the atom mask.
+    group_bits : list of int
+        Bits of the atom mask that stand for the groups of centers and of the environment.
     members : list of int
         Number and hash of the members of both groups (`LocalFrame.members`, of all ranks).
     n_atoms : int
         Atoms of the run.
+    species_of_type : (n_types + 1,) int32 ndarray
+        Index into the species of SOAP, by LAMMPS type (which counts from 1).
     atom_ids, species : (n_centers,) int64 and int32 ndarray
         All centers, sorted by ID.
     first_ids : list of int
         The first atom ID of each writer.
-    periodic : (3,) bool ndarray
+    periodic : (bool, bool, bool)
         Directions along which LAMMPS makes images.
     place : tuple of int
         Where in memory LAMMPS keeps the system.
     start : RunStart
-        Step, time and speed of the atoms where this was found out.
+        Step, time and speed of the atoms where this was found.
     """
 
+    config: LiveConfig
     ranks: Ranks
     writers: Ranks | None
-    groups: list[str]
     group_bits: list[int]
     members: list[int]
     n_atoms: int
+    species_of_type: NDArray[np.int32]
     atom_ids: NDArray[np.int64]
     species: NDArray[np.int32]
     first_ids: list[int]
-    periodic: NDArray[np.bool_]
+    periodic: tuple[bool, bool, bool]
     place: tuple[int, ...]
     start: RunStart
 
     @classmethod
-    def find(cls, lmp: Any, config: LiveConfig, species_of_type: NDArray[np.int32]) -> System:
+    def find(cls, lmp: Any, config: LiveConfig) -> System:
         """Check LAMMPS and the buffer against the settings (collective).
 
         Raises
@@ -87,16 +92,17 @@ class System:
                     f"writers = {config.writers}, but this run has {ranks.size} ranks: expected "
                     "no more writers than ranks."
                 )
-        groups = [config.centers, config.lens_environment]
-        bits = group_bits(lmp, groups, ranks)
+        indices = [config.species.index(element) for element in config.elements]
+        species_of_type = np.array([-1, *indices], dtype=np.int32)
+        bits = group_bits(lmp, _groups(config), ranks)
         with ranks.together():
             frame = read_frame(lmp, *bits)
-            rows = Rows(
-                frame.atom_ids[frame.centers],
-                species_of_type[frame.types[frame.centers]],
-                frame.positions[frame.centers],
-                np.empty((len(frame.centers), 0), np.float32),
-                NeighborLists.none_of(len(frame.centers)),
+            n_centers = len(frame.centers)
+            rows = Rows.of(
+                frame,
+                species_of_type[frame.types],
+                np.empty((n_centers, 0), np.float32),
+                NeighborLists.none_of(n_centers),
             )
             speeds = squared_speeds(lmp)
         n_atoms = int(ranks.sums([frame.n_owned])[0])
@@ -107,38 +113,69 @@ class System:
             atom_ids, species = atom_ids[order], species[order]
             repeated = atom_ids[1:][atom_ids[1:] == atom_ids[:-1]]
             if len(repeated):
-                raise LammpsError(f"two atoms have the ID {repeated[0]}: IDs must be unique.")
+                raise LammpsError(
+                    f"two atoms have the ID {repeated[0]}: IDs must be unique. Put 'reset_atoms "
+                    "id' before the run."
+                )
             shares = writer_rows(len(atom_ids), config.writers)
         system = cls(
+            config=config,
             ranks=ranks,
             writers=ranks.first(config.writers),
-            groups=groups,
             group_bits=bits,
             members=ranks.sums(frame.members).tolist(),
             n_atoms=n_atoms,
+            species_of_type=species_of_type,
             atom_ids=atom_ids,
             species=species,
             first_ids=[int(atom_ids[start]) for start, _ in shares],
-            periodic=frame.periodic,
+            periodic=frame.box.periodic,
             place=place_of_system(lmp),
             start=replace(frame.run_start, speed=speed),
         )
         rows = ranks.gather_by_id(rows, system.first_ids[:1])
         with ranks.together():
             if ranks.is_root:
-                here = Frame(
-                    frame.step, frame.time, frame.cell, frame.origin, rows.positions, rows.soap,
-                    rows.neighbors,
-                )  # fmt: skip
-                at_start = here if frame.step == system.start.step else None
+                at_start = rows.frame if frame.step == system.start.step else None
                 check_start(config, system.start, at_start, **system._shared(lmp))
         return system
 
-    def open_buffer(self, lmp: Any, config: LiveConfig) -> BufferWriter:
+    def read(self, lmp: Any) -> tuple[System, LocalFrame]:
+        """Read the current frame (collective).
+
+        Returns
+        -------
+        System
+            This one, with the bits that the groups have now.
+        LocalFrame
+            What this rank knows.
+
+        Raises
+        ------
+        RankError
+            If LAMMPS has another system now, or groups or boundaries are not those of the start.
+        """
+        system = self
+        frame, members = self._read(lmp)
+        if members != self.members:
+            # a group that was deleted and defined again may have another bit
+            system = replace(self, group_bits=group_bits(lmp, _groups(self.config), self.ranks))
+            frame, members = system._read(lmp)
+        with self.ranks.together():
+            self._require_same(members, frame)
+        return system, frame
+
+    def _read(self, lmp: Any) -> tuple[LocalFrame, list[int]]:
+        with self.ranks.together():
+            self._require_run(lmp)
+            frame = read_frame(lmp, *self.group_bits)
+        return frame, self.ranks.sums(frame.members).tolist()
+
+    def open_buffer(self, lmp: Any) -> BufferWriter:
         """Open the buffer (on the ranks that write, together)."""
         writers = self.writers or Ranks()
         return BufferWriter(
-            config,
+            self.config,
             **self._shared(lmp),
             provenance={"lammps": lmp.version(), "n_ranks": self.ranks.size},
             writer=writers.rank,
@@ -151,7 +188,7 @@ class System:
             return self.start
         return replace(frame.run_start, speed=self.start.speed)
 
-    def require_run(self, lmp: Any) -> None:
+    def _require_run(self, lmp: Any) -> None:
         """Raise LammpsError if LAMMPS has another system now, or minimizes."""
         if place_of_system(lmp) != self.place:
             raise LammpsError(
@@ -160,20 +197,21 @@ class System:
             )
         if is_minimizing(lmp):
             raise LammpsError(
-                "'minimize' moves atoms without time: its iterations are no frames. Minimize "
+                "'minimize' moves atoms without time, so its iterations are not frames. Minimize "
                 "before you attach the recorder, or close it first and attach a new one, with "
                 "another file, afterwards."
             )
 
-    def require_same(self, members: list[int], frame: LocalFrame) -> None:
+    def _require_same(self, members: list[int], frame: LocalFrame) -> None:
         """Raise LammpsError if atoms or boundaries are not those of the start."""
-        if (frame.periodic != self.periodic).any():
+        if frame.box.periodic != self.periodic:
             raise LammpsError(
-                f"step {frame.step}: the periodic directions are {_axes(frame.periodic)} now, at "
-                f"the start {_axes(self.periodic)}: the buffer holds one kind of boundary. Record "
-                "to another file after 'change_box ... boundary'."
+                f"step {frame.step}: the periodic directions are {_axes(frame.box.periodic)} now, "
+                f"at the start {_axes(self.periodic)}: the buffer holds one kind of boundary. "
+                "Record to another file after 'change_box ... boundary'."
             )
-        for k, setting in enumerate(("centers", "lens_environment")):
+        for k, group in enumerate(_groups(self.config)):
+            setting = ("centers", "lens_environment")[k]
             n_now, n_then = members[k], self.members[k]
             if (n_now, members[k + 2]) != (n_then, self.members[k + 2]):
                 found = (
@@ -182,20 +220,37 @@ class System:
                     else f"has {n_now} atoms as at the start, but not the same ones"
                 )
                 raise LammpsError(
-                    f"step {frame.step}: the group {self.groups[k]!r} ({setting}) {found}. Atoms "
-                    "that are lost, added or change their group cannot be followed: give a group "
-                    f"that keeps its members as {setting}."
+                    f"step {frame.step}: the group {group!r} ({setting}) {found}. Atoms that are "
+                    "lost, added or change their group cannot be followed: give a group that keeps "
+                    f"its members as {setting}."
                 )
 
+    def require_same_species(self, rows: Rows, kept: slice) -> None:
+        """Raise LammpsError if a center has changed its species; `kept` are the writer's rows."""
+        species = self.species[kept]
+        changed = np.flatnonzero(rows.species != species)
+        if len(changed):
+            row = changed[0]
+            names = self.config.species
+            raise LammpsError(
+                f"step {rows.frame.step}: atom ID {rows.atom_ids[row]} has changed its type from "
+                f"{names[species[row]]} to {names[rows.species[row]]}: the buffer holds one "
+                "species for each described atom. Leave such atoms out of the group of the centers "
+                "(the atoms around them may change their type)."
+            )
+
     def _shared(self, lmp: Any) -> dict[str, Any]:
-        x, y, z = self.periodic.tolist()
         return {
             "atom_ids": self.atom_ids,
             "species": self.species,
             "units": lmp.extract_global("units"),
-            "periodic": (x, y, z),
+            "periodic": self.periodic,
         }
 
 
-def _axes(periodic: NDArray[np.bool_]) -> str:
+def _groups(config: LiveConfig) -> list[str]:
+    return [config.centers, config.lens_environment]
+
+
+def _axes(periodic: tuple[bool, bool, bool]) -> str:
     return " ".join(axis for axis, flag in zip("xyz", periodic, strict=True) if flag) or "none"

@@ -41,12 +41,12 @@ class Timings:
 
     @contextmanager
     def frame(self, ranks: Ranks) -> Iterator[None]:
-        """Time a whole frame; what no section has is waiting for other ranks (collective)."""
+        """Time a whole frame; the rest of the time is waiting for ranks (collective)."""
         start, before = time.perf_counter(), sum(self._mine.values())
         yield
         in_sections = sum(self._mine.values()) - before
         self._mine["wait"] += time.perf_counter() - start - in_sections
-        # now, because the end of an embedded run leaves no chance to communicate
+        # at every frame: ranks cannot communicate any more at the end of an embedded run
         mine = np.array(list(self._mine.values()))
         extremes = ranks.maxima([*-mine, *mine])
         least, most = -extremes[: len(mine)], extremes[len(mine) :]

@@ -10,21 +10,23 @@ repeated, and no frame before it is missing without being named. This holds
 - when the disk is full, the quota used up, the file system read-only, the folder gone, or a write,
   fsync or rename fails, once or from then on: that frame is refused with an error that names file,
   step and remedy, and all frames before it stay;
-- when the machine loses power: everything committed had been fsynced;
+- when the machine loses power: everything committed was fsynced before;
 - when bits flip in a file: every part of every frame has a checksum, tested whenever it is read;
 - while the buffer is read: readers take no lock, never disturb the writer, see whole frames only.
 
 After a crash the next start of a writer, or simply a reader, finds all of it; nothing has to be
-repaired by hand. A run that goes on from its restart file at step R makes stored frames after R
-give way to the new ones; they are deleted by `prune` only. A lost end of the buffer is named as far
-as that can be known (see ``last.py``). Files of other buffers, links and special files in the
-folder are named, and left as they are.
+repaired by hand. A run that goes on from its restart file at step R supersedes the stored frames
+after R; only `prune` deletes them. A lost end of the buffer is named as far as it can be known (see
+``last.py``). Files of other buffers, links and special files in the folder are named, and left as
+they are.
 
 What is not promised
 --------------------
-File systems that confirm an fsync and have not written, or that show files to other machines in an
-order of their own; disks that lose what they had confirmed (that is named, not repaired); frames
-not yet committed. A frame whose fsync failed may still be there afterwards: it is then whole.
+- File systems that report fsync as done before the data is on disk, or that show new files to other
+  machines in another order than they were written.
+- Disks that lose data after they have reported it as written: the loss is named, not repaired.
+- Frames that are not yet committed. A frame whose fsync failed may still be there afterwards; it is
+  whole then.
 """
 
 from .document import writer_rows

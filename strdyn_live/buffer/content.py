@@ -1,7 +1,7 @@
-"""Small files in JSON: their checksum, and what their fields must be.
+"""Small files in JSON: their checksum, and the types and ranges of their fields.
 
-A checksum that fits says that nothing has changed since the file was written, not that what was
-written makes sense: every field is tested for its type and range where it is read.
+A correct checksum shows that a file has not changed since it was written. It does not show that its
+content makes sense, so every field is tested for its type and range when it is read.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError, MemoryError):
         intact = False
     if not intact:
-        raise DamageError(f"{name} is damaged (its checksum does not fit).")
+        raise DamageError(f"{name} is damaged (its checksum is wrong).")
     return content
 
 
 @contextlib.contextmanager
 def sensible(name: str) -> Iterator[None]:
-    """Raise DamageError for fields of a file that are missing or cannot be."""
+    """Raise DamageError for fields of a file that are missing or impossible."""
     try:
         yield
     except BufferError:
@@ -49,10 +49,13 @@ def sensible(name: str) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, zlib.error) as e:
         what = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e)
         raise DamageError(
-            f"{name} is damaged: its checksum fits, but what it says cannot be ({what})."
+            f"{name} is damaged: its checksum is correct, but its content is impossible ({what})."
         ) from e
     except MemoryError as error:
-        raise BufferError(f"{name} does not fit into the memory of this machine.") from error
+        raise BufferError(
+            f"{name} does not fit into the memory of this machine. Read it on a machine with more "
+            "memory."
+        ) from error
 
 
 def integer(content: dict[str, Any], name: str, low: int = 0, high: int = _LARGEST) -> int:

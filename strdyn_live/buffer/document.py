@@ -129,7 +129,7 @@ class Document:
             first = repeated[0]
             raise BufferError(
                 f"atom IDs {ids[first]}, {ids[first + 1]}: expected sorted IDs, each once. "
-                "Duplicate IDs are mended by `reset_atoms id`, IDs switched off by `atom_modify`."
+                "Put 'reset_atoms id' before the run, and take out 'atom_modify id no'."
             )
         if kinds.min() < 0 or kinds.max() >= len(config.species):
             raise BufferError(
@@ -142,10 +142,7 @@ class Document:
     @cached_property
     def n_features(self) -> int:
         """Length of a spectrum with these settings."""
-        config = self.config
-        return Soap(
-            config.species, config.r_cut, config.n_max, config.l_max, config.sigma
-        ).n_features
+        return Soap.of(self.config).n_features
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import errno
 
-__all__ = ["APPEND", "AccessError", "BufferError", "BufferWarning", "DamageError", "explain"]
+__all__ = [
+    "APPEND",
+    "FORCE",
+    "AccessError",
+    "BufferError",
+    "BufferWarning",
+    "DamageError",
+    "explain",
+]
 
 
 class BufferError(OSError):
@@ -16,7 +24,7 @@ class DamageError(BufferError):
 
 
 class AccessError(BufferError):
-    """The system does not let this process read a file; nothing is said about what it holds."""
+    """The system does not let this process read a file; its content may be intact."""
 
 
 class BufferWarning(UserWarning):

@@ -1,14 +1,14 @@
 """The note of the last step that is known to be committed, so that a lost end can be named.
 
-A data file knows which step came before its first: a lost file leaves a gap that the next one
-names. After the last file there is no next one. ``last-GGGG.json`` says of a generation (and
-writer): this step was committed. It is written when the first frame of a log is durable, when a log
-has been sealed, by recovery, and when the buffer is closed in order; no frame costs an fsync more.
+A data file holds the step that came before its first one, so a lost file leaves a gap that the next
+file names. The last file has no next one. ``last-GGGG.json`` holds a step that a generation (and
+writer) has committed. It is written when the first frame of a log is durable, when a log has been
+sealed, by recovery, and when the buffer is closed in order; it costs no fsync per frame.
 
-What can be known: after an orderly end, and after recovery, any loss at the end. While a run goes
-on, or after it was killed, the loss of the last log, of its first frame, or of the last segment.
-What cannot: how many frames more a log held when its writer was killed. A log cut off after its
-first frame reads like one whose writer died earlier.
+After an orderly end, and after recovery, any loss at the end is found. While a run goes on, or
+after it was killed, the loss of the last log, of its first frame, or of the last segment is found.
+How many more frames a log held when its writer was killed cannot be known: a log that is cut off
+after its first frame reads like one whose writer died earlier.
 """
 
 from __future__ import annotations

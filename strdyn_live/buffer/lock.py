@@ -24,9 +24,9 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 class Lock:
     """The right to write a buffer, held until `release` or the death of the process.
 
-    The kernel keeps the lock, so it cannot outlive its holder. Where the file system has no locks
-    (some parallel ones), the name left in the file decides: a process of this host that no longer
-    runs is dead; one of another host has to be trusted.
+    The kernel keeps the lock, so it ends with its holder. Some parallel file systems have no locks.
+    There the process named in the file decides: on this host it holds the lock if it still runs; on
+    another host it is taken to run.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class Lock:
             self._identity = (found.st_dev, found.st_ino)
             if found.st_nlink > 1:
                 raise BufferError(
-                    f"{path} is another file's name too, and would be emptied: delete it."
+                    f"{path} is a hard link to another file, which would be emptied: delete it."
                 )
             if self._identity in _held:
                 raise BufferError(

@@ -18,7 +18,8 @@ from .lock import Lock
 from .reader import Buffer, read_quietly
 from .record import Record, encode
 from .sealing import is_sealed, recover, segment_path, write_segment
-from .segment import Segment, Sizes, write_frames
+from .segment import Segment
+from .segment_writer import Sizes, write_frames
 from .storage import new_file, new_suffix, sync_folder
 from .tail import Tail
 
@@ -95,7 +96,7 @@ def pack(
     Parameters
     ----------
     path : path-like
-        A buffer; it may be growing, the copy then ends somewhere.
+        A buffer; if it is being written, the copy ends with a frame of now.
     out : path-like
         The file; it must not exist, and appears when it is complete. Until then it is called
         ``NAME.DIGITS.part``; one that a killed `pack` left may be deleted.
@@ -253,7 +254,7 @@ def _write_live(file: File, live: list[Entry]) -> None:
     if not os.path.lexists(path):
         write_segment(file.path.parent, file.document, file.origin, frames, file.damage)
     if path == file.path or not is_sealed(path, file.origin.uuid, frames):
-        raise DamageError(f"{path} stands where its live frames have to go: move it away.")
+        raise DamageError(f"{path} has the name that its live frames need: move it away.")
 
 
 def _remove(buffer: Buffer, outdated: list[Path]) -> None:
@@ -267,7 +268,7 @@ def _remove(buffer: Buffer, outdated: list[Path]) -> None:
         with read_quietly(folder) as rest:
             if _fingerprint(rest) != expected:
                 raise BufferError(
-                    f"{folder}: its live frames need what was to be removed, so nothing was. "
+                    f"{folder}: nothing was removed, because live frames need a part of it. "
                     "`strdyn verify` may name a reason."
                 )
     except BaseException:

@@ -1,4 +1,4 @@
-"""Which files of a folder are those of one buffer: by its uuid; where there is none, by reason."""
+"""Which files of a folder belong to a buffer: by its uuid, without one by what contradicts it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.box import Box
+
 __all__ = ["LOOK_BACK", "Pace"]
 
 LOOK_BACK = 10  # frames
@@ -18,21 +20,18 @@ _SHARES = (0.5, 0.9)  # a few atoms may hop, but half of them and nine in ten mo
 class Pace:
     """What half of the atoms, and nine in ten, have moved between the last frames.
 
-    A frame that goes on from another restart file, or after atoms were displaced or numbered anew,
-    shows in larger numbers. Nearly equal systems do not.
+    The numbers are larger for a frame that goes on from another restart file, or after atoms were
+    displaced or numbered anew. Two nearly equal systems cannot be told apart.
 
     Parameters
     ----------
-    periodic : (bool, bool, bool)
-        Periodic directions.
     r_cut : float
-        Cutoff of the spectra: what moves by less than a hundredth of it is no other system.
+        Cutoff of the spectra: a displacement below a hundredth of it is never a departure.
     """
 
-    def __init__(self, periodic: tuple[bool, bool, bool], r_cut: float) -> None:
-        self._periodic = periodic
+    def __init__(self, r_cut: float) -> None:
         self._r_cut = r_cut
-        self._last: tuple[NDArray[np.float64], NDArray[np.float64], int] | None = None
+        self._last: tuple[NDArray[np.float64], Box, int] | None = None
         self._paces: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=LOOK_BACK)
 
     @property
@@ -40,18 +39,14 @@ class Pace:
         """Step of the last frame."""
         return None if self._last is None else self._last[2]
 
-    def add(self, positions: NDArray[np.float64], cell: NDArray[np.float64], step: int) -> None:
-        """Remember a frame: (n_atoms, 3) positions and (3, 3) box vectors [length]."""
+    def add(self, positions: NDArray[np.float64], box: Box, step: int) -> None:
+        """Remember a frame: (n_atoms, 3) positions [length] in a box."""
         if self._last is not None:
-            self._paces.append((step - self._last[2], self._moved(positions, cell)))
-        self._last = positions, cell, step
+            self._paces.append((step - self._last[2], self._moved(positions, box)))
+        self._last = positions, box, step
 
     def departure(
-        self,
-        positions: NDArray[np.float64],
-        cell: NDArray[np.float64],
-        step: int,
-        per_step: float = 0.0,
+        self, positions: NDArray[np.float64], box: Box, step: int, per_step: float = 0.0
     ) -> str:
         """Say how a frame departs from the pace of those before; empty if it follows them.
 
@@ -63,7 +58,7 @@ class Pace:
         if self._last is None:
             return ""
         n_steps = step - self._last[2]
-        found = self._moved(positions, cell)
+        found = self._moved(positions, box)
         if self._paces:
             usual = np.max([pace * max(1.0, n_steps / n) for n, pace in self._paces], axis=0)
         else:
@@ -79,12 +74,9 @@ class Pace:
             f"{found[1]:.3g}; expected were about {usual[0]:.3g} and {usual[1]:.3g}"
         )
 
-    def _moved(
-        self, positions: NDArray[np.float64], cell: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _moved(self, positions: NDArray[np.float64], box: Box) -> NDArray[np.float64]:
         """Return the shares of the displacements since the last frame, box aside [length]."""
-        before, cell_before, _ = self._last or (positions, cell, 0)
-        fractions = positions @ np.linalg.inv(cell) - before @ np.linalg.inv(cell_before)
-        fractions -= np.round(fractions) * self._periodic
-        moved = np.linalg.norm(fractions @ cell, axis=1)
+        before, box_before, _ = self._last or (positions, box, 0)
+        change = box.fractions(positions) - box_before.fractions(before)
+        moved = np.linalg.norm(box.to_nearest_image(change), axis=1)
         return np.quantile(moved, _SHARES) if len(moved) else np.zeros(len(_SHARES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -16,23 +16,14 @@ from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
-from .document import Document, Origin
-from .errors import AccessError, BufferError, BufferWarning, DamageError, explain
-from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
+from .document import Document
+from .errors import BufferError, BufferWarning, explain
+from .files import EXPECTED, Files
 from .index import Entry, File, Superseded, build_index
-from .last import Last
-from .ownership import find_foreign
 from .segment import Segment
-from .storage import open_regular
-from .tail import Tail
 
 __all__ = ["Buffer", "open_buffer", "read_quietly"]
 
-_OPEN_FILES = 32  # HDF5 files kept open at a time
-_HDF5 = b"\x89HDF\r\n\x1a\n"  # how such a file begins
-_EXPECTED = (
-    "Expected a folder NAME.sdl that a Recorder has written, or a file made by `strdyn pack`."
-)
 _T = TypeVar("_T")
 
 
@@ -104,9 +95,7 @@ class Buffer:
         self.superseded: list[Superseded] = []
         self.files: list[File] = []  # our own that can be read, segments first; superseded ones too
         self.generations: dict[int, int | None] = {}
-        self._segments: dict[str, Segment] = {}
-        self._tails: dict[str, Tail] = {}
-        self._recent: list[Segment] = []
+        self._files = Files(self.path)
         self.entries: list[list[Entry]] = []
         try:
             self.refresh()
@@ -244,16 +233,11 @@ class Buffer:
             except OSError as error:
                 raise explain(f"cannot read {error.filename or self.path}", error) from error
             return self.n_frames
-        raise BufferError(f"{self.path} is no buffer. {_EXPECTED}")
+        raise BufferError(f"{self.path} is no buffer. {EXPECTED}")
 
     def close(self) -> None:
         """Close all files; the buffer can still be refreshed."""
-        for segment in self._segments.values():
-            segment.close()
-        for tail in self._tails.values():
-            tail.close()
-        self._tails.clear()
-        self._recent.clear()
+        self._files.close()
 
     def __reduce__(self) -> tuple[Callable[[Path, str], Buffer], tuple[Path, str]]:
         # another process, with a working directory of its own, opens the files anew
@@ -266,208 +250,34 @@ class Buffer:
         self.close()
 
     def _read(self) -> None:
-        if not self.path.is_dir():
-            packed = self._read_packed()
-            self._document = packed.document
-            self._index([packed], {0: None}, [], list(packed.damage))
-            return
-        damage: list[str] = []
-        # Notes of the last step before tails before segments before generations: a frame moves from
-        # a tail to a segment, so it is in what is listed first or in what is listed later; a note
-        # comes after its frame, a tail after its generation.
-        lasts = self._read_each("last", Last.read, damage)
-        tails = self._read_tails(damage)
-        segments = self._read_segments(damage)
-        generations = self._read_each("gen", Generation.read, damage)
-        files: list[File] = [*segments, *tails]
-        self._share(self._read_document(files, generations.values(), damage))
-        ours = self._own(files, lasts, generations, damage)
-        branches = {each.number: each.branch_step for each in generations.values()}
-        origins: list[Origin | Last] = [*(file.origin for file in ours), *lasts.values()]
-        for origin in origins:
-            # a lost generation file: the other files know the branch as well
-            branch = branches.setdefault(origin.generation, origin.branch_step)
-            if branch != origin.branch_step:
-                damage.append(
-                    f"the files of generation {origin.generation} contradict each other: it goes "
-                    f"on from step {branch} or {origin.branch_step}"
-                )
-                # nothing is hidden on the word of one
-                known = [step for step in (branch, origin.branch_step) if step is not None]
-                branches[origin.generation] = max(known) if len(known) == 2 else None
-        self._index(ours, branches, list(lasts.values()), damage)
-
-    def _read_packed(self) -> Segment:
-        segment = self._segments.get("")
-        if segment is None:
-            path = Path(os.path.realpath(self.path))  # it was given by name: that may be a link
-            with open(open_regular(path), "rb") as file:
-                start = file.read(len(_HDF5))
-            if start != _HDF5:
-                raise BufferError(f"{self.path} is no buffer, it is no HDF5 file. {_EXPECTED}")
-            try:
-                segment = Segment(path)
-            except DamageError as error:
-                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
-        self._segments = {"": segment}
-        return segment
-
-    def _read_each(self, kind: str, read: Callable[[Path], _T], damage: list[str]) -> dict[str, _T]:
-        """Read the small files of a kind, by name."""
-        contents = {}
-        for path in list_files(self.path, kind):
-            try:
-                contents[path.name] = read(path)
-            except DamageError as error:
-                damage.append(str(error))
-        return contents
-
-    def _read_tails(self, damage: list[str]) -> list[Tail]:
-        tails = {}
-        for path in list_files(self.path, "tail"):
-            tail = self._tails.pop(path.name, None)
-            try:
-                if tail is None:
-                    tail = Tail(path)
-                else:
-                    tail.scan()
-            except FileNotFoundError:  # sealed: its segment is listed next
-                continue
-            except DamageError as error:
-                damage.append(str(error))
-                if tail is not None:
-                    tail.close()
-                continue
-            except PermissionError as error:
-                damage.append(str(explain(f"cannot read {path}", error)))
-                continue
-            tails[path.name] = tail
-        for gone in self._tails.values():
-            gone.close()
-        self._tails = tails
-        for tail in tails.values():
-            damage.extend(tail.damage)
-        return [tail for tail in tails.values() if tail.started]
-
-    def _read_segments(self, damage: list[str]) -> list[Segment]:
-        segments = {}
-        for path in list_files(self.path, "seg"):
-            segment = self._segments.get(path.name)
-            if segment is None:
-                try:
-                    segment = Segment(path)
-                except (DamageError, AccessError) as error:
-                    damage.append(str(error))
-                    continue
-                self._use(segment)
-            segments[path.name] = segment
-            damage.extend(segment.damage)
-        self._segments = segments
-        return list(segments.values())
-
-    def _read_document(
-        self, files: list[File], generations: Iterable[Generation], damage: list[str]
-    ) -> Document:
-        try:
-            return read_document(self.path)
-        except (FileNotFoundError, DamageError) as error:
-            if not files:
-                if isinstance(error, FileNotFoundError):
-                    raise
-                raise DamageError(f"{error} Is it a buffer at all? {_EXPECTED}") from error
-            missing = isinstance(error, FileNotFoundError)
-            damage.append(f"{self.path / CONFIG_NAME} is missing." if missing else str(error))
-        uuids = {file.origin.uuid for file in files}
-        if len(uuids | {each.uuid for each in generations if each.uuid is not None}) > 1:
-            raise BufferError(
-                f"{damage[-1]} The other files there belong to several buffers, so nothing tells "
-                f"which of them are its own: put its {CONFIG_NAME} back, or move the files of the "
-                "other buffers away."
-            )
-        return files[0].document
-
-    def _share(self, document: Document) -> None:
-        """Take a document, or keep the one there is: files read before refer to it."""
-        known: Document | None = self.__dict__.get("_document")
-        if known is None or known.uuid != document.uuid or known.differences(document):
-            self._document = document
-
-    def _own(
-        self,
-        files: list[File],
-        lasts: dict[str, Last],
-        generations: dict[str, Generation],
-        damage: list[str],
-    ) -> list[File]:
-        """Return the files of this buffer; leave what belongs to another one out everywhere."""
-        foreign = find_foreign(self._document.uuid, files, lasts, generations)
-        for name in foreign:
-            lasts.pop(name, None)
-            generations.pop(name, None)
-        self.foreign = tuple(sorted(foreign))
-        damage.extend(
-            f"{name} belongs to another buffer and is left alone: move it away"
-            for name in self.foreign
-        )
-        ours = []
-        for file in files:
-            if file.path.name in foreign:
-                continue
-            if file.origin.generation != generation_of(file.path):
-                damage.append(
-                    f"{file.path.name} is of generation {file.origin.generation}: rename it back"
-                )
-                continue
-            if file.document is not self._document:
-                if differ := self._document.differences(file.document):
-                    damage.append(
-                        f"{file.path.name} contradicts {CONFIG_NAME}: {'; '.join(differ)}"
-                    )
-                    continue
-                file.document = self._document  # once in memory
-            ours.append(file)
-        return ours
-
-    def _index(
-        self,
-        files: list[File],
-        branches: dict[int, int | None],
-        lasts: list[Last],
-        damage: list[str],
-    ) -> None:
-        index = build_index(files, branches, lasts)
-        self.files, self.generations = files, branches
+        found = self._files.scan()
+        index = build_index(found.files, found.branches, found.lasts)
+        self._document, self.foreign = found.document, found.foreign
+        self.files, self.generations = found.files, found.branches
         self.entries, self.superseded = index.frames, index.superseded
         self.steps = np.array([parts[0].step for parts in self.entries], dtype=np.int64)
         self.times = np.array([parts[0].record.time for parts in self.entries], dtype=np.float64)
-        new = [text for text in damage + index.gaps if text not in self.damage]
-        self.damage = tuple(damage + index.gaps)
+        damage = found.damage + index.gaps
+        new = [text for text in damage if text not in self.damage]
+        self.damage = tuple(damage)
         if new:
             more = f"; and {len(new) - 10} more, see `strdyn verify`" if len(new) > 10 else ""
             text = f"{self.path}: {'; '.join(new[:10])}{more}"
-            warnings.warn(text, BufferWarning, stacklevel=5)
+            warnings.warn(text, BufferWarning, stacklevel=4)
 
     def _parts(self, k: int, read: Callable[[File, int], _T]) -> list[_T]:
         """Read one thing of every writer's part of a frame."""
         values = []
         for part in self.entries[k]:
             if isinstance(part.file, Segment):
-                self._use(part.file)
+                self._files.use(part.file)
             try:
                 values.append(read(part.file, part.row))
             except FileNotFoundError as error:
                 raise BufferError(
-                    f"{part.file.path} has gone: buf.refresh() looks where its frames are now."
+                    f"{part.file.path} has gone: buf.refresh() finds where its frames are now."
                 ) from error
         return values
-
-    def _use(self, segment: Segment) -> None:
-        """Keep the files read last open, and no more."""
-        if segment in self._recent:
-            self._recent.remove(segment)
-        self._recent.append(segment)
-        if len(self._recent) > _OPEN_FILES:
-            self._recent.pop(0).close()
 
 
 def _reopen(path: Path, uuid: str) -> Buffer:

@@ -23,6 +23,7 @@ _BOX = struct.Struct("<qd12d")  # step, time, cell, origin
 _SIZES = struct.Struct("<IIQI")  # n_atoms, n_features, n_pairs, bytes of an atom ID
 _CRCS = struct.Struct("<4I")
 _CRC = struct.Struct("<I")
+_FAILED = "The simulation has failed: look at the log before this step."
 HEADER_SIZE = len(_MAGIC) + _BOX.size + _SIZES.size + _CRCS.size + _CRC.size
 
 
@@ -167,22 +168,25 @@ def check_frame(frame: Frame, atom_ids: NDArray[np.int64], n_features: int, file
     """Raise BufferError unless a frame has the right shapes and every number in it is finite."""
     n_atoms = len(atom_ids)
     if frame.step < 0:
-        raise BufferError(f"step {frame.step} was not written to {file}: expected no step below 0.")
+        raise BufferError(
+            f"step {frame.step} was not written to {file}: expected no step below 0. Put "
+            "'reset_timestep 0' before the run."
+        )
     found = (frame.positions.shape, frame.soap.shape, len(frame.neighbors))
     expected = ((n_atoms, 3), (n_atoms, n_features), n_atoms)
     if found != expected or frame.neighbors.offsets[-1] != len(frame.neighbors.ids):
         raise BufferError(
             f"step {frame.step} was not written to {file}: positions, spectra and neighbor lists "
-            f"have the shapes {found}, expected {expected}. Atoms lost or added during the run?"
+            f"have the shapes {found}, expected {expected}. Were atoms lost or added during the "
+            "run? Describe a group that keeps its atoms."
         )
     if not (np.isfinite(frame.time) and _finite(frame.cell) and _finite(frame.origin)):
         raise BufferError(
-            f"step {frame.step} was not written to {file}: its time or box is not finite. "
-            "The simulation has failed: look at the log before this step."
+            f"step {frame.step} was not written to {file}: its time or box is not finite. {_FAILED}"
         )
     for what, values, hint in (
-        ("position", frame.positions, "The simulation has failed there."),
-        ("spectrum", frame.soap, "Does the atom have neighbors, and none at distance 0?"),
+        ("position", frame.positions, _FAILED),
+        ("spectrum", frame.soap, "Check that the atom has neighbors, and none at distance 0."),
     ):
         if not _finite(values):
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])

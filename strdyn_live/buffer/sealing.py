@@ -30,7 +30,8 @@ from .index import entries_of
 from .last import note_last
 from .reader import Buffer, read_quietly
 from .record import Record
-from .segment import Segment, Sizes, write_frames
+from .segment import Segment
+from .segment_writer import Sizes, write_frames
 from .storage import new_file, sync_folder, write_file
 from .tail import Tail
 
@@ -116,7 +117,7 @@ def seal_tail(
             notes = [*damage, f"{path.name}: dropped {tail.torn} bytes{after}, no frame"]
         if step is not None:
             note_last(path.parent, origin, step)
-        # damage without a frame beside it stays where it is: readers go on naming it
+        # a log with damage and no frame stays, so that readers go on naming the damage
         if step is not None or not damage:
             _remove(path)
         return notes
@@ -183,7 +184,7 @@ def _drop_unstarted(tail: Tail) -> list[str]:
 
 
 def _remove(path: Path) -> None:
-    # a segment found from before a crash may not have a durable name yet
+    # the name of a segment from before a crash may not be durable yet
     sync_folder(path.parent)
     os.unlink(path)
 
@@ -196,7 +197,9 @@ def _spare_foreign(path: Path, document: Document) -> None:
         return
     segment.close()
     if segment.origin.uuid != document.uuid:
-        raise BufferError(f"{path} belongs to another buffer and has a name of ours: move it away.")
+        raise BufferError(
+            f"{path} belongs to another buffer, and its name is needed: move it away."
+        )
 
 
 def _groups(

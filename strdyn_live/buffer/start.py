@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
@@ -60,7 +61,7 @@ def take_folder(
             sync_folder(folder.absolute().parent)
         lock = Lock(folder)
         if not _names(folder):
-            # a start that never came to its first frame leaves nothing worth keeping
+            # a start without a first frame has left nothing to keep
             for path in parts(folder):
                 path.unlink()
             write_file(folder / CONFIG_NAME, checked_json(document.to_dict()))
@@ -124,7 +125,9 @@ def _require_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
     if foreign := is_foreign(folder):
-        raise BufferError(f"{folder} holds {foreign[0]!r}, which no buffer does: record elsewhere.")
+        raise BufferError(
+            f"{folder} holds {foreign[0]!r}, which is no file of a buffer: record to another file."
+        )
 
 
 def _require_append(stored: Buffer, append: bool | str) -> None:
@@ -198,7 +201,8 @@ def branch_off(
     if frame.step < branch:
         raise BufferError(
             f"step {frame.step} was not written to {stored.path}: the run goes on from step "
-            f"{branch}. Was the step number reset after reading the restart file?"
+            f"{branch}. Was the step number reset after reading the restart file? Record that run "
+            "to another file."
         )
     notes = _require_few_superseded(stored, branch, append)
     is_stored = frame.step == branch and branch in stored.steps
@@ -281,10 +285,12 @@ def _require_continuation(
     With `fix python/invoke` no frame is called at the step of the restart file, so the first frame
     after it is compared. `check_start` compares exactly where it gets the positions of that step.
     """
-    pace = Pace(stored.periodic, stored.config.r_cut)
+    pace = Pace(stored.config.r_cut)
     for k in np.flatnonzero(stored.steps <= branch)[-LOOK_BACK:].tolist():
-        pace.add(stored.positions(k)[rows], stored.box(k)[0], int(stored.steps[k]))
-    found = pace.departure(frame.positions, frame.cell, frame.step, start.speed * start.timestep)
+        box = Box(*stored.box(k), stored.periodic)
+        pace.add(stored.positions(k)[rows], box, int(stored.steps[k]))
+    box = Box(frame.cell, frame.origin, stored.periodic)
+    found = pace.departure(frame.positions, box, frame.step, start.speed * start.timestep)
     if found:
         raise BufferError(
             f"step {frame.step} does not follow step {pace.last_step} stored in {stored.path}: "
@@ -321,11 +327,11 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     DamageError if the stored frame cannot be read.
     """
     old = stored.frame(int(np.searchsorted(stored.steps, frame.step)))
+    box = Box(old.cell, old.origin, stored.periodic)
     length = float(np.abs(old.cell).max())
     # the restart file may hold an atom on the other side of the box
-    fractions = (frame.positions - old.positions[rows]) @ np.linalg.inv(old.cell)
-    fractions -= np.round(fractions) * stored.periodic
-    moved = np.linalg.norm(fractions @ old.cell, axis=1)
+    fractions = (frame.positions - old.positions[rows]) @ box.inverse
+    moved = np.linalg.norm(box.to_nearest_image(fractions), axis=1)
     worst = int(moved.argmax())
     changed = float(np.abs(frame.soap - old.soap[rows]).max()) if frame.soap.size else 0.0
     resized = float(np.abs(frame.cell - old.cell).max())

@@ -1,4 +1,4 @@
-"""The few file operations the guarantee rests on: whole writes, fsync, atomic names."""
+"""The file operations that the promises of a buffer rest on: whole writes, fsync, atomic names."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def read_small(path: Path) -> bytes:
     try:
         size = os.fstat(descriptor).st_size
         if size > _LARGEST_SMALL:
-            raise DamageError(f"{path} has {size} bytes: no such file of a buffer is that large.")
+            raise DamageError(
+                f"{path} has {size} bytes: no such file of a buffer is that large. Put back a copy."
+            )
         return read_at(descriptor, size, 0).tobytes()
     finally:
         os.close(descriptor)
@@ -125,9 +127,9 @@ def sync_folder(folder: Path) -> None:
 
 
 class ForgivingFile(io.FileIO):
-    """A file that keeps its first error to itself, until asked.
+    """A file that stores its first error until `check` raises it.
 
-    HDF5 does not survive an error of the disk: it crashes the process when it closes the file.
+    After an error of the disk HDF5 crashes the process when it closes the file.
     """
 
     error: OSError | None = None
@@ -163,7 +165,7 @@ class ForgivingFile(io.FileIO):
 def new_file(path: Path, *, exclusive: bool = False) -> Iterator[ForgivingFile]:
     """Write a file that appears under its name only when whole and durable.
 
-    Until then its name has an ending that nobody can foresee, so that it meets no other file.
+    Until then its name has a random ending, so that no other file has the same name.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ class TailWriter:
     """An open tail log.
 
     `append` returns when the frame is durable; if it fails, the log ends where it ended before.
-    After a failed fsync the kernel may forget what it could not write, and a second fsync then
-    lies: such a log is `broken`, it takes no more frames; those it has stay good.
+    After a failed fsync the kernel may drop the data, and a second fsync then reports success. Such
+    a log is `broken`: it takes no more frames, and those in it stay good.
     """
 
     def __init__(self, path: Path, header: bytes, step: int) -> None:
@@ -107,7 +107,7 @@ class Tail:
     Attributes
     ----------
     started : bool
-        Whether the first bytes are there; the rest of a file without them says nothing.
+        Whether the first bytes are there; without them nothing of the file can be read.
     origin, document : Origin, Document
         Where the frames come from and what they share, of a log that has started.
     records : dict of int to Record

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
@@ -30,7 +31,7 @@ from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
 from .start import branch_off, open_generation, require_same_frame, take_folder
 from .tail import TailWriter
 
-__all__ = ["BufferWriter", "forecast", "writer_rows"]
+__all__ = ["BufferWriter", "forecast"]
 
 
 def forecast(path: str | os.PathLike[str], frame_bytes: int) -> int:
@@ -120,7 +121,7 @@ class BufferWriter:
         self._n_writers = config.writers
         self._append = config.append
         self._time_shift = 0.0
-        self._pace = Pace(periodic, config.r_cut)
+        self._pace = Pace(config.r_cut)
         self._followed: int | None = None
         self.run_start = None if branch_step is None else RunStart(branch_step)
         self._provenance = dict(provenance or {})
@@ -260,8 +261,9 @@ class BufferWriter:
     def _follow(self, frame: Frame) -> None:
         """Warn if a new run does not go on where the last one ended."""
         started = None if self.run_start is None else self.run_start.step
+        box = Box(frame.cell, frame.origin, self._document.periodic)
         if started != self._followed:
-            found = self._pace.departure(frame.positions, frame.cell, frame.step)
+            found = self._pace.departure(frame.positions, box, frame.step)
             if found:
                 warnings.warn(
                     f"step {frame.step}: since step {self._pace.last_step} {found}. If the system "
@@ -271,7 +273,7 @@ class BufferWriter:
                     stacklevel=3,
                 )
         self._followed = started
-        self._pace.add(frame.positions, frame.cell, frame.step)
+        self._pace.add(frame.positions, box, frame.step)
 
     def _is_repeated(self, frame: Frame) -> bool:
         """Return whether this is the newest frame once more; raise if it is an older step."""

@@ -88,7 +88,8 @@ PowerSpectrum make_power_spectrum(int n_species, double reach, Array<double, nb:
                                   Array<double, nb::ndim<3>> weights, double condition) {
     const std::size_t n_l = exponents.shape(0), n_max = exponents.shape(1);
     if (n_l < 1 || n_l > max_l + 1 || n_max < 1 || n_max > max_n || n_species < 1 || n_species > 255)
-        fail("expected l_max 0 to 12, n_max 1 to 16, 1 to 255 species.");
+        fail("expected l_max 0 to " + std::to_string(max_l) + ", n_max 1 to " + std::to_string(max_n) +
+             ", 1 to 255 species.");
     if (weights.shape(0) != n_l || weights.shape(1) != n_max || weights.shape(2) != n_max)
         fail("weights: expected shape (l_max + 1, n_max, n_max).");
     check_r_cut(reach);

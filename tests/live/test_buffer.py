@@ -99,8 +99,8 @@ def test_small_frames_are_sealed_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, chunk: int
 ) -> None:
     """Whatever is written at once, the file holds the same; one call of HDF5 serves many frames."""
-    monkeypatch.setattr("strdyn_live.buffer.segment._BLOCK_BYTES", block)
-    monkeypatch.setattr("strdyn_live.buffer.segment._CHUNK_BYTES", chunk)
+    monkeypatch.setattr("strdyn_live.buffer.segment_writer._BLOCK_BYTES", block)
+    monkeypatch.setattr("strdyn_live.buffer.segment_writer.CHUNK_BYTES", chunk)
     frames = [make_frame(step, wide=step == 130) for step in range(200)]
     n_calls = {"__setitem__": 0, "__getitem__": 0}
     for name in n_calls:
@@ -210,7 +210,7 @@ def test_what_is_no_buffer(tmp_path: Path, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
         (path / "thesis.tex").write_text("!")
-        with pytest.raises(BufferError, match=r"'thesis.tex', which no buffer does"):
+        with pytest.raises(BufferError, match=r"'thesis.tex', which is no file of a buffer"):
             writer(tmp_path, append=True)
     if kind == "file":
         path.write_text("!")

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from strdyn_live.box import Box
 from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.ghost_shell import check_ghost_shell, check_images
 from strdyn_live.parallel import RankError, Ranks
@@ -34,9 +35,7 @@ def one_rank(positions, cell, shell, periodic=(True, True, True)):
         step=7,
         run_start=RunStart(0),
         time=0.0,
-        cell=np.asarray(cell, dtype=float),
-        origin=np.zeros(3),
-        periodic=np.array(periodic),
+        box=Box(np.asarray(cell, dtype=float), np.zeros(3), periodic),
         box_changes=False,
         bounds=np.array([[0.0] * 3, [1.0] * 3]),
         n_owned=n_owned,
@@ -126,8 +125,9 @@ def test_ghosts_of_another_box_are_found(system):
     """What `fix deform ... remap x` leaves at the end of a step: ghosts of the box before."""
     frame = one_rank(*system, shell=8.0)
     check_images(frame, Ranks())
-    stretched = frame.cell * np.array([1.0 + 1e-7, 1.0, 1.0])
-    owned = frame.positions[: frame.n_owned] @ np.linalg.inv(frame.cell) @ stretched
+    stretched = frame.box.cell * np.array([1.0 + 1e-7, 1.0, 1.0])
+    owned = frame.positions[: frame.n_owned] @ np.linalg.inv(frame.box.cell) @ stretched
     positions = np.concatenate([owned, frame.positions[frame.n_owned :]])
+    box = dataclasses.replace(frame.box, cell=stretched)
     with pytest.raises(RankError, match="the box has changed since the ghost atoms were placed"):
-        check_images(dataclasses.replace(frame, cell=stretched, positions=positions), Ranks())
+        check_images(dataclasses.replace(frame, box=box, positions=positions), Ranks())

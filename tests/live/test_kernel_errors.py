@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from strdyn_live import kernel as module
+from strdyn_live.definition import L_MAX_RANGE, N_MAX_RANGE
 from strdyn_live.kernel import (
     CoincidenceError,
     Kernel,
@@ -68,6 +69,18 @@ def changed(row, value):
 def test_settings(settings_, error, message):
     with pytest.raises(error, match=message):
         Kernel(**{"n_species": 1, "r_cut": 5.0, **settings_})
+
+
+def test_compiled_code_takes_what_the_definition_allows_and_no_more():
+    def build(n_max, l_max):
+        shape = (l_max + 1, n_max)
+        _kernel.PowerSpectrum(1, 5.0, np.ones(shape), np.ones((*shape, n_max)), 1.0)
+
+    n_max, l_max = N_MAX_RANGE[1], L_MAX_RANGE[1]
+    build(n_max, l_max)
+    for sizes in ((n_max + 1, l_max), (n_max, l_max + 1)):
+        with pytest.raises(ValueError, match="expected l_max 0 to 12, n_max 1 to 16, 1 to 255"):
+            build(*sizes)
 
 
 @pytest.mark.parametrize("isa", available_isas())

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from strdyn_live.box import Box
+from strdyn_live.config import LiveConfig
 from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.soap import Soap
 
@@ -96,15 +98,22 @@ def test_both_backends_refuse_the_same(positions, species, centers, error, messa
             soap.compute(positions, species, centers)
 
 
+def test_the_calculator_of_a_recording_has_its_settings():
+    config = LiveConfig(
+        r_cut=4.5, elements="O H H", file="run.sdl", n_max=3, l_max=2, sigma=0.5, backend="dscribe"
+    )
+    soap = Soap.of(config)
+    assert (soap.species, soap.r_cut, soap.n_max, soap.l_max) == (("H", "O"), 4.5, 3, 2)
+    assert (soap.sigma, soap.backend) == (0.5, "dscribe")
+
+
 def frame(positions, atom_ids, n_owned):
     n = len(positions)
     return LocalFrame(
         step=700,
         run_start=RunStart(0),
         time=0.7,
-        cell=np.eye(3) * 20.0,
-        origin=np.zeros(3),
-        periodic=np.ones(3, bool),
+        box=Box(np.eye(3) * 20.0, np.zeros(3), (True, True, True)),
         box_changes=False,
         bounds=np.array([[0.0] * 3, [1.0] * 3]),
         n_owned=n_owned,

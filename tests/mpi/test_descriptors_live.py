@@ -94,7 +94,7 @@ def test_buffer_equals_the_periodic_system(name: str, folder: Path) -> None:
     allowed = set(first.atom_ids.tolist())
     if config.lens_environment != "all":
         allowed = set(first.atom_ids[first.types == 1].tolist())
-    soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
+    soap = Soap.of(config)
     naive: list[list[set[int]]] = []
     for k, step in enumerate(buf.steps.tolist()):
         snapshot = dump[step]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from strdyn_live import open_buffer
+from strdyn_live.buffer import verify
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
@@ -281,3 +282,18 @@ def test_a_full_disk_may_cost_frames_and_not_the_run(run_driver, tmp_path):
     assert dropped
     steps = open_buffer(tmp_path / "run.sdl").steps.tolist()
     assert sorted(steps + dropped) == list(range(0, 401, 10))
+
+
+def test_analyse_seals_the_buffer_and_names_what_took_its_place(run_driver, tmp_path):
+    code = text(
+        run='lmp.command("run 20")\n'
+        'print(f"rank {MPI.COMM_WORLD.rank} is root: {recorder.is_root}")\n'
+        'recorder.analyse("analysis.toml")'
+    )
+    done = run_driver(program(tmp_path, code))
+    assert done.returncode != 0
+    assert "from strdyn_post import analyse_run; analyse_run(sd, 'analysis.toml')" in done.stderr
+    assert "rank 0 is root: True" in done.stdout
+    assert "rank 1 is root: False" in done.stdout
+    assert verify(tmp_path / "run.sdl").n_unsealed == 0
+    assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 20]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from strdyn_live.box import lengths_and_angles
 from strdyn_live.soap import Soap
 from strdyn_post.files.output import new_file
 
@@ -61,7 +61,7 @@ def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None =
     config = buffer.config
     name = name or Path(config.file).stem
     n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
-    soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
+    soap = Soap.of(config)
     rows_per_chunk = min(100, max(n_frames, 1))
     with h5py.File(target, "w") as file:
         file.attrs["creator"] = CREATOR
@@ -100,13 +100,6 @@ def symbols(buffer: Buffer) -> list[str]:
     """Return the element of every described atom."""
     species = buffer.config.species
     return [species[index] for index in buffer.species]
-
-
-def lengths_and_angles(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a, b, c, α, β, γ of a box with vectors as rows, angles in degrees."""
-    lengths = np.linalg.norm(cell, axis=1)
-    a, b, c = cell / lengths[:, None]
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip([b @ c, a @ c, a @ b], -1, 1)))])
 
 
 def _species_locations(soap: Soap) -> dict[str, list[int]]:

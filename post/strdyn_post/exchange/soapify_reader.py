@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live import LiveConfig
+from strdyn_live.box import Box
 from strdyn_live.neighbors import NeighborLists
 from strdyn_live.soap import Soap
 from strdyn_post.signal.series import AnalysisError
@@ -93,7 +94,7 @@ def read_soapify(
             f"box {len(boxes)}: they belong to different runs, or were not written to the end."
         )
     config = _settings(spectra.attrs, where, name, lens_r_cut)
-    soap = Soap(config.species, config.r_cut, config.n_max, config.l_max, config.sigma)
+    soap = Soap.of(config)
     if spectra.shape[2] != soap.n_features:
         raise AnalysisError(
             f"{where} has {spectra.shape[2]} components, but n_max = {config.n_max} and l_max = "
@@ -215,29 +216,27 @@ class SoapifyBuffer:
 
         The first vector lies along x, the second in the xy plane.
         """
-        return self._cell(k), np.zeros(3)
+        box = self._box(k)
+        return box.cell, box.origin
 
-    def _cell(self, k: int) -> NDArray[np.float64]:
+    def _box(self, k: int) -> Box:
         from ase import Atoms
 
         # a direction without a length is not periodic: any vector does
-        return np.array(Atoms(cell=self.boxes[k]).cell.complete())
+        cell = np.array(Atoms(cell=self.boxes[k]).cell.complete())
+        return Box(cell, np.zeros(3), self.periodic)
 
     def neighbors(self, k: int) -> NeighborLists:
         """Return the neighbor lists of the described atoms, among all atoms and their images."""
         return periodic_neighbors(
-            self._all_positions(k),
-            self._cell(k),
-            self.periodic,
-            self.atom_ids,
-            self.config.lens_r_cut,
+            self._all_positions(k), self._box(k), self.atom_ids, self.config.lens_r_cut
         )
 
     def _all_positions(self, k: int) -> NDArray[np.float64]:
         """Return positions that are known to be some, (n_all, 3)."""
         positions = np.asarray(self.trajectory[k], dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            strange = ~(np.abs(positions @ np.linalg.inv(self._cell(k))) < _FARTHEST).all(axis=1)
+            strange = ~(np.abs(self._box(k).fractions(positions)) < _FARTHEST).all(axis=1)
         if strange.any():
             atom = int(strange.argmax())
             raise AnalysisError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.box import Box
 from strdyn_post.palette import Palette
 
 from .style import TITLES, dress, new_axes, time_axis
@@ -66,9 +66,7 @@ def plot_snapshot(
         )
     k = int(found[0])
     rows = np.searchsorted(buffer.atom_ids, route.atom_ids)
-    positions = wrap(
-        np.asarray(buffer.positions(k), dtype=np.float64)[rows], *buffer.box(k), buffer.periodic
-    )
+    positions = Box(*buffer.box(k), buffer.periodic).wrap(buffer.positions(k)[rows])
     image, extent = render_spheres(
         positions @ view_axes(*VIEWS[view]).T,
         sphere_radius(positions),
@@ -87,18 +85,6 @@ def _colors(labels: NDArray[np.int32], palette: Palette, pale: bool) -> NDArray[
         others = ~np.isin(labels, palette.highlighted)
         colors[others] = 0.35 * colors[others] + 0.65 * 0.92
     return colors
-
-
-def wrap(
-    positions: NDArray[np.float64],
-    cell: NDArray[np.float64],
-    origin: NDArray[np.float64],
-    periodic: Sequence[bool],
-) -> NDArray[np.float64]:
-    """Return positions with all atoms inside the box in its periodic directions, (n_atoms, 3)."""
-    inside = np.linalg.solve(cell.T, (positions - origin).T).T
-    inside -= np.floor(inside) * np.asarray(periodic, dtype=np.float64)
-    return np.asarray(inside @ cell + origin)
 
 
 def view_axes(elevation: float, azimuth: float) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ from strdyn_post.figures import (
 )
 from strdyn_post.figures.chord import chord_geometry
 from strdyn_post.figures.lens import band_limits
-from strdyn_post.figures.snapshot import render_spheres, view_axes, wrap
+from strdyn_post.figures.snapshot import render_spheres, view_axes
 from strdyn_post.figures.style import time_axis
 from strdyn_post.figures.transitions import percent
 from strdyn_post.kinetics.checks import check_route
@@ -503,14 +503,6 @@ def test_views_look_from_where_they_say():
     axes = view_axes(32, -62)
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(axes) == pytest.approx(1)
-
-
-def test_wrap_in_a_triclinic_box_in_periodic_directions_only():
-    cell = np.array([[10.0, 0, 0], [5.0, 10.0, 0], [0, 0, 10.0]])
-    origin = np.array([1.0, 0.0, 0.0])
-    wrapped = wrap(np.array([[0.0, 1, 12], [17.0, 11.0, -3]]), cell, origin, (True, True, False))
-    # by hand: (0,1) lies left of the sheared edge at x = 1.5; (17,11) is one a and one b too far
-    np.testing.assert_allclose(wrapped, [[10.0, 1, 12], [2.0, 1, -3]], atol=1e-12)
 
 
 def test_snapshot_finds_frame_by_step_and_atoms_by_id(result, palettes, monkeypatch):
