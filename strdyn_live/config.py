@@ -28,6 +28,14 @@ class LiveConfig(Settings):
     ------
     ConfigError
         For every missing, unknown or impossible value, with what was found and expected.
+
+    Examples
+    --------
+    >>> config = LiveConfig(r_cut=6.0, elements="O H", file="water.sdl", centers="oxygen")
+    >>> config.elements, config.lens_r_cut
+    (('O', 'H'), 6.0)
+    >>> config == LiveConfig.from_words("r_cut 6 elements O H file water.sdl centers oxygen")
+    True
     """
 
     r_cut: float = setting(
@@ -140,7 +148,8 @@ class LiveConfig(Settings):
         if "$" in self.file:
             raise ConfigError(
                 f"file = {self.file!r}: LAMMPS puts no variables into text in quotes. Hand the "
-                "name over with 'python ... input 1 v_NAME format s' (user guide, Replicas)."
+                "name over with 'python ... input 1 v_NAME format s' (docs/howto/own_lammps.md, "
+                "Replicas)."
             )
         if Path(self.file).suffix != ".sdl":
             raise ConfigError(

@@ -32,6 +32,15 @@ class AnalysisConfig(Settings):
     ------
     ConfigError
         For every unknown or impossible value, with what was found and expected.
+
+    Examples
+    --------
+    >>> config = AnalysisConfig(min_cluster_size=15, names={"soap_lens": {"F": "running atoms"}})
+    >>> config == AnalysisConfig.from_mapping(config.as_dict())
+    True
+    >>> AnalysisConfig(tree="exct")
+    Traceback (most recent call last):
+    strdyn_live.settings.ConfigError: tree = 'exct': expected exact or approx. Did you mean 'exact'?
     """
 
     smoothing_window: int = setting(
@@ -223,7 +232,7 @@ class AnalysisConfig(Settings):
     )
     names: Mapping[str, Mapping[str, str]] = setting(
         "Names of environments: for a route (soap, soap_lens, lens) the name of each mark, such as "
-        "``{'soap_lens': {'C': 'fast'}}``; texts of at most 60 characters.",
+        "``{'soap_lens': {'F': 'running atoms'}}``; texts of at most 60 characters.",
         default={},
         use="Set them after a first analysis; ``strdyn report DIR -c analysis.toml`` applies them.",
     )
