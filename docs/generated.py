@@ -18,6 +18,7 @@ LIVE = [
     "strdyn_live.lens",
     "strdyn_live.buffer",
 ]
+_FOR_WRITERS = {"BufferWriter", "check_start", "forecast", "frame_bytes", "writer_rows"}
 POST = [
     "strdyn_post",
     "strdyn_post.results",
@@ -48,18 +49,17 @@ def write_pages(folder: Path) -> None:
 
 
 def settings_text(config: type[Settings]) -> str:
-    """Return every setting of a class, as a definition list in Markdown."""
+    """Return every setting of a class in Markdown, a heading for each."""
     return "\n".join(_setting(each) for each in declared(config))
 
 
 def _setting(each: Setting) -> str:
-    facts = ["needed" if each.needed else f"default `{_value(each.default, each)}`"]
-    limits = each.range if each.many or each.choices or each.kind in (int, float, bool) else ""
-    facts += [limits] * bool(limits) + [f"in {each.unit}"] * bool(each.unit)
-    if each.optional:
-        facts.append('or `"none"`')
-    text = f"`{each.name}`\n: *{', '.join(facts)}*\n\n  {each.about}\n"
-    return f"{text}\n  {each.use}\n" if each.use else text
+    default = "needed" if each.needed else f"default: `{_value(each.default, each)}`"
+    optional = ' or `"none"`' if each.optional else ""
+    limits = f"allowed: {each.range}{optional}" if each.range else ""
+    unit = f"unit: {each.unit}" if each.unit else ""
+    facts = " · ".join(filter(None, (default, limits, unit)))
+    return "\n\n".join(filter(None, (f"### {each.name}", facts, each.about, each.use, "")))
 
 
 def _value(value: Any, each: Setting) -> str:
@@ -101,11 +101,13 @@ def api_text(modules: list[str]) -> str:
         lines = []
         for item in module.__all__:
             value = getattr(module, item)
-            if id(value) in seen or not callable(value):
+            if id(value) in seen or not callable(value) or item in _FOR_WRITERS:
                 continue
             seen.add(id(value))
             if inspect.isclass(value):
                 lines.append(f".. autoclass:: {name}.{item}\n   :members:\n")
+                if issubclass(value, Settings):
+                    lines[-1] += "   :inherited-members:\n"
             else:
                 lines.append(f".. autofunction:: {name}.{item}\n")
         parts.append(f"{name}\n{'-' * len(name)}\n\n" + "\n".join(lines))

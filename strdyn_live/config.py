@@ -13,7 +13,7 @@ from .settings import ConfigError, Settings, declared, documented, setting
 
 __all__ = ["ConfigError", "LiveConfig"]
 
-_LENGTH = "length unit of the run, Å in `real` and `metal`"
+_LENGTH = "the length unit of the run (Å in `real` and `metal`)"
 
 
 @documented

@@ -99,11 +99,15 @@ def test_the_reference_has_every_setting_with_its_limits():
     generated = importlib.import_module("generated")
     sys.path.remove(str(ROOT / "docs"))
     text = generated.settings_text(AnalysisConfig)
-    assert re.findall(r"^`(\w+)`$", text, re.M) == list(AnalysisConfig().as_dict())
-    assert "`variance`\n: *default `0.995`, above 0 and at most 1*\n\n  PCA keeps" in text
-    assert '`merge_cut`\n: *default `1.0`, from 0 to 2, or `"none"`*\n\n  HDBSCAN*' in text
-    assert "`stride`\n: *default `1`, from 1 to 1000000, in recorded frames*" in text
-    assert "`file`\n: *needed*\n\n  The buffer" in generated.settings_text(LiveConfig)
+    assert re.findall(r"^### (\w+)$", text, re.M) == list(AnalysisConfig().as_dict())
+    for part in (
+        "### variance\n\ndefault: `0.995` · allowed: above 0 and at most 1\n\nPCA keeps",
+        '### merge_cut\n\ndefault: `1.0` · allowed: from 0 to 2 or `"none"`\n\nHDBSCAN*',
+        "### stride\n\ndefault: `1` · allowed: from 1 to 1000000 · unit: recorded frames\n",
+        "### names\n\ndefault: `{}`\n\nNames of environments",
+    ):
+        assert part in text
+    assert "### file\n\nneeded\n\nThe buffer" in generated.settings_text(LiveConfig)
     commands = generated.commands_text()
     assert re.findall(r"^## strdyn (\w+)$", commands, re.M) == list(get_command(app).commands)
     assert "-c, --config" in commands

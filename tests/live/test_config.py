@@ -37,7 +37,10 @@ def test_a_value_may_look_like_a_name():
         ({"rcut": 6.0}, "unknown setting 'rcut'. Did you mean 'r_cut'?"),
         ({"r_cut": "six"}, "r_cut = 'six': expected a finite number above 1"),
         ({"r_cut": float("nan")}, "r_cut = nan"),
-        ({"r_cut": 0.6}, "r_cut = 0.6: expected a finite number above 1 [length unit of the run"),
+        (
+            {"r_cut": 0.6},
+            "r_cut = 0.6: expected a finite number above 1 [the length unit of the run",
+        ),
         ({"sigma": -1.0}, "sigma = -1.0"),
         ({"sigma": float("inf")}, "sigma = inf"),
         ({"lens_r_cut": 0.0}, "lens_r_cut = 0.0"),
