@@ -114,6 +114,14 @@ def test_the_reference_has_every_setting_with_its_limits():
     assert "autofunction:: strdyn_live.open_buffer" in generated.api_text(["strdyn_live"])
 
 
+def test_the_page_on_the_report_has_every_part_of_it():
+    template = Path(strdyn_post.__file__).parent / "page/templates/report.html.j2"
+    parts = re.findall(r"<h2>(.*?)</h2>", template.read_text())
+    page = (ROOT / "docs/explanation/report.md").read_text()
+    explained = re.findall(r"^\| ([^(|][^|]*) \|", page.split("## The checks")[0], re.M)
+    assert explained[1:] == [part.replace("&amp;", "&") for part in parts if part != "Please cite"]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_python_of_the_tutorial_runs(tmp_path, monkeypatch):
     record(tmp_path, 12)
