@@ -12,12 +12,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from recorded import SETTINGS, record, strdyn, with_empty_figures
+from recorded import record, strdyn, with_empty_figures
 from typer.main import get_command
 
 import strdyn_live
 import strdyn_post
-from strdyn_live import LiveConfig, open_buffer
+from strdyn_live import LiveConfig
 from strdyn_live.settings import declared
 from strdyn_post import AnalysisConfig
 from strdyn_post.cli import app
@@ -123,13 +123,21 @@ def test_the_page_on_the_report_has_every_part_of_it():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_python_of_the_tutorial_runs(tmp_path, monkeypatch):
-    record(tmp_path, 12)
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    """All but the installation and the demo, which has a test of its own."""
+    (tmp_path / "demo").mkdir()
+    record(tmp_path / "demo", 60, name="cu211.sdl")
     monkeypatch.chdir(tmp_path)
     with_empty_figures(monkeypatch)
-    Path("mine.toml").write_text(SETTINGS)
-    assert strdyn(monkeypatch, "analyse", "run.sdl", "-c", "mine.toml", "-o", "second") == 0
-    (text,) = blocks(ROOT / "docs/tutorial.md", "python")
+    tutorial = ROOT / "docs/tutorial.md"
+    Path("mine.toml").write_text("\n".join(blocks(tutorial, "toml")))
+    lines = [line for text in blocks(tutorial, "sh") for line in text.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("strdyn ")]
+    assert [words[0] for words in commands[1:]] == ["info", "verify", "analyse", "report", "export"]
+    for words in commands[1:]:
+        assert strdyn(monkeypatch, *words) == 0, words
+    assert Path("labels.extxyz").exists()
     names: dict = {}
-    exec(text, names)
-    assert names["chi"].labels.shape == (11, len(open_buffer("run.sdl").atom_ids))
+    for text in blocks(tutorial, "python"):
+        exec(text, names)
+    assert names["chi"].labels.shape == (14, 24)  # of 15 frames the last has no next one
