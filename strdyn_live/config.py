@@ -39,7 +39,7 @@ class LiveConfig(Settings):
     """
 
     r_cut: float = setting(
-        "SOAP cutoff radius.",
+        "SOAP cutoff radius. The radial basis ``gto`` needs more than 1.",
         unit=_LENGTH,
         above=1.0,
         example=6.0,

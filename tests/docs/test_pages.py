@@ -33,6 +33,10 @@ def blocks(page: Path, language: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", text, flags=re.M) for indent, text in found]
 
 
+def sources(package) -> list[Path]:
+    return list(Path(package.__file__).parent.rglob("*.py"))
+
+
 def of_all(language: str) -> list:
     return [
         pytest.param(text, id=f"{page.stem}-{number}")
@@ -74,6 +78,23 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def test_messages_are_those_of_the_code():
+    texts = []
+    for path in (path for package in (strdyn_live, strdyn_post) for path in sources(package)):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        constants = (node for node in nodes if isinstance(node, ast.Constant))
+        texts += [str(node.value) for node in constants if id(node) not in docstrings]
+    page = (ROOT / "docs/reference/messages.md").read_text()
+    messages = re.findall(r"^\| (?!message |---)(.*?) \|", page, re.M)
+    assert len(messages) > 20
+    for message in messages:
+        parts = [part.strip() for part in message.split("…")]
+        assert any(parts), message
+        for part in parts:
+            assert any(part in text for text in texts), (message, part)
+
+
 def test_every_page_is_in_the_site():
     listed = set(re.findall(r"^[\w/]+$", (ROOT / "docs/index.md").read_text(), re.M))
     names = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in SITE}
@@ -85,7 +106,7 @@ def test_every_page_is_in_the_site():
 )
 def test_examples_in_docstrings(package):
     folder = Path(package.__file__).parent
-    with_examples = [path for path in folder.rglob("*.py") if ">>> " in path.read_text()]
+    with_examples = [path for path in sources(package) if ">>> " in path.read_text()]
     assert with_examples
     for path in with_examples:
         name = ".".join([package.__name__, *path.relative_to(folder).with_suffix("").parts])
