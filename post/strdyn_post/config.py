@@ -35,7 +35,7 @@ class AnalysisConfig(Settings):
 
     Examples
     --------
-    >>> config = AnalysisConfig(min_cluster_size=15, names={"soap_lens": {"F": "running atoms"}})
+    >>> config = AnalysisConfig(min_cluster_size=15, names={"soap_lens": {"D": "running atoms"}})
     >>> config == AnalysisConfig.from_mapping(config.as_dict())
     True
     >>> AnalysisConfig(tree="exct")
@@ -232,7 +232,7 @@ class AnalysisConfig(Settings):
     )
     names: Mapping[str, Mapping[str, str]] = setting(
         "Names of environments: for a route (soap, soap_lens, lens) the name of each mark, such as "
-        "``{'soap_lens': {'F': 'running atoms'}}``; texts of at most 60 characters.",
+        "``{'soap_lens': {'D': 'running atoms'}}``; texts of at most 60 characters.",
         default={},
         use="Set them after a first analysis; ``strdyn report DIR -c analysis.toml`` applies them.",
     )
