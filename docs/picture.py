@@ -23,9 +23,10 @@ pictures = Path(__file__).parent / "pictures"
 
 
 def save(picture: Image.Image, width: int, name: str) -> None:
-    """Write a picture with few colours, no wider than so many pixels."""
+    """Write a picture with 256 colours, no wider than so many pixels."""
     picture.thumbnail((width, picture.height))
-    picture.quantize(128).save(pictures / f"{name}.png", optimize=True)
+    colors = picture.quantize(256, Image.Quantize.FASTOCTREE)
+    colors.save(pictures / f"{name}.png", optimize=True)
 
 
 for name, parts in FIGURES.items():
