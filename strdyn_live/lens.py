@@ -32,5 +32,15 @@ def lens(before: NeighborLists, after: NeighborLists) -> NDArray[np.float64]:
     ------
     ValueError
         If the two do not hold the same number of centers, or a list is not sorted.
+
+    Examples
+    --------
+    One of four neighbors is replaced: 2 of 8 IDs are in one list only.
+
+    >>> import numpy as np
+    >>> before = NeighborLists(np.array([0, 4]), np.array([2, 3, 4, 5]))
+    >>> after = NeighborLists(np.array([0, 4]), np.array([2, 3, 4, 6]))
+    >>> lens(before, after)
+    array([0.25])
     """
     return kernel.lens(before.offsets, before.ids, after.offsets, after.ids)

@@ -95,6 +95,15 @@ def find_neighbors(
     ------
     TypeError, ValueError
         For a wrong dtype, shape or value; the message names row and value.
+
+    Examples
+    --------
+    Three atoms on a line, 2 apart: the one in the middle has two neighbors, the others one.
+
+    >>> positions = np.array([[0.0, 0, 0], [2, 0, 0], [4, 0, 0]])
+    >>> found = find_neighbors(positions, np.array([7, 8, 9]), np.arange(3), np.ones(3, bool), 3.0)
+    >>> [ids.tolist() for ids in found]
+    [[8], [7, 9], [8]]
     """
     counts, ids = kernel.find_neighbors(positions, atom_ids, centers, environment, r_cut)
     return NeighborLists.from_counts(counts, ids)

@@ -70,6 +70,18 @@ class Soap:
     TypeError, ValueError
         For a setting of a wrong type or out of range. Whether so many radial functions can be told
         apart is found by `check`, or by the first spectrum.
+
+    Examples
+    --------
+    Two atoms that see the same surroundings, mirrored, have the same spectrum.
+
+    >>> soap = Soap("Cu", r_cut=6.0)
+    >>> soap.n_features, round(soap.reach, 2)
+    (324, 9.72)
+    >>> positions = np.array([[0.0, 0, 0], [2.5, 0, 0], [0, 2.5, 0]])
+    >>> spectra = soap.compute(positions, species=[0, 0, 0], centers=[1, 2])
+    >>> np.allclose(spectra[0], spectra[1])
+    True
     """
 
     def __init__(

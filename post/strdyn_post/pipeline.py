@@ -34,7 +34,14 @@ from .signal.smoothing import smooth
 
 __all__ = ["analyse"]
 
-_NOT_OF_THE_FIT = {"lag", "scan_weights", "scan_intervals", "scan_windows", "scan_clusters"}
+_NOT_OF_THE_FIT = {
+    "lag",
+    "names",
+    "scan_clusters",
+    "scan_intervals",
+    "scan_weights",
+    "scan_windows",
+}
 
 
 def analyse(

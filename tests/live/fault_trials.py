@@ -413,8 +413,8 @@ the result must equal that of an undisturbed run.
   lists the frames of one compressed chunk (2 MiB of IDs); in the index of a segment that segment;
   in `config.json` or a generation file nothing, as every data file has a copy; in the note of the
   last step (`last-*.json`) nothing but that note.
-- Not tried, because nothing can be promised: file systems that confirm an fsync and have not
-  written.
+- Not tried, because nothing can be promised: file systems that report fsync as done before the data
+  is on disk.
 """
 
 

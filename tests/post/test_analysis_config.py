@@ -1,3 +1,6 @@
+import json
+import pickle
+
 import pytest
 
 from strdyn_post import AnalysisConfig
@@ -37,31 +40,40 @@ def test_unknown_setting_names_the_nearest():
     ("settings", "message"),
     [
         ({"method": "hdbscn"}, "Did you mean 'hdbscan'"),
-        ({"soft": "some"}, "expected noise or all or none"),
+        ({"soft": "some"}, "expected noise, all or none"),
         ({"smoothing_window": 2.5}, "whole number"),
-        ({"smoothing_window": True}, "finite number"),
+        ({"smoothing_window": True}, "whole number from 1 to 1000000"),
         ({"smoothing_window": 2}, "smoothing_order = 2 needs"),
         ({"variance": 1.5}, "at most 1"),
         ({"variance": "high"}, "finite number"),
-        ({"lens_weight": -1}, "0 or more"),
-        ({"scan_weights": [0.5, -2]}, r"scan_weights = \[0.5, -2.0\]: expected 0 or more for each"),
-        ({"scan_weights": [0.5, float("inf")]}, "scan_weights = inf is not a finite number"),
-        ({"scan_weights": "0.5, 2"}, "scan_weights = '0.5, 2' is not a finite number"),
+        ({"lens_weight": -1}, "lens_weight = -1: expected a finite number from 0 to 1000000"),
+        (
+            {"scan_weights": [0.5, -2]},
+            r"scan_weights = \[0.5, -2\]: expected finite numbers from 0",
+        ),
+        ({"scan_weights": [0.5, float("inf")]}, r"scan_weights = \[0.5, inf\]: expected finite"),
+        ({"scan_weights": "0.5, 2"}, "scan_weights = '0.5, 2': expected finite numbers"),
         ({"lens_thresholds": [0.3, 0.1]}, "increasing"),
         ({"lens_thresholds": []}, "increasing"),
-        ({"lag": 0}, "1 or more"),
-        ({"seed": 2**32}, "seed = 4294967296: expected at most"),
-        ({"lens_clusters": 5000}, "at most 1000"),
-        ({"lag": 2**63}, "lag = 9223372036854775808: expected at most 1000000000"),
-        ({"lag": 10**400}, r"lag = 10000.* … 0000.* is not a finite number"),
-        ({"lag": 16**5000}, "lag = a int too long to show is not a finite number"),
-        ({"smoothing_window": 10**9}, "at most 1000000"),
-        ({"lens_weight": 1e308}, r"lens_weight = 1e\+308: expected 0 or more, up to 1e\+06"),
-        ({"scan_weights": [1e308]}, r"for each, up to 1e\+06"),
-        ({"lens_thresholds": range(5000)}, "holds 5000 values: expected at most 999"),
+        ({"lag": 0}, r"lag = 0: expected a whole number from 1 to 1000000000 \[analysed frames\]"),
+        ({"seed": 2**32}, "seed = 4294967296: expected a whole number from 0 to 4294967286"),
+        ({"lens_clusters": 5000}, "from 1 to 1000"),
+        ({"lag": 2**63}, "lag = 9223372036854775808: expected a whole number"),
+        ({"lag": 10**400}, r"lag = 10000.* … 0000.*: expected a whole number"),
+        ({"lag": 16**5000}, "lag = a int too long to show: expected a whole number"),
+        ({"smoothing_window": 10**9}, "from 1 to 1000000"),
+        (
+            {"lens_weight": 1e308},
+            r"lens_weight = 1e\+308: expected a finite number from 0 to 1000000",
+        ),
+        ({"scan_weights": [1e308]}, r"numbers from 0 to 1000000"),
+        (
+            {"lens_thresholds": [k / 5000 for k in range(5000)]},
+            "holds 5000 values: expected at most 999",
+        ),
         ({"method": 16**5000}, "method = a int too long to show: expected hdbscan"),
-        ({"n_components": 0}, "1 or more"),
-        ({"merge_cut": float("nan")}, "finite"),
+        ({"n_components": 0}, 'whole number from 1 to 1000000, or "none"'),
+        ({"merge_cut": float("nan")}, "merge_cut = nan: expected a finite number from 0 to 2"),
     ],
 )
 def test_impossible_values_are_named(settings, message):
@@ -85,7 +97,7 @@ def test_file_errors_name_the_file(tmp_path):
         (b"lag = \xff", "its byte 6 is no UTF-8"),
         (b"lag = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
         (b"lag = " + b"9" * 5000, "is not TOML"),
-        (b"lag = 1" + b"0" * 400, "is not a finite number"),
+        (b"lag = 1" + b"0" * 400, "expected a whole number from 1"),
         (b"#" * 2_000_000, "longer than 1000000 bytes"),
         (b"lag = ", "is not TOML"),
     ],
@@ -97,3 +109,46 @@ def test_files_that_are_no_settings_are_named(tmp_path, content, message):
         AnalysisConfig.from_toml(path)
     assert str(path) in str(error.value)
     assert len(str(error.value)) < 400
+
+
+NAMES = {"soap_lens": {4: "edge", "C": 'the "fast" one'}, "soap": {"A": "ice Ih"}, "lens": {}}
+
+
+def test_names_of_environments_read_back_from_toml(tmp_path):
+    path = tmp_path / "analysis.toml"
+    config = AnalysisConfig(lag=3, names=NAMES)
+    assert config.names["soap_lens"] == {"4": "edge", "C": 'the "fast" one'}
+    path.write_text(config.to_toml())
+    assert AnalysisConfig.from_toml(path) == config
+    assert AnalysisConfig.from_mapping(json.loads(json.dumps(config.as_dict()))) == config
+    assert pickle.loads(pickle.dumps(config)) == config != AnalysisConfig(lag=3)
+    assert AnalysisConfig().names == {}
+    path.write_text('lag = 2\n[names]\nsoap_lens = {4 = "edge", C = " fast "}\n')
+    assert AnalysisConfig.from_toml(path).names == {"soap_lens": {"4": "edge", "C": "fast"}}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("fast", "names = 'fast': expected a table of routes"),
+        ({"chi": {"A": "fast"}}, "found the route 'chi', expected one of soap, soap_lens, lens"),
+        ({"soap_lense": {"A": "fast"}}, "Did you mean 'soap_lens'"),
+        ({"soap": "fast"}, "names.soap = 'fast': expected a name for each mark"),
+        ({"soap": {"A": ""}}, "the name of 'A' = '' is no text"),
+        ({"soap": {"A": " \t"}}, "is no text"),
+        ({"soap": {"A": "one\ntwo"}}, "no control characters"),
+        ({"soap": {"A": 7}}, "the name of 'A' = 7 is no text"),
+        ({"soap": {"A": "x" * 61}}, "has 61 characters: expected at most 60"),
+        ({"soap": {"": "edge"}}, "the mark of '' = 'edge' is no text"),
+        ({"soap": {True: "edge"}}, "the mark of True"),
+        ({"soap": {4: "edge", "4": "face"}}, "the mark '4' is given twice"),
+        ({"soap": {"A": "edge", "B": "edge "}}, "the marks A and B have the same name 'edge'"),
+    ],
+)
+def test_names_that_are_none_are_refused(names, message):
+    with pytest.raises(ConfigError, match=message):
+        AnalysisConfig(names=names)
+
+
+def test_two_routes_may_use_one_name():
+    AnalysisConfig(names={"soap": {"A": "edge"}, "lens": {"2": "x" * 60, "3": "edge"}})

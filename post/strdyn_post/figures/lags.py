@@ -17,7 +17,7 @@ __all__ = ["plot_persistence", "plot_timescales"]
 
 
 def plot_timescales(route: Route, *, units: str | None = None, ax: Any = None) -> Any:
-    """Draw the implied timescales −lag / ln |λ| over the lag, both logarithmic.
+    """Draw the implied timescales −lag / ln ``|λ|`` over the lag, both logarithmic.
 
     Level lines: moves without memory. What lies in the grey is over within one lag and cannot be
     resolved; lines that rise beside it say that moves are undone.

@@ -59,6 +59,17 @@ def merge_clusters(
     Returns
     -------
     Merge
+
+    Examples
+    --------
+    Atoms of the clusters 0 and 1 go to the same places; those of cluster 2 stay.
+
+    >>> merge = merge_clusters([[8, 1, 1], [8, 1, 1], [0, 0, 10]])
+    >>> merge.mapping
+    array([0, 0, 1], dtype=int32)
+    >>> merge.counts
+    array([[18,  2],
+           [ 0, 10]])
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 

@@ -39,6 +39,14 @@ def count_transitions(
     ------
     ValueError
         For a lag below 1 or a label outside the clusters.
+
+    Examples
+    --------
+    An atom that is in the clusters 0, 0, 1, 0 at four frames stays once and moves twice.
+
+    >>> count_transitions([0, 0, 1, 0])
+    array([[1, 1],
+           [1, 0]])
     """
     labels = np.asarray(labels)
     labels = labels[:, None] if labels.ndim == 1 else labels
@@ -73,6 +81,12 @@ def transition_matrix(counts: ArrayLike) -> NDArray[np.float64]:
     (n_clusters, n_clusters) float64 ndarray
         Probability to go from a to b. A cluster that was never left nor kept within the counted
         pairs has a row of zeros: nothing is known about it.
+
+    Examples
+    --------
+    >>> transition_matrix([[3, 1], [2, 2]])
+    array([[0.75, 0.25],
+           [0.5 , 0.5 ]])
     """
     counts = np.asarray(counts, dtype=np.float64)
     total = counts.sum(axis=1, keepdims=True)

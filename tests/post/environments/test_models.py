@@ -110,7 +110,8 @@ def test_a_model_is_for_recordings_and_settings_like_its_own(runs, tmp_path):
     model = load_results(fitted.save(tmp_path))
     with pytest.raises(AnalysisError, match="fitted with min_cluster_size = 60, the settings say"):
         analyse(buffer, replace(CONFIG, min_cluster_size=7), model=model)
-    assert analyse(buffer, replace(CONFIG, lag=2), model=model).config.lag == 2
+    asked = replace(CONFIG, lag=2, names={"soap": {"0": "ice"}})
+    assert analyse(buffer, asked, model=model).config == asked
     other = replace(buffer, config=replace(buffer.config, r_cut=4.5, lens_r_cut=4.5))
     with pytest.raises(AnalysisError, match=r"r_cut 6, .* this one has .*r_cut 4\.5"):
         analyse(other, model=model)
