@@ -22,6 +22,9 @@ _FOR_WRITERS = {"BufferWriter", "check_start", "forecast", "frame_bytes", "write
 POST = [
     "strdyn_post",
     "strdyn_post.results",
+    "strdyn_post.routes",
+    "strdyn_post.findings",
+    "strdyn_post.names",
     "strdyn_post.transitions",
     "strdyn_post.merging",
     "strdyn_post.figures",

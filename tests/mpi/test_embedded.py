@@ -95,13 +95,14 @@ def test_the_analysis_at_the_end_of_a_script(run_embedded, tmp_path):
 python end here """
 import strdyn_post.page.report as report
 from dataclasses import replace
-panels = report._panels
+panels = report.draw_panels
 def small(*given):
-    for section, panel in dict(panels(*given)).items():
+    for section, panel in {each.section: each for each in panels(*given)}.items():
         draw = {} if section == 'matrix' else {'draw': lambda ax: ax.set_axis_off()}
-        yield section, replace(panel, size=(1.0, 1.0), **draw)
-report._panels = small
-sd.analyse('a.toml')
+        yield replace(panel, size=(1.0, 1.0), **draw)
+report.draw_panels = small
+from strdyn_post import analyse_run
+analyse_run(sd, 'a.toml')
 end = sd
 """
 '''

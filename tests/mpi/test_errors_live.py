@@ -82,7 +82,7 @@ REFUSED = {
         "group 'void' does not exist or is empty",
         None,
     ),
-    "no number": (bad_start("r_cut="), "r_cut = '' is not a number", None),
+    "no number": (bad_start("r_cut="), "r_cut = '': expected a finite number above 1", None),
     "no IDs": (
         text(
             before="import dataclasses\n"

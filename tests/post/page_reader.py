@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 
@@ -30,3 +31,9 @@ class Page(HTMLParser):
         if self._key:
             self.shown[self._key] = data.replace("\N{NO-BREAK SPACE}", " ")
             self._key = None
+
+    @property
+    def texts_in_one(self) -> str:
+        """Return all texts in one line."""
+        text = re.sub(r"\s+", " ", " ".join(self.texts))
+        return text.replace("\N{NO-BREAK SPACE}", " ")

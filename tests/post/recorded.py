@@ -15,7 +15,7 @@ from strdyn_live.frame import Frame
 from strdyn_post.cli import main
 from strdyn_post.files.folder import run_of
 from strdyn_post.files.results_file import seal
-from strdyn_post.page.report import Panel
+from strdyn_post.page.panels import Panel
 
 SETTINGS = 'smoothing_window = 1\nmin_cluster_size = 20\ntree = "approx"\n'
 
@@ -106,9 +106,9 @@ def with_empty_figures(monkeypatch):
 
     def panels(*_):
         for section, name in PANELS.items():
-            yield section, Panel(name, name, (0.3, 0.3), lambda ax: ax.set_axis_off())
+            yield Panel(section, name, name, (0.3, 0.3), lambda ax: ax.set_axis_off())
 
-    monkeypatch.setattr("strdyn_post.page.report._panels", panels)
+    monkeypatch.setattr("strdyn_post.page.report.draw_panels", panels)
     monkeypatch.setattr("strdyn_post.page.report.find_spec", lambda _: None)
 
 

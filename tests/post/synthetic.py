@@ -12,11 +12,17 @@ import numpy as np
 
 from strdyn_live import LiveConfig
 from strdyn_post.config import AnalysisConfig
-from strdyn_post.environments.models import Centers
+from strdyn_post.environments.clusters import agreement_finding
+from strdyn_post.environments.models import NearestMean
 from strdyn_post.environments.reduction import Pca
-from strdyn_post.kinetics.checks import check_route
+from strdyn_post.findings import ATTENTION, Finding, of_route
+from strdyn_post.judgement import judge
+from strdyn_post.kinetics.checks import check_moves
 from strdyn_post.kinetics.merging import merge_clusters
-from strdyn_post.results import AnalysisResult, Merged, Route, WeightPoint
+from strdyn_post.results import AnalysisResult
+from strdyn_post.routes import Merged, Route, RouteFit
+from strdyn_post.scans.weights import WeightPoint
+from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.series import Series
 
 FAST = 4
@@ -58,25 +64,56 @@ def make_route(
     n_components = scores.shape[2]
     eye = np.eye(len(ratios))[:n_components]
     pca = Pca(np.zeros(len(ratios)), np.ones(len(ratios)), eye, np.array(ratios))
-    return Route(
+    fit = RouteFit(
         name=name,
-        steps=steps,
-        times=steps * 0.005,
-        stretches=np.zeros(n_frames, dtype=np.int64),
-        atom_ids=np.arange(1, n_atoms + 1, dtype=np.int64),
-        labels=labels.astype(np.int32),
-        scores=scores.astype(np.float32),
-        counts=counts,
-        linkage=tree,
-        merged=None,
         pca=pca if ratios else None,
-        model=Centers(np.zeros((n_clusters, n_components))),
+        model=NearestMean(np.zeros((n_clusters, n_components))),
+        n_clusters=n_clusters,
+        linkage=tree,
+        mapping=None,
+        known=scores.reshape(-1, n_components).astype(np.float32),
         limits=np.full(2, np.inf),
         identities=np.arange(n_clusters, dtype=np.int32),
         n_identities=n_clusters,
-        far=np.zeros(n_frames),
         noise_share=float((labels < 0).mean()),
     )
+    atom_ids = np.arange(1, n_atoms + 1, dtype=np.int64)
+    return Route(
+        fit=fit,
+        frames=Frames(steps, steps * 0.005, np.zeros(n_frames, dtype=np.int64), atom_ids),
+        labels=labels.astype(np.int32),
+        scores=scores.astype(np.float32),
+        counts=counts,
+        merged=None,
+        far=np.zeros(n_frames),
+    )
+
+
+def refit(route: Route, **changes) -> Route:
+    """Return a route with another fit."""
+    return replace(route, fit=replace(route.fit, **changes))
+
+
+def check(route: Route, config: AnalysisConfig | None = None) -> Route:
+    """Return a route with the checks of its moves."""
+    clusters = None if route.merged is None else route
+    stretches = route.frames.stretches
+    checks = check_moves(route.final, clusters, stretches, config or AnalysisConfig())
+    return replace(route, checks=checks)
+
+
+def judged(result: AnalysisResult, **changes) -> AnalysisResult:
+    """Return a result whose findings are those of its numbers, beside notes."""
+    result = replace(result, **changes)
+    found = judge(
+        result.routes,
+        result.config,
+        n_taken=int(result.provenance.get("n_frames_taken", len(result["soap"].frames))),
+        flicker_share=result.flicker_share,
+        labelled="model" in result.provenance,
+    )
+    notes = [each for each in result.findings if each.kind in ("note", "agreement")]
+    return replace(result, findings=(*notes, *found))
 
 
 def merge(route: Route, mapping: list[int]) -> Route:
@@ -86,7 +123,8 @@ def merge(route: Route, mapping: list[int]) -> Route:
     merged = Merged(labels=labels, counts=count(labels, max(mapping) + 1), mapping=mapped[:-1])
     n_final = max(mapping) + 1
     identities = np.arange(n_final, dtype=np.int32)
-    return replace(route, merged=merged, identities=identities, n_identities=n_final)
+    route = refit(route, identities=identities, n_identities=n_final, mapping=merged.mapping)
+    return replace(route, merged=merged)
 
 
 def make_states(n_frames: int, n_atoms: int, rng: np.random.Generator) -> np.ndarray:
@@ -141,19 +179,23 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
     }
     config = AnalysisConfig(soft="none")
     for name, route in routes.items():
-        routes[name] = replace(route, checks=check_route(route, config)[0])
-    routes["lens"] = replace(routes["lens"], agreement=0.987)
-    steps = routes["lens"].steps
-    return AnalysisResult(
+        routes[name] = check(route, config)
+    routes["lens"] = refit(routes["lens"], agreement=0.987)
+    warning = "a warning of the analysis, with <brackets> & ampersand"
+    result = AnalysisResult(
         routes,
         config,
-        Series(delta, steps, steps * 0.005, routes["lens"].atom_ids, routes["lens"].stretches),
+        Series(delta, routes["lens"].frames),
+        findings=(
+            Finding("note", ATTENTION, values={"text": warning}),
+            *of_route(agreement_finding(0.987, "seed", "fewer lens_clusters"), "lens"),
+        ),
         weight_scan=WEIGHT_SCAN,
         flicker_share=0.31,
-        provenance={"buffer": "cu211.sdl", "numpy": np.__version__, "seed": 0},
-        warnings=["a warning of the analysis, with <brackets> & ampersand"],
+        provenance={"buffer": "cu211.sdl", "units": "metal", "numpy": np.__version__, "seed": 0},
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
     )
+    return judged(result)
 
 
 class SyntheticBuffer:

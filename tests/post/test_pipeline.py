@@ -12,11 +12,19 @@ from sklearn.metrics import adjusted_rand_score
 from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
-from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post import (
+    AnalysisConfig,
+    Recording,
+    analyse,
+    fit,
+    label,
+    load_results,
+    save_results,
+)
+from strdyn_post.errors import AnalysisError
 from strdyn_post.files.results_file import seal
 from strdyn_post.kinetics.transitions import count_transitions
-from strdyn_post.results import ROUTES
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post.routes import ROUTES
 
 # terrace, edge and adatom; SOAP sees adatoms as edges, only their neighbors tell
 RATES = np.array([[0.97, 0.03, 0.0], [0.04, 0.955, 0.005], [0.0, 0.05, 0.95]])
@@ -26,7 +34,6 @@ CONFIG = AnalysisConfig(smoothing_window=1, min_cluster_size=60)
 STORED = [
     *("steps", "times", "stretches", "atom_ids", "labels", "scores", "counts", "linkage"),
     *("transition_matrix", "fluxes", "populations", "explained_variance_ratio"),
-    *("noise_share", "soft_share"),
 ]
 LAYOUT = ["label", "count_matrix", "transition_matrix", "flux"]
 
@@ -98,7 +105,7 @@ def test_same_seed_same_bits_whatever_runs_the_chunks(run, processes):
 
 def test_results_read_back_as_they_were(run, tmp_path):
     _, _, result = run
-    path = result.save(tmp_path)
+    path = save_results(result, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["analysis.toml", "results.h5"]
     assert AnalysisConfig.from_toml(tmp_path / "analysis.toml") == CONFIG
     for loaded in (load_results(tmp_path), load_results(path)):
@@ -110,14 +117,16 @@ def test_results_read_back_as_they_were(run, tmp_path):
             ours, theirs = result[name], loaded[name]
             for key in STORED:
                 np.testing.assert_array_equal(getattr(ours, key), getattr(theirs, key))
+            assert ours.fit.noise_share == theirs.fit.noise_share
+            assert ours.fit.soft_share == theirs.fit.soft_share
             assert (ours.merged is None) == (theirs.merged is None)
             flat = ours.scores.reshape(-1, ours.n_components)
-            np.testing.assert_array_equal(theirs.model.predict(flat), ours.labels.ravel())
+            np.testing.assert_array_equal(theirs.fit.model.predict(flat), ours.labels.ravel())
 
 
 def test_results_file_has_the_documented_layout(run, tmp_path):
     _, _, result = run
-    with h5py.File(result.save(tmp_path)) as file:
+    with h5py.File(save_results(result, tmp_path)) as file:
         assert json.loads(file.attrs["settings"])["min_cluster_size"] == 60
         assert json.loads(file.attrs["provenance"])["buffer_uuid"] == run[1].uuid
         for name in ROUTES:
@@ -130,7 +139,7 @@ def test_results_file_has_the_documented_layout(run, tmp_path):
 def test_no_results_and_newer_results_are_errors(run, tmp_path):
     with pytest.raises(AnalysisError, match="no results at"):
         load_results(tmp_path)
-    path = run[2].save(tmp_path)
+    path = save_results(run[2], tmp_path)
     with path.open("r+b", buffering=0) as file:
         seal(file, run[2].run_id, version=99)
     with pytest.raises(AnalysisError, match="has format 99, this version reads 1 and 2"):
@@ -141,14 +150,14 @@ def test_gmm_keeps_its_clusters(run):
     result = analyse(run[1], AnalysisConfig(smoothing_window=1, method="gmm", n_clusters=3))
     assert result["soap_lens"].n_clusters == 3
     assert result["soap_lens"].merged is None
-    assert len(result["soap_lens"].heights) == 2
+    assert len(result["soap_lens"].linkage) == 2
 
 
 def test_a_gap_is_named_and_not_crossed(run):
     _, buffer, _ = run
     cut = buffer.frames(np.r_[0:40, 45:80])
     result = analyse(cut, CONFIG)
-    assert "from step 19500 to 22500" in result.warnings[0]
+    assert any("from step 19500 to 22500" in text for text in result.warnings)
     route = result["soap"]
     assert route.counts.sum() <= 200 * (38 + 33)
     both = np.split(route.labels, [39])
@@ -165,7 +174,7 @@ def test_smoothing_trims_every_route(run):
 
 def test_two_frames_do_what_they_can(run):
     result = analyse(run[1].frames(slice(0, 2)))
-    assert "too few frames for smoothing_window = 21" in result.warnings[0]
+    assert any("too few frames for smoothing_window = 21" in text for text in result.warnings)
     assert result["soap"].labels.shape == (1, 200)
     assert not result["soap"].counts.any()
     with pytest.raises(AnalysisError, match="holds 1 frame"):
@@ -174,8 +183,8 @@ def test_two_frames_do_what_they_can(run):
 
 def test_all_noise_goes_through_to_the_end(run, tmp_path):
     result = analyse(run[1].frames(slice(0, 2)), AnalysisConfig(min_cluster_size=150))
-    assert "soap: HDBSCAN* found no cluster" in " ".join(result.warnings)
-    loaded = load_results(result.save(tmp_path))
+    assert "SOAP: HDBSCAN* found no cluster" in " ".join(result.warnings)
+    loaded = load_results(save_results(result, tmp_path))
     assert loaded["soap"].final.n_clusters == 0
     assert loaded["soap"].checks.low.shape == (0, 0)
     assert (loaded["soap"].labels == -1).all()
@@ -183,7 +192,7 @@ def test_all_noise_goes_through_to_the_end(run, tmp_path):
 
 def test_checks_are_kept_with_the_results(run, tmp_path):
     _, _, result = run
-    chi = load_results(result.save(tmp_path))["soap_lens"]
+    chi = load_results(save_results(result, tmp_path))["soap_lens"]
     matrix = chi.final.transition_matrix
     assert ((chi.checks.low <= matrix) & (matrix <= chi.checks.high)).all()
     assert chi.checks.timescales.shape == (len(chi.checks.lags), 2)
@@ -194,10 +203,11 @@ def test_checks_are_kept_with_the_results(run, tmp_path):
 
 def test_a_lag_that_no_stretch_allows_is_named_and_merges_nothing(run):
     result = analyse(run[1], replace(CONFIG, lag=200))
-    for name, route in result.routes.items():
+    for route in result.routes.values():
         assert not route.counts.any()
         assert route.final.n_clusters == route.n_clusters
-        (warning,) = (text for text in result.warnings if text.startswith(f"{name}: no trans"))
+        start = f"Moves: {route.title}: No transition"
+        (warning,) = (text for text in result.warnings if text.startswith(start))
         assert "at lag = 200: the longest gapless stretch allows 78" in warning
     assert np.isnan(result["soap_lens"].checks.stay).all()
     assert result["soap_lens"].checks.memory == 0.0
@@ -254,3 +264,63 @@ def test_the_buffer_on_disk_gives_the_same(run, tmp_path):
         assert again.provenance["buffer"] == config.file
     for name in ROUTES:
         np.testing.assert_array_equal(again[name].labels, result[name].labels)
+
+
+# fit, then label
+
+
+def test_an_analysis_is_a_fit_and_its_labels(run):
+    _, buffer, result = run
+    learnt = fit(buffer, CONFIG)
+    again = label(learnt, buffer)
+    for name in ROUTES:
+        np.testing.assert_array_equal(learnt[name].linkage, result[name].linkage)
+        np.testing.assert_array_equal(learnt[name].limits, result[name].fit.limits)
+        for key in ("labels", "scores", "counts", "steps"):
+            np.testing.assert_array_equal(getattr(again[name], key), getattr(result[name], key))
+    assert learnt.config == CONFIG
+    assert "model" in again.provenance
+
+
+def test_settings_of_the_fit_hold_unless_they_are_given(run):
+    _, buffer, result = run
+    late = buffer.frames(slice(40, 80))
+    assert label(result.fit, late).config == CONFIG
+    other = label(result.fit, late, replace(CONFIG, lag=3))
+    expected = count_transitions(other["soap"].labels, 2, 3)
+    np.testing.assert_array_equal(other["soap"].counts, expected)
+    with pytest.raises(AnalysisError, match="made with variance = 0.995, the settings say 0.9"):
+        label(result.fit, late, replace(CONFIG, variance=0.9))
+
+
+class Own:
+    """A recording that a user has made: only what `Recording` asks for."""
+
+    def __init__(self, source):
+        self._source = source
+        self.steps, self.times, self.atom_ids = source.steps, source.times, source.atom_ids
+        self.species, self.config, self.units = source.species, source.config, "metal"
+        self.uuid, self.path, self.periodic = "my own", "nowhere", (True, True, True)
+
+    def soap(self, k):
+        return 3.0 * self._source.soap(k).astype(np.float64)  # of any norm
+
+    def neighbors(self, k):
+        return self._source.neighbors(k)
+
+    def positions(self, k):
+        return self._source.positions(k)
+
+    def box(self, k):
+        return self._source.box(k)
+
+
+def test_a_recording_of_ones_own_is_analysed(run):
+    _, buffer, result = run
+    found = analyse(Own(buffer), CONFIG)
+    for name in ROUTES:
+        np.testing.assert_array_equal(found[name].labels, result[name].labels)
+    assert found.provenance["buffer_uuid"] == "my own"
+    # it has what the Protocol names, and nothing else
+    asked = {name for name in vars(Recording) if not name.startswith("_")}
+    assert {name for name in {*vars(Own), *vars(Own(buffer))} if name[0] != "_"} == asked

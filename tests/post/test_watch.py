@@ -12,9 +12,10 @@ from recorded import with_empty_figures, write
 
 from strdyn_live import open_buffer
 from strdyn_live.buffer import Buffer, BufferError
-from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.signal.series import AnalysisError
-from strdyn_post.watch import ChunkMemory, watch_into
+from strdyn_post import AnalysisConfig, analyse, label, load_results
+from strdyn_post.chunk_memory import ChunkMemory
+from strdyn_post.errors import AnalysisError
+from strdyn_post.watch import watch_into
 
 WALK = np.array([[0.96, 0.04, 0.0], [0.04, 0.92, 0.04], [0.0, 0.1, 0.9]])
 STRUCTURE = np.array([0, 1, 2])
@@ -56,7 +57,7 @@ def test_watching_a_buffer_that_grows(source, tmp_path, monkeypatch):
         first, labelled, refitted = (result[name] for result in seen)
         common = np.isin(labelled.steps, first.steps)
         np.testing.assert_array_equal(labelled.labels[common], first.labels)
-        assert set(first.identities) <= set(refitted.identities)
+        assert set(first.fit.identities) <= set(refitted.fit.identities)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def frames_read(monkeypatch):
 
 
 def without_report(monkeypatch):
-    monkeypatch.setattr("strdyn_post.page.report.write_report", lambda *given: given[-1])
+    monkeypatch.setattr("strdyn_post.run.write_report", lambda *given: given[-1])
 
 
 def test_only_new_frames_are_read_again(source, tmp_path, frames_read, monkeypatch):
@@ -102,7 +103,7 @@ def test_only_new_frames_are_read_again(source, tmp_path, frames_read, monkeypat
     assert counts[0]["soap"] == list(range(2, 69))
     assert min(counts[1]["neighbors"]) >= 64
     assert min(set(counts[1]["soap"]) - {0}) >= 66
-    alone = analyse(open_buffer(tmp_path / "run.sdl"), SETTINGS, model=seen[0])
+    alone = label(seen[0].fit, open_buffer(tmp_path / "run.sdl"), SETTINGS)
     assert_same(seen[1], alone)
     assert seen[1].flicker_share == alone.flicker_share
 
@@ -122,7 +123,7 @@ def test_superseded_frames_are_forgotten(source, tmp_path, monkeypatch):
 
     buf = open_buffer(tmp_path / "run.sdl")
     watch_into(buf, SETTINGS, tmp_path / "out", tell=tell, n_rounds=2)
-    alone = analyse(open_buffer(tmp_path / "run.sdl"), SETTINGS, model=seen[0])
+    alone = label(seen[0].fit, open_buffer(tmp_path / "run.sdl"), SETTINGS)
     assert_same(seen[1], alone)
     assert not np.array_equal(seen[0]["lens"].scores, seen[1]["lens"].scores[: 60 - 5])
 

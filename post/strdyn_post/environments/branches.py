@@ -42,7 +42,7 @@ class Branches:
 
     @classmethod
     def of(
-        cls, clusters: DensityClusters, delta: NDArray[np.floating[Any]], names: NDArray[np.int32]
+        cls, clusters: DensityClusters, delta: NDArray[np.floating[Any]], numbers: NDArray[np.int32]
     ) -> Branches | None:
         """Describe the branches of a tree; None without any.
 
@@ -52,7 +52,7 @@ class Branches:
             With the tree.
         delta : (n_rows,) ndarray of float
             δ of its rows.
-        names : (n_clusters,) int32 ndarray
+        numbers : (n_clusters,) int32 ndarray
             Number that each of its clusters has got.
         """
         tree, n_rows = clusters.tree, len(clusters.points)
@@ -73,5 +73,5 @@ class Branches:
             total[parent[branch]] += total[branch]
             size[parent[branch]] += size[branch]
         cluster = np.full(n_branches, -1, dtype=np.int32)
-        cluster[clusters.branches] = names
+        cluster[clusters.branches] = numbers
         return cls(parent, birth, death, size, total / size, cluster)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post.errors import AnalysisError
 
 if TYPE_CHECKING:
     from strdyn_post.config import AnalysisConfig

@@ -6,25 +6,24 @@ import itertools
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from strdyn_live.box import lengths_and_angles
+from strdyn_live.buffer.storage import ForgivingFile
 from strdyn_live.soap import Soap
 from strdyn_post.files.output import new_file
+from strdyn_post.recording import Recording
 
-if TYPE_CHECKING:
-    from strdyn_live.buffer import Buffer
-    from strdyn_live.buffer.storage import ForgivingFile
-
-__all__ = ["CREATOR", "lengths_and_angles", "symbols", "write_soapify", "write_soapify_into"]
+__all__ = ["CREATOR", "symbols", "write_soapify", "write_soapify_into"]
 
 CREATOR = "written by strdyn"
 """Tells our files from those of cpctools."""
 
 
-def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None = None) -> Path:
+def write_soapify(
+    recording: Recording, path: str | os.PathLike[str], name: str | None = None
+) -> Path:
     """Write trajectory and spectra in the HDF5 layout of cpctools (SOAPify).
 
     The layout wants spectra as DScribe returns them: same-species blocks with n ≤ n' only. Ours
@@ -33,12 +32,12 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
 
     Parameters
     ----------
-    buffer : Buffer
+    recording : Recording
         All of its frames are written.
     path : path
         HDF5 file; groups ``Trajectories/NAME`` and ``SOAP/NAME``.
     name : str, optional
-        By default that of the buffer.
+        By default that of the recording.
 
     Returns
     -------
@@ -50,23 +49,25 @@ def write_soapify(buffer: Buffer, path: str | os.PathLike[str], name: str | None
         If the file cannot be written.
     """
     with new_file(Path(path)) as file:
-        write_soapify_into(file, buffer, name)
+        write_soapify_into(file, recording, name)
     return Path(path)
 
 
-def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None = None) -> None:
+def write_soapify_into(
+    target: ForgivingFile, recording: Recording, name: str | None = None
+) -> None:
     """Write what `write_soapify` does into an open file."""
     import h5py
 
-    config = buffer.config
+    config = recording.config
     name = name or Path(config.file).stem
-    n_frames, n_atoms = buffer.n_frames, len(buffer.atom_ids)
+    n_frames, n_atoms = len(recording.steps), len(recording.atom_ids)
     soap = Soap.of(config)
     rows_per_chunk = min(100, max(n_frames, 1))
     with h5py.File(target, "w") as file:
         file.attrs["creator"] = CREATOR
         group = file.create_group(f"Trajectories/{name}")
-        group["Types"] = np.array(symbols(buffer), dtype=h5py.string_dtype())
+        group["Types"] = np.array(symbols(recording), dtype=h5py.string_dtype())
         compressed = {"compression": "gzip", "compression_opts": 9, "dtype": "f8"}
         positions = group.create_dataset(
             "Trajectory", (n_frames, n_atoms, 3), chunks=(rows_per_chunk, n_atoms, 3), **compressed
@@ -81,9 +82,11 @@ def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None =
         for start in range(0, n_frames, rows_per_chunk):  # whole chunks: each is compressed once
             frames = range(start, min(start + rows_per_chunk, n_frames))
             rows = slice(frames.start, frames.stop)
-            positions[rows] = [buffer.positions(k) for k in frames]
-            box[rows] = [lengths_and_angles(buffer.box(k)[0]) for k in frames]
-            spectra[rows] = np.asarray(buffer.soap(rows), dtype=np.float64) / soap.isometry
+            positions[rows] = [recording.positions(k) for k in frames]
+            box[rows] = [lengths_and_angles(recording.box(k)[0]) for k in frames]
+            spectra[rows] = (
+                np.array([recording.soap(k) for k in frames], np.float64) / soap.isometry
+            )
             target.check()
         spectra.attrs.update(
             SOAPengine="dscribe",
@@ -96,10 +99,10 @@ def write_soapify_into(target: ForgivingFile, buffer: Buffer, name: str | None =
         )
 
 
-def symbols(buffer: Buffer) -> list[str]:
+def symbols(recording: Recording) -> list[str]:
     """Return the element of every described atom."""
-    species = buffer.config.species
-    return [species[index] for index in buffer.species]
+    species = recording.config.species
+    return [species[index] for index in recording.species]
 
 
 def _species_locations(soap: Soap) -> dict[str, list[int]]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +17,18 @@ from strdyn_live import LiveConfig
 from strdyn_live.box import Box
 from strdyn_live.neighbors import NeighborLists
 from strdyn_live.soap import Soap
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post.errors import AnalysisError
 
 from .periodic import periodic_neighbors
+from .soapify_layout import (
+    centers_of,
+    checked_boxes,
+    choose,
+    identity,
+    open_dataset,
+    settings_of,
+    species_of,
+)
 
 __all__ = ["SoapifyBuffer", "is_soapify", "read_soapify"]
 
@@ -30,8 +36,6 @@ _Path = str | os.PathLike[str]
 
 _TRAJECTORY = {"Types": (None,), "Trajectory": (None, None, 3), "Box": (None, 6)}
 _FARTHEST = 1e6  # box vectors from the corner: farther, too few digits are left of a position
-_SAMPLES, _SAMPLE = 64, 16384  # blocks of a file that its identity rests on, and their bytes
-_FLATTEST = 0.02  # cutoffs: no box of atoms is as flat
 
 
 def is_soapify(path: _Path) -> bool:
@@ -82,18 +86,19 @@ def read_soapify(
         For an impossible setting of the spectra, or cutoff.
     """
     path, other = Path(path).absolute(), Path(trajectories or path).absolute()
-    name = _choose(path, other, name)
+    name = choose(path, other, name)
     where = f"SOAP/{name} of {path}"
-    spectra = _open(path, f"SOAP/{name}", (None, None, None))
+    spectra = open_dataset(path, f"SOAP/{name}", (None, None, None))
     types, trajectory, boxes = (
-        _open(other, f"Trajectories/{name}/{part}", shape) for part, shape in _TRAJECTORY.items()
+        open_dataset(other, f"Trajectories/{name}/{part}", shape)
+        for part, shape in _TRAJECTORY.items()
     )
     if not len(spectra) == len(trajectory) == len(boxes):
         raise AnalysisError(
             f"{where} has {len(spectra)} frames, but its trajectory has {len(trajectory)} and its "
             f"box {len(boxes)}: they belong to different runs, or were not written to the end."
         )
-    config = _settings(spectra.attrs, where, name, lens_r_cut)
+    config = settings_of(spectra.attrs, where, name, lens_r_cut)
     soap = Soap.of(config)
     if spectra.shape[2] != soap.n_features:
         raise AnalysisError(
@@ -106,21 +111,21 @@ def read_soapify(
             f"Trajectories/{name} of {other} has positions of {trajectory.shape[1]} atoms and "
             f"types of {len(types)}: expected as many."
         )
-    centers = _centers(spectra, len(types), where)
+    centers = centers_of(spectra, len(types), where)
     rows = np.argsort(centers)
     return SoapifyBuffer(
         path=path,
         name=name,
-        uuid=_identity(name, *dict.fromkeys((path, other))),
+        uuid=identity(name, *dict.fromkeys((path, other))),
         config=config,
         periodic=periodic,
         atom_ids=centers[rows],
-        species=_species(types.asstr()[:][centers[rows]], config, where),
+        species=species_of(types.asstr()[:][centers[rows]], config, where),
         spectra=spectra,
         rows=rows,
         isometry=soap.isometry,
         trajectory=trajectory,
-        boxes=_boxes(boxes[:].astype(np.float64), periodic, config.lens_r_cut, where),
+        boxes=checked_boxes(boxes[:].astype(np.float64), periodic, config.lens_r_cut, where),
     )
 
 
@@ -263,162 +268,3 @@ class SoapifyBuffer:
             periodic=self.periodic,
         )
         return read, ()
-
-
-def _choose(path: Path, trajectories: Path, name: str | None) -> str:
-    """Return the name that was asked for, or the only one, of a trajectory with spectra."""
-    spectra, others = _names(path, "SOAP"), _names(trajectories, "Trajectories")
-    names = [each for each in others if each in spectra]
-    if name in names or (name is None and len(names) == 1):
-        return name or names[0]
-    if not names:
-        raise AnalysisError(
-            f"{path} has spectra of {', '.join(spectra) or 'nothing'}, but the trajectories are "
-            f"{', '.join(others) or 'none'}: expected a name in common."
-        )
-    found = ", ".join(names)
-    if name is not None:
-        raise AnalysisError(f"name = {name!r}: {path} holds {found}.")
-    raise AnalysisError(
-        f"{path} holds several trajectories: {found}. Choose one: "
-        f"read_soapify({path.name!r}, name={names[0]!r})."
-    )
-
-
-def _names(path: Path, group: str) -> list[str]:
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        raise AnalysisError(f"{path} is no HDF5 file, or not there.")
-    with h5py.File(path) as file:
-        if group not in file:
-            raise AnalysisError(
-                f"{path} has no group {group!r}: the layout of cpctools is Trajectories/NAME, and "
-                "SOAP/NAME in the same file or another one."
-            )
-        return sorted(file[group])
-
-
-def _identity(name: str, *paths: Path) -> str:
-    """Return a UUID of a trajectory: another one if its files are others or have changed.
-
-    Size and 64 blocks of 16 kB, evenly spread, of every file; small files as a whole.
-    """
-    found = hashlib.sha256(name.encode())
-    for path in paths:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            found.update(size.to_bytes(8, "little"))
-            for start in np.linspace(0, max(0, size - _SAMPLE), _SAMPLES, dtype=np.int64).tolist():
-                file.seek(start)
-                found.update(file.read(_SAMPLE))
-    return str(uuid5(NAMESPACE_URL, found.hexdigest()))
-
-
-def _open(path: Path, key: str, shape: tuple[int | None, ...]) -> Any:
-    """Open a dataset whose frames are read one by one: HDF5 keeps the chunk that it unpacked."""
-    import h5py
-
-    with h5py.File(path) as file:
-        if key not in file or not isinstance(file[key], h5py.Dataset):
-            raise AnalysisError(f"{path} has no {key}, or it is no dataset.")
-        found = file[key]
-        is_text = h5py.check_string_dtype(found.dtype) is not None
-        kind = "text" if key.endswith("/Types") else "numbers"
-        fits = len(found.shape or ()) == len(shape) and all(
-            wanted in (None, length) for wanted, length in zip(shape, found.shape, strict=True)
-        )
-        if not fits or (not is_text if kind == "text" else found.dtype.kind not in "fiu"):
-            wanted = " × ".join("any" if length is None else str(length) for length in shape)
-            raise AnalysisError(
-                f"{key} of {path} holds {found.dtype} of shape {found.shape}: expected {kind}, "
-                f"{wanted}."
-            )
-        n_bytes = file[key].dtype.itemsize * math.prod(file[key].chunks or (1,))
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(521, n_bytes, 0.75)
-    return h5py.Dataset(h5py.h5d.open(h5py.File(path).id, key.encode(), access))
-
-
-def _settings(
-    attributes: Mapping[str, Any], where: str, name: str, lens_r_cut: float | None
-) -> LiveConfig:
-    missing = [each for each in ("species", "r_cut", "n_max", "l_max") if each not in attributes]
-    if missing:
-        raise AnalysisError(
-            f"{where} lacks the attributes {', '.join(missing)}: they say what its components are."
-        )
-    engine = attributes.get("SOAPengine", "dscribe")
-    if engine != "dscribe":
-        raise AnalysisError(f"{where} was computed by {engine}: only DScribe's order is known.")
-    return LiveConfig(
-        r_cut=attributes["r_cut"],
-        elements=tuple(np.asarray(attributes["species"]).astype(str)),
-        file=f"{name}.sdl",
-        n_max=attributes["n_max"],
-        l_max=attributes["l_max"],
-        sigma=attributes.get("sigma", 1.0),
-        lens_r_cut=lens_r_cut,  # type: ignore[arg-type]  # None becomes r_cut
-    )
-
-
-def _centers(spectra: Any, n_all: int, where: str) -> NDArray[np.int64]:
-    """Return the index of every described atom in the trajectory."""
-    given = np.atleast_1d(spectra.attrs.get("centersIndexes", np.arange(n_all)))
-    is_index = given.dtype.kind in "iu" or (given.dtype.kind == "f" and (given % 1 == 0).all())
-    if given.ndim != 1 or not is_index:
-        raise AnalysisError(
-            f"the attribute centersIndexes of {where} holds {given.dtype} of shape {given.shape}, "
-            f"from {given.ravel()[0]}: expected whole numbers, one for each described atom."
-        )
-    if len(given) != spectra.shape[1] or not ((given >= 0) & (given < n_all)).all():
-        raise AnalysisError(
-            f"{where} describes {spectra.shape[1]} atoms; its attribute centersIndexes, by default "
-            f"all, names {len(given)} of the {n_all} atoms of the trajectory."
-        )
-    centers = given.astype(np.int64)
-    atoms, times = np.unique(centers, return_counts=True)
-    if len(atoms) != len(centers):
-        raise AnalysisError(
-            f"the attribute centersIndexes of {where} names atom {atoms[times.argmax()]} "
-            f"{times.max()} times: expected each described atom once."
-        )
-    return centers
-
-
-def _species(symbols: NDArray[Any], config: LiveConfig, where: str) -> NDArray[np.int32]:
-    index = {symbol: k for k, symbol in enumerate(config.species)}
-    strange = sorted(set(symbols) - set(index))
-    if strange:
-        raise AnalysisError(
-            f"{where} is made for {', '.join(index)}; its trajectory holds {', '.join(strange)}."
-        )
-    return np.array([index[symbol] for symbol in symbols], dtype=np.int32)
-
-
-def _boxes(
-    boxes: NDArray[np.float64], periodic: tuple[bool, bool, bool], r_cut: float, where: str
-) -> NDArray[np.float64]:
-    boxes[:, 3:][boxes[:, 3:] == 0.0] = 90.0  # no box may be written as zeros
-    flat = ((boxes[:, :3] <= 0.0) & periodic).any(axis=1)
-    if flat.any():
-        frame = int(flat.argmax())
-        raise AnalysisError(
-            f"frame {frame} of {where} has box lengths {boxes[frame, :3].tolist()}: say which "
-            "directions are periodic, as periodic=(False, False, False)."
-        )
-    lengths, angles = boxes[:, :3], np.radians(boxes[:, 3:])
-    with np.errstate(all="ignore"):
-        a, b, c = np.cos(angles).T
-        volume = np.sqrt(1.0 + 2.0 * a * b * c - a**2 - b**2 - c**2)  # of unit vectors
-        heights = lengths * volume[:, None] / np.sin(angles)
-        thick = ~np.array(periodic) | (heights > _FLATTEST * r_cut)
-        fine = (volume > 1e-4) & (thick & (lengths >= 0.0) & (lengths < 1e30)).all(axis=1)
-    if not fine.all():
-        frame = int(fine.argmin())
-        raise AnalysisError(
-            f"frame {frame} of {where} has a box of lengths {boxes[frame, :3].tolist()} and angles "
-            f"{boxes[frame, 3:].tolist()}: expected three vectors that make a box of atoms within "
-            f"reach of {r_cut:g}. Leave this frame out."
-        )
-    return boxes

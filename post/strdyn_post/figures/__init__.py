@@ -1,4 +1,4 @@
-"""Figures: ``plot_*(..., ax=None) -> Axes``, all in one palette, each usable on its own."""
+"""Figures: ``plot_*(..., ax=None) -> Axes``, all in one names, each usable on its own."""
 
 from .alluvial import plot_alluvial
 from .branches import plot_branches
@@ -9,6 +9,7 @@ from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
 from .snapshot import VIEWS, plot_snapshot
+from .style import save_figure
 from .transitions import plot_dendrogram, plot_transition_matrix
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "plot_timescales",
     "plot_transition_matrix",
     "plot_variance",
+    "save_figure",
 ]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from strdyn_post.palette import NOISE, Palette
+from strdyn_post.colors import NOISE
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.routes import Route
 
-from .style import TITLES, dress, new_axes, time_axis
-
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
+from .style import axes_of, dress
 
 __all__ = ["plot_alluvial"]
 
 
 def plot_alluvial(
     route: Route,
-    palette: Palette | None = None,
+    names: Names | None = None,
     *,
     frames: Sequence[int] | None = None,
     units: str | None = None,
@@ -29,8 +29,8 @@ def plot_alluvial(
 
     Parameters
     ----------
-    route : route of a result
-    palette : Palette, optional
+    route : Route
+    names : Names, optional
     frames : sequence of int, optional
         Indices into ``route.steps``; by default five, evenly spread.
     units : str, optional
@@ -43,21 +43,20 @@ def plot_alluvial(
     """
     from matplotlib.patches import PathPatch, Rectangle
 
-    ax = new_axes(ax, (9.0, 3.4))
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax, (9.0, 3.4))
     shown = route.final
     n = shown.n_clusters
     if frames is None:
         frames = sorted({int(k) for k in np.linspace(0, len(route.steps) - 1, 5)})
     # from bottom to top: noise, then the environments so that the first is on top
-    stack = [-1, *reversed(palette.order)]
+    stack = [-1, *reversed(names.order)]
     place = np.empty(n + 1, dtype=np.int64)
     place[stack] = np.arange(n + 1)
     labels = place[shown.labels[list(frames)]]
     sizes = np.array([np.bincount(row, minlength=n + 1) for row in labels])
     gap = 0.015 * labels.shape[1]
     bottoms = np.cumsum(sizes + gap, axis=1) - sizes - gap
-    colors = [(*palette.colors, NOISE)[label] for label in stack]
+    colors = [(*names.colors, NOISE)[label] for label in stack]
     for column in range(len(frames)):
         for label in range(n + 1):
             if sizes[column, label]:
@@ -91,7 +90,6 @@ def plot_alluvial(
     ax.set_xticks(range(len(frames)), [f"{times[k]:.4g} {symbol}" for k in frames])
     top = float((bottoms[:, -1] + sizes[:, -1]).max())
     ax.set(xlim=(-0.12, len(frames) - 0.88), ylim=(0, top), yticks=[])
-    ax.set_title(TITLES.get(route.name, route.name))
     dress(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(length=0)

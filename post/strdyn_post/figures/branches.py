@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.palette import Palette
+from strdyn_post.names import Names
+from strdyn_post.routes import Route
 
-from .style import INK, MUTED, TITLES, draw_mark, dress, new_axes, say
+from .style import INK, MUTED, axes_of, draw_mark, dress, explain_empty
 
 if TYPE_CHECKING:
     from strdyn_post.environments.branches import Branches
-    from strdyn_post.results import Route
 
 __all__ = ["plot_branches"]
 
@@ -22,7 +22,7 @@ _MOST_LEAVES = 60
 
 def plot_branches(
     route: Route,
-    palette: Palette | None = None,
+    names: Names | None = None,
     *,
     limits: tuple[float, float] | None = None,
     ax: Any = None,
@@ -33,9 +33,9 @@ def plot_branches(
 
     Parameters
     ----------
-    route : route of a result
+    route : Route
         Fitted by HDBSCAN*.
-    palette : Palette, optional
+    names : Names, optional
         Of its environments: the marks of the branches that are clusters.
     limits : (float, float), optional
         δ at the ends of the colour scale; by default those of the branches drawn.
@@ -49,13 +49,13 @@ def plot_branches(
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    ax = new_axes(ax, (7.0, 3.6))
-    palette = palette or Palette.of(route)
-    ax.set_title(TITLES.get(route.name, route.name))
+    ax, names = axes_of(route, names, ax, (7.0, 3.6))
     dress(ax)
-    tree = route.branches
+    tree = route.fit.branches
     if tree is None or len(tree.parent) < 2:
-        say(ax, "no condensed tree: these clusters are not those of HDBSCAN*, or nothing splits")
+        explain_empty(
+            ax, "no condensed tree: these clusters are not those of HDBSCAN*, or nothing splits"
+        )
         return ax
     shown = _large_enough(tree)
     place = _places(tree, shown)
@@ -83,14 +83,14 @@ def plot_branches(
     mapping = np.arange(route.n_clusters) if route.merged is None else route.merged.mapping
     for k in np.flatnonzero(tree.cluster >= 0):
         label = int(mapping[tree.cluster[k]])
-        x, w, color = place[k], width[k] + 0.06, palette.colors[label]
+        x, w, color = place[k], width[k] + 0.06, names.colors[label]
         ax.plot(
             [x - w, x + w, x + w, x - w, x - w],
             [birth[k], birth[k], death[k], death[k], birth[k]],
             color=color,
             linewidth=1.8,
         )
-        draw_mark(ax, x, birth[k] / 1.09, palette.marks[label], color, size=7.5)
+        draw_mark(ax, x, birth[k] / 1.09, names.marks[label], color, size=7.5)
     ax.set(
         yscale="log",
         xlim=(place[shown].min() - 0.8, place[shown].max() + 0.8),

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.kinetics.checks import CLEAR
 from strdyn_post.kinetics.uncertainty import flux_imbalance
-from strdyn_post.palette import Palette
+from strdyn_post.limits import CLEAR
+from strdyn_post.names import Names
+from strdyn_post.routes import Route
 
-from .style import MUTED, PAPER, TITLES, draw_mark, dress, new_axes, say
-
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
+from .style import MUTED, PAPER, axes_of, draw_mark, dress, explain_empty
 
 __all__ = ["chord_geometry", "plot_chord"]
 
 
-def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) -> Any:
+def plot_chord(route: Route, names: Names | None = None, *, ax: Any = None) -> Any:
     """Draw populations as arcs and fluxes as chords between them.
 
     The share of an arc that a chord covers is the probability to leave along it within one lag,
@@ -30,8 +28,8 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
 
     Parameters
     ----------
-    route : route of a result
-    palette : Palette, optional
+    route : Route
+    names : Names, optional
     ax : matplotlib Axes, optional
 
     Returns
@@ -40,11 +38,10 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
     """
     from matplotlib.patches import PathPatch, Wedge
 
-    ax = new_axes(ax, (3.8, 3.8))
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax, (3.8, 3.8))
     shown = route.final
-    order = palette.order
-    colors = [palette.colors[label] for label in order]
+    order = names.order
+    colors = [names.colors[label] for label in order]
     counts = np.asarray(shown.counts)[np.ix_(order, order)]
     probabilities = np.asarray(shown.transition_matrix)[np.ix_(order, order)]
     if route.checks is None:
@@ -83,9 +80,9 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
     middles = _spread([(start + stop) / 2 for start, stop in arcs], 0.26)
     for label, angle in zip(order, middles, strict=True):
         x, y = 1.15 * np.cos(angle), 1.15 * np.sin(angle)
-        draw_mark(ax, x, y, palette.marks[label], palette.colors[label])
+        draw_mark(ax, x, y, names.marks[label], names.colors[label])
     if not chords:
-        say(ax, "no transitions")
+        explain_empty(ax, "no transitions")
     elif factor > 1:
         ax.text(
             0.5,
@@ -98,7 +95,6 @@ def plot_chord(route: Route, palette: Palette | None = None, *, ax: Any = None) 
             transform=ax.transAxes,
         )
     ax.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
-    ax.set_title(TITLES.get(route.name, route.name))
     dress(ax, frame=False)
     return ax
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from strdyn_post.palette import HIGHLIGHT
-from strdyn_post.scans.intervals import IntervalPoint, advise, in_use
+from strdyn_post.colors import HIGHLIGHT
+from strdyn_post.quantities import time_axis
+from strdyn_post.scans.intervals import IntervalPoint, in_use, recommended
 
-from .style import INK, MUTED, PAPER, dress, new_axes, say, time_axis
+from .style import INK, MUTED, PAPER, dress, explain_empty, new_axes
 
 if TYPE_CHECKING:
     from strdyn_post.config import AnalysisConfig
@@ -45,7 +46,7 @@ def plot_intervals(
     points = [each for each in result.interval_scan if _belongs(each, over, config)]
     values = np.array([getattr(point, over) for point in points], dtype=np.float64)
     if not points:
-        say(ax, "no other Δt was tried: scan_intervals = [1, 2, 5, 10]")
+        explain_empty(ax, "no other Δt was tried: scan_intervals = [1, 2, 5, 10]")
         dress(ax)
         return ax
     if over == "interval":
@@ -65,7 +66,7 @@ def plot_intervals(
     ax.fill_between(ends, low, high, alpha=0.42, label="all atoms: 5 to 95 %", **grey)
     ax.plot(ends, median, color=INK, linewidth=1.4, label="all atoms: median")
     under = False
-    best = advise(result.interval_scan, config, units).point
+    best = recommended(result.interval_scan, config)
     for k, (value, point, above) in enumerate(zip(values, points, top[1:-1], strict=True)):
         close = k > 0 and value < 1.4 * values[k - 1]  # no room beside the words before
         _draw_point(ax, value, point, above, below=close and not under)

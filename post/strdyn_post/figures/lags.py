@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from strdyn_post.palette import Palette
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.routes import Route
 
-from .style import GRID, INK, MUTED, PAPER, TITLES, dress, new_axes, say, time_axis
-
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
+from .style import GRID, INK, MUTED, PAPER, axes_of, dress, explain_empty, new_axes
 
 __all__ = ["plot_persistence", "plot_timescales"]
 
@@ -37,10 +36,10 @@ def plot_timescales(route: Route, *, units: str | None = None, ax: Any = None) -
     from matplotlib.ticker import LogLocator
 
     ax = new_axes(ax)
-    ax.set_title(TITLES.get(route.name, route.name))
+    ax.set_title(route.title)
     checks = route.checks
     if checks is None or not np.isfinite(checks.timescales).any():
-        say(ax, "no timescale: fewer than two environments exchange atoms")
+        explain_empty(ax, "no timescale: fewer than two environments exchange atoms")
         dress(ax)
         return ax
     lags, symbol = _lag_times(route, units)
@@ -61,7 +60,7 @@ def plot_timescales(route: Route, *, units: str | None = None, ax: Any = None) -
 
 
 def plot_persistence(
-    route: Route, palette: Palette | None = None, *, units: str | None = None, ax: Any = None
+    route: Route, names: Names | None = None, *, units: str | None = None, ax: Any = None
 ) -> Any:
     """Draw the probability to be in the same environment after a lag (Chapman–Kolmogorov test).
 
@@ -72,7 +71,7 @@ def plot_persistence(
     ----------
     route : Route
         With checks.
-    palette : Palette, optional
+    names : Names, optional
     units : str, optional
         LAMMPS `units` of the run.
     ax : matplotlib Axes, optional
@@ -81,17 +80,15 @@ def plot_persistence(
     -------
     matplotlib Axes
     """
-    ax = new_axes(ax)
-    palette = palette or Palette.of(route)
-    ax.set_title(TITLES.get(route.name, route.name))
+    ax, names = axes_of(route, names, ax)
     checks = route.checks
     if checks is None or not route.final.n_clusters:
-        say(ax, "no environment")
+        explain_empty(ax, "no environment")
         dress(ax)
         return ax
     lags, symbol = _lag_times(route, units)
-    for label in palette.order:
-        color = palette.colors[label]
+    for label in names.order:
+        color = names.colors[label]
         ax.plot(lags, checks.predicted_stay[:, label], color=color, linewidth=1.6, zorder=2)
         style = {"mfc": color, "mec": PAPER, "mew": 0.6, "ms": 6}
         ax.plot(lags, checks.stay[:, label], "o", zorder=3, **style)
@@ -106,7 +103,7 @@ def plot_persistence(
 
 
 def _lag_times(route: Route, units: str | None) -> tuple[Any, str]:
-    spacing = float(np.median(np.diff(route.times))) if len(route.times) > 1 else 1.0
+    spacing = route.frames.spacing or 1.0
     return time_axis(np.asarray(route.checks.lags * spacing), units) if route.checks else ([], "")
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.palette import Palette
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.routes import Route
 
-from .style import INK, TITLES, dress, new_axes, time_axis
-
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
+from .style import INK, axes_of, dress
 
 __all__ = ["plot_lens_series"]
 
 
 def plot_lens_series(
     route: Route,
-    palette: Palette | None = None,
+    names: Names | None = None,
     *,
     units: str | None = None,
     n_lines: int = 25,
@@ -30,9 +29,9 @@ def plot_lens_series(
 
     Parameters
     ----------
-    route : route of a result
+    route : Route
         The LENS route: scores (n_frames, n_atoms, 1) hold the smoothed δ.
-    palette : Palette, optional
+    names : Names, optional
     units : str, optional
         LAMMPS `units` of the run.
     n_lines : int
@@ -47,8 +46,7 @@ def plot_lens_series(
     """
     from matplotlib.collections import LineCollection
 
-    ax = new_axes(ax, (9.0, 3.4))
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax, (9.0, 3.4))
     shown = route.final
     delta = np.asarray(route.scores[..., 0], dtype=np.float64)
     times, symbol = time_axis(route.times, units)
@@ -67,12 +65,12 @@ def plot_lens_series(
     lively, rest = order[: n_lines // 2], order[n_lines // 2 :]
     picked = np.concatenate([rest[:: max(len(rest) // (n_lines - n_lines // 2), 1)], lively])
     points = np.stack([np.broadcast_to(times[:, None], delta.shape), delta], axis=2)[:, picked]
-    unbroken = np.diff(route.stretches) == 0  # no line across a gap
+    unbroken = np.diff(route.frames.stretches) == 0  # no line across a gap
     segments = np.stack([points[:-1], points[1:]], axis=2)[unbroken]
     ax.add_collection(
         LineCollection(
             list(segments.reshape(-1, 2, 2)),
-            colors=palette.rgb(shown.labels[:-1, picked][unbroken].ravel()),
+            colors=names.rgb(shown.labels[:-1, picked][unbroken].ravel()),
             linewidths=0.8,
             alpha=0.8,
             rasterized=True,
@@ -83,12 +81,11 @@ def plot_lens_series(
         ylim=(0, top),
         xlabel=f"time ({symbol})",
         ylabel="δ (share of neighbors exchanged)",
-        title=TITLES.get(route.name, route.name),
     )
     dress(ax)
 
     side = ax.inset_axes((1.01, 0, 0.17, 1), sharey=ax)
-    _draw_histogram(side, delta, shown.labels, borders, palette)
+    _draw_histogram(side, delta, shown.labels, borders, names)
     for threshold in band_limits(delta, shown.labels):
         for panel in (ax, side):
             panel.axhline(threshold, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=4)
@@ -115,15 +112,15 @@ def band_limits(delta: NDArray[np.float64], labels: NDArray[np.int32]) -> list[f
 
 
 def _draw_histogram(
-    ax: Any, delta: NDArray[np.float64], labels: Any, borders: Any, palette: Palette
+    ax: Any, delta: NDArray[np.float64], labels: Any, borders: Any, names: Names
 ) -> None:
     """Stack the classes: every bar is what the whole signal has there, on a log scale."""
     middle = (borders[1:] + borders[:-1]) / 2
     height = borders[1] - borders[0]
     base = np.zeros(len(middle))
-    for label in range(-1, len(palette.colors)):
+    for label in range(-1, len(names.colors)):
         counts = np.histogram(delta[labels == label], borders)[0]
-        ax.barh(middle, counts, height, left=base, color=palette.rgb(label), linewidth=0, zorder=2)
+        ax.barh(middle, counts, height, left=base, color=names.rgb(label), linewidth=0, zorder=2)
         base += counts
     ax.set_xscale("symlog", linthresh=1)
     # room for the values of the limits at the right of the bars

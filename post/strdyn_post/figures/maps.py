@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.palette import HIGHLIGHT, Palette
+from strdyn_post.colors import HIGHLIGHT
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.routes import Route
 
-from .style import GRID, INK, MUTED, PAPER, TITLES, draw_mark, dress, new_axes, time_axis
-
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
+from .style import GRID, INK, MUTED, PAPER, axes_of, draw_mark, dress, new_axes
 
 __all__ = ["plot_pca", "plot_variance"]
 
 
 def plot_pca(
     route: Route,
-    palette: Palette | None = None,
+    names: Names | None = None,
     *,
     color: str = "environment",
     atom_id: int | None = None,
@@ -34,9 +34,9 @@ def plot_pca(
 
     Parameters
     ----------
-    route : route of a result
+    route : Route
         With scores (n_frames, n_atoms, k); where k = 1 the second axis is left at 0.
-    palette : Palette, optional
+    names : Names, optional
         From `make_palettes`, so that colours agree between routes.
     color : {"environment", "density"}
         By environment with its mark, or by number of rows alone.
@@ -50,8 +50,7 @@ def plot_pca(
     -------
     matplotlib Axes
     """
-    ax = new_axes(ax)
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax)
     x, y = _first_two(route).reshape(-1, 2).T
     labels = np.asarray(route.final.labels).ravel()
     edges, extent = _edges(x, y)
@@ -59,7 +58,7 @@ def plot_pca(
     if color == "density" or atom_id is not None:
         image = _density_image(x, y, edges, faint=atom_id is not None)
     else:
-        image = _label_image(x, y, labels, palette, edges)
+        image = _label_image(x, y, labels, names, edges)
     ax.imshow(
         image, extent=extent, origin="lower", aspect="auto", interpolation="bilinear", zorder=2
     )
@@ -67,12 +66,11 @@ def plot_pca(
         _draw_path(ax, route, atom_id, units)
     elif color == "environment":
         for label, (px, py) in _mark_places(x, y, labels, edges, extent).items():
-            draw_mark(ax, px, py, palette.marks[label], palette.colors[label], size=7.5)
+            draw_mark(ax, px, py, names.marks[label], names.colors[label], size=7.5)
     share = [*route.explained_variance_ratio, 0.0]
     ax.set(
         xlabel=f"principal component 1 ({share[0]:.1%} of the variance)",
         ylabel=f"principal component 2 ({share[1]:.1%})",
-        title=TITLES.get(route.name, route.name),
     )
     ax.locator_params(nbins=6)
     dress(ax)
@@ -105,10 +103,7 @@ def plot_variance(routes: Sequence[Route], *, wanted: float | None = None, ax: A
         color = colors.get(route.name, INK)
         ax.plot(component, total, color=color, linewidth=1.6, zorder=3)
         ax.plot(component[~kept], total[~kept], "o", color=color, mfc=PAPER, ms=5, zorder=4)
-        label = (
-            f"{TITLES.get(route.name, route.name)}: {route.n_components} components "
-            f"hold {total[kept][-1]:.2%}"
-        )
+        label = f"{route.title}: {route.n_components} components hold {total[kept][-1]:.2%}"
         ax.plot(component[kept], total[kept], "o", color=color, ms=5.5, zorder=4, label=label)
         lowest = min(lowest, float(total[0]))
     if wanted is not None:
@@ -170,14 +165,14 @@ def _opacity(density: NDArray[np.float64], lowest: float) -> NDArray[np.float64]
     return np.asarray(edge * (lowest + (1 - lowest) * strength))
 
 
-def _label_image(x: Any, y: Any, labels: Any, palette: Palette, edges: Any) -> NDArray[np.float64]:
+def _label_image(x: Any, y: Any, labels: Any, names: Names, edges: Any) -> NDArray[np.float64]:
     n_pixels = len(edges[0]) - 1
     mixed = np.zeros((n_pixels, n_pixels, 3))
     density = np.zeros((n_pixels, n_pixels))
-    for label in range(-1, len(palette.colors)):
+    for label in range(-1, len(names.colors)):
         inside = labels == label
         counts = _histogram(x[inside], y[inside], edges)
-        mixed += counts[..., None] * palette.rgb(label)
+        mixed += counts[..., None] * names.rgb(label)
         density += counts
     mixed /= np.maximum(density, 1e-12)[..., None]
     return np.concatenate([mixed, _opacity(density, 0.45)[..., None]], axis=2)
@@ -239,7 +234,7 @@ def _draw_path(ax: Any, route: Route, atom_id: int, units: str | None) -> None:
         )
     path = _first_two(route)[:, rows[0]]
     times, symbol = time_axis(route.times, units)
-    unbroken = np.diff(route.stretches) == 0  # no line across a gap
+    unbroken = np.diff(route.frames.stretches) == 0  # no line across a gap
     segments = np.stack([path[:-1], path[1:]], axis=1)[unbroken]
     cmap = ListedColormap(
         mpl.colormaps["plasma"](np.linspace(0, 0.88, 256))

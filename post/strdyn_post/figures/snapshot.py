@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.box import Box
-from strdyn_post.palette import Palette
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.recording import Recording
+from strdyn_post.routes import Route
 
-from .style import TITLES, dress, new_axes, time_axis
-
-if TYPE_CHECKING:
-    from strdyn_live.buffer import Buffer
-    from strdyn_post.results import Route
+from .style import axes_of, dress
 
 __all__ = ["VIEWS", "plot_snapshot"]
 
@@ -25,8 +24,8 @@ _LIGHT = np.array([-0.35, 0.50, 0.79])
 
 def plot_snapshot(
     route: Route,
-    buffer: Buffer,
-    palette: Palette | None = None,
+    recording: Recording,
+    names: Names | None = None,
     *,
     frame: int = -1,
     view: str = "oblique",
@@ -37,10 +36,10 @@ def plot_snapshot(
 
     Parameters
     ----------
-    route : route of a result
-    buffer : Buffer
+    route : Route
+    recording : Recording
         Where the positions are; the frame is found by its step, the atoms by their IDs.
-    palette : Palette, optional
+    names : Names, optional
     frame : int
         Index into ``route.steps``.
     view : {"above", "oblique", "side"}
@@ -55,34 +54,34 @@ def plot_snapshot(
     """
     if view not in VIEWS:
         raise ValueError(f"view = {view!r}: expected one of {', '.join(VIEWS)}.")
-    ax = new_axes(ax)
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax)
     step = int(route.steps[frame])
-    found = np.flatnonzero(buffer.steps == step)
+    found = np.flatnonzero(recording.steps == step)
     if len(found) == 0:
         raise ValueError(
-            f"step {step} of the result is not in the buffer (steps {buffer.steps[0]} to "
-            f"{buffer.steps[-1]}): give the buffer that was analysed."
+            f"step {step} of the result is not in the buffer (steps {recording.steps[0]} to "
+            f"{recording.steps[-1]}): give the buffer that was analysed."
         )
     k = int(found[0])
-    rows = np.searchsorted(buffer.atom_ids, route.atom_ids)
-    positions = Box(*buffer.box(k), buffer.periodic).wrap(buffer.positions(k)[rows])
+    rows = np.searchsorted(recording.atom_ids, route.atom_ids)
+    positions = np.asarray(recording.positions(k), dtype=np.float64)[rows]
+    positions = Box(*recording.box(k), recording.periodic).wrap(positions)
     image, extent = render_spheres(
         positions @ view_axes(*VIEWS[view]).T,
         sphere_radius(positions),
-        _colors(route.final.labels[frame], palette, pale),
+        _colors(route.final.labels[frame], names, pale),
     )
     ax.imshow(image, extent=extent, interpolation="antialiased")
-    times, symbol = time_axis(route.times, buffer.units)
-    ax.set_title(f"{TITLES.get(route.name, route.name)}, {times[frame]:.4g} {symbol}")
+    times, symbol = time_axis(route.times, recording.units)
+    ax.set_title(f"{route.title}, {times[frame]:.4g} {symbol}")
     dress(ax, frame=False)
     return ax
 
 
-def _colors(labels: NDArray[np.int32], palette: Palette, pale: bool) -> NDArray[np.float64]:
-    colors = palette.rgb(labels)
+def _colors(labels: NDArray[np.int32], names: Names, pale: bool) -> NDArray[np.float64]:
+    colors = names.rgb(labels)
     if pale:
-        others = ~np.isin(labels, palette.highlighted)
+        others = ~np.isin(labels, names.highlighted)
         colors[others] = 0.35 * colors[others] + 0.65 * 0.92
     return colors
 

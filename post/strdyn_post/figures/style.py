@@ -1,4 +1,4 @@
-"""What all figures share: the colours of the page, the look of axes, units of time, file output."""
+"""What all figures share: the colours of the page, the look of axes, file output."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from strdyn_post.colors import readable_on
 from strdyn_post.files.folder import UNFINISHED
 from strdyn_post.files.output import new_file, write_text
+from strdyn_post.names import Names
+from strdyn_post.routes import Route
 
-__all__ = ["GRID", "INK", "MUTED", "PAPER", "TITLES", "dress", "save_figure", "time_axis"]
+__all__ = [
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "axes_of",
+    "draw_mark",
+    "dress",
+    "explain_empty",
+    "new_axes",
+    "save_figure",
+]
 
 # In the report these four are replaced by CSS variables, so that figures follow light and dark.
 INK, MUTED, GRID, PAPER = "#1C2127", "#66707B", "#D9DEE4", "#FEFEFE"
-
-TITLES = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}
-
-_TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
-_LARGER = {"fs": "ps", "ps": "ns", "ns": "µs", "µs": "ms"}
 
 
 def new_axes(ax: Any, size: tuple[float, float] = (4.2, 3.6)) -> Any:
@@ -33,6 +39,15 @@ def new_axes(ax: Any, size: tuple[float, float] = (4.2, 3.6)) -> Any:
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def axes_of(
+    route: Route, names: Names | None, ax: Any, size: tuple[float, float] = (4.2, 3.6)
+) -> tuple[Any, Names]:
+    """Return axes with the title of a route, and the names of its environments."""
+    ax = new_axes(ax, size)
+    ax.set_title(route.title)
+    return ax, names or Names.of(route)
 
 
 def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
@@ -54,37 +69,12 @@ def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
         ax.set(xticks=[], yticks=[])
 
 
-def say(ax: Any, words: str) -> None:
+def explain_empty(ax: Any, words: str) -> None:
     """Write on empty axes why they are empty."""
     ax.text(
         0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=9, color=MUTED
     )
     ax.set(xticks=[], yticks=[])
-
-
-def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np.float64], str]:
-    """Return times in a unit that keeps numbers short, and its symbol.
-
-    Parameters
-    ----------
-    times : (n_frames,) float64 ndarray
-        In the time unit of the run.
-    units : str or None
-        Style of LAMMPS `units`; without it, or for one without a clock (lj), "time units".
-    """
-    symbol = _TIME_UNITS.get(units or "", "")
-    if not symbol:
-        return np.asarray(times, dtype=np.float64), "s" if units in ("si", "cgs") else "time units"
-    scaled = np.asarray(times, dtype=np.float64)
-    while symbol in _LARGER and np.abs(scaled).max(initial=0.0) >= 1000:
-        scaled, symbol = scaled / 1000, _LARGER[symbol]
-    return scaled, symbol
-
-
-def readable_on(color: str) -> str:
-    """Return black or white, whichever reads better on a colour ``#RRGGBB``."""
-    red, green, blue = ((int(color[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5))
-    return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.22 else "#FFFFFF"
 
 
 def draw_mark(ax: Any, x: float, y: float, mark: str, color: str, *, size: float = 8) -> None:

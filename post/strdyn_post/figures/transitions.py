@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from strdyn_post.kinetics.uncertainty import FEW_EVENTS
-from strdyn_post.palette import Palette
+from strdyn_post.limits import FEW_EVENTS
+from strdyn_post.names import Names
+from strdyn_post.quantities import percent
+from strdyn_post.routes import Route
 
-from .style import GRID, INK, MUTED, TITLES, draw_mark, dress, new_axes, say
+from .style import GRID, INK, MUTED, axes_of, draw_mark, dress, explain_empty
 
-if TYPE_CHECKING:
-    from strdyn_post.results import Route
-
-__all__ = ["percent", "plot_dendrogram", "plot_transition_matrix"]
+__all__ = ["plot_dendrogram", "plot_transition_matrix"]
 
 
 def plot_dendrogram(
-    route: Route, palette: Palette | None = None, *, cut: float = 1.0, ax: Any = None
+    route: Route, names: Names | None = None, *, cut: float = 1.0, ax: Any = None
 ) -> Any:
     """Draw how alike the clusters are in where their atoms go, and where the tree is cut.
 
     Parameters
     ----------
-    route : route of a result
+    route : Route
         Leaves are its clusters *before* merging, in the colours of the merged ones.
-    palette : Palette, optional
+    names : Names, optional
     cut : float
         Correlation distance below which clusters merge. The grey band: any cut in it gives the
         same environments.
@@ -39,13 +38,11 @@ def plot_dendrogram(
     from matplotlib.collections import LineCollection
     from scipy.cluster.hierarchy import dendrogram
 
-    ax = new_axes(ax)
-    palette = palette or Palette.of(route)
+    ax, names = axes_of(route, names, ax)
     mapping = np.arange(route.n_clusters) if route.merged is None else route.merged.mapping
-    ax.set_title(TITLES.get(route.name, route.name))
     dress(ax)
     if route.n_clusters < 2:
-        say(ax, f"{route.n_clusters or 'no'} cluster: nothing to merge")
+        explain_empty(ax, f"{route.n_clusters or 'no'} cluster: nothing to merge")
         return ax
 
     members = [{label} for label in range(route.n_clusters)]
@@ -54,7 +51,7 @@ def plot_dendrogram(
 
     def link_color(node: int) -> str:
         groups = {int(mapping[label]) for label in members[node]}
-        return palette.colors[groups.pop()] if len(groups) == 1 else MUTED
+        return names.colors[groups.pop()] if len(groups) == 1 else MUTED
 
     tree = dendrogram(route.linkage, no_plot=True, link_color_func=link_color)
     bridges = [
@@ -66,10 +63,10 @@ def plot_dendrogram(
     top = max(1.08 * float(route.linkage[-1, 2]), 1.15 * cut)
     for place, label in enumerate(tree["leaves"]):
         group, x = int(mapping[label]), 10 * place + 5
-        color = palette.colors[group]
+        color = names.colors[group]
         height = min(high for (foot, low), (_, high) in legs if foot == x and low == 0)
         ax.plot([x, x], [0, min(height, cut)], color=color, linewidth=2.6)
-        draw_mark(ax, x, -0.045 * top, palette.marks[group], color, size=7.5)
+        draw_mark(ax, x, -0.045 * top, names.marks[group], color, size=7.5)
     if route.checks is not None and route.merged is not None:
         low, high = np.clip(route.checks.merge_cuts, 0.0, top)
         ax.axhspan(low, high, color=GRID, linewidth=0, alpha=0.55, zorder=0)
@@ -97,7 +94,7 @@ def plot_dendrogram(
     return ax
 
 
-def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: Any = None) -> Any:
+def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any = None) -> Any:
     """Draw the probabilities to go from row to column within one lag, with what they rest on.
 
     Probabilities in percent; below them their 95 % interval where the route has checks, and the
@@ -107,24 +104,22 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
 
     Parameters
     ----------
-    route : route of a result
-    palette : Palette, optional
+    route : Route
+    names : Names, optional
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
     """
-    palette = palette or Palette.of(route)
     shown = route.final
     n = shown.n_clusters
-    ax = new_axes(ax, (0.75 * n + 1.2, 0.75 * n + 1.0))
-    ax.set_title(TITLES.get(route.name, route.name))
+    ax, names = axes_of(route, names, ax, (0.75 * n + 1.2, 0.75 * n + 1.0))
     if n == 0:
-        say(ax, "no environment")
+        explain_empty(ax, "no environment")
         dress(ax, frame=False)
         return ax
-    order = palette.order
+    order = names.order
     cells = np.ix_(order, order)
     probabilities, counts = np.asarray(shown.transition_matrix)[cells], shown.counts[cells]
     bounds: list[Any] = []
@@ -166,8 +161,8 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
                 fontstyle="italic" if rare[a, b] and counts[a, b] else "normal",
             )
     for k, label in enumerate(order):
-        draw_mark(ax, -0.78, k, palette.marks[label], palette.colors[label])
-        draw_mark(ax, k, -0.78, palette.marks[label], palette.colors[label])
+        draw_mark(ax, -0.78, k, names.marks[label], names.colors[label])
+        draw_mark(ax, k, -0.78, names.marks[label], names.colors[label])
     ax.set(xlim=(-1.1, n - 0.5), ylim=(n - 0.5, -1.1))
     ax.set_xlabel("to", loc="center")
     ax.set_ylabel("from", loc="center")
@@ -176,16 +171,6 @@ def plot_transition_matrix(route: Route, palette: Palette | None = None, *, ax: 
         ax.plot([-0.5, n - 0.5], [k - 0.5] * 2, color=MUTED, linewidth=0.4, alpha=0.5)
         ax.plot([k - 0.5] * 2, [-0.5, n - 0.5], color=MUTED, linewidth=0.4, alpha=0.5)
     return ax
-
-
-def percent(share: float) -> str:
-    """Return a share as percent with the digits that matter: 98.1, 0.38, 0.002."""
-    value = 100 * share
-    if value == 0:
-        return "0"
-    if value >= 99.95:
-        return "100" if value >= 99.9995 else f"{value:.3f}".rstrip("0")
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}" if value >= 1e-3 else "<0.001"
 
 
 def _bound(share: float) -> str:

@@ -11,29 +11,27 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from strdyn_live.buffer.storage import PART, ForgivingFile
+from strdyn_post.errors import OutputError
+from strdyn_post.results import AnalysisResult
+from strdyn_post.routes import ROUTES
 
-from .output import OutputError, cannot_write, check_not_in_buffer, new_file, write_text
-
-if TYPE_CHECKING:
-    from strdyn_post.results import AnalysisResult
+from .output import cannot_write, check_not_in_buffer, new_file, write_text
 
 __all__ = ["FIGURES", "Claim", "check_folder", "claim", "mark", "other_runs", "run_of"]
 
-_ROUTES = ("soap", "lens", "soap_lens")
 FIGURES = (
     *("finding_soap", "finding_soap_lens", "finding_sites"),
     *("variance", "branches_soap", "branches_soap_lens"),
     *("lens_series", "scan_interval", "scan_window", "path", "alluvial"),
-    *(f"pca_{color}_{name}" for color in ("density", "environment") for name in _ROUTES[::2]),
+    *(f"pca_{color}_{name}" for color in ("density", "environment") for name in ROUTES[::2]),
     *(
         f"{kind}_{name}"
         for kind in ("dendrogram", "matrix", "chord", "timescales", "persistence")
-        for name in _ROUTES
+        for name in ROUTES
     ),
-    *(f"snapshot_{view}_{name}" for view in ("above", "oblique") for name in _ROUTES),
+    *(f"snapshot_{view}_{name}" for view in ("above", "oblique") for name in ROUTES),
     *(f"snapshot_{when}" for when in ("start", "middle", "end")),
 )
 """Names of the figures in ``figures/``."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from strdyn_live.buffer.storage import PART, ForgivingFile, sync_folder
+from strdyn_post.errors import OutputError
 
 __all__ = [
-    "OutputError",
     "cannot_write",
     "check_not_in_buffer",
     "is_ours",
@@ -31,10 +31,6 @@ _REMEDIES = {
     errno.ENOENT: f"The folder is not there: make it, {_ELSEWHERE}.",
     errno.ENOTDIR: "A part of this path is a file: give another place (-o).",
 }
-
-
-class OutputError(OSError):
-    """An output cannot be written; the message says where, why, and what to do."""
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

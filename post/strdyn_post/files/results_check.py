@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 
 from strdyn_post.environments.branches import Branches
-from strdyn_post.environments.models import Bands, Centers, Mixture, NearestRow
+from strdyn_post.environments.models import Bands, Mixture, NearestMean, NearestRow
 from strdyn_post.environments.reduction import Pca
+from strdyn_post.errors import AnalysisError
+from strdyn_post.findings import ATTENTION, FINE, RESULT
 from strdyn_post.kinetics.checks import Checks
-from strdyn_post.results import ROUTES, AnalysisResult, Environments, MixturePoint, Route
+from strdyn_post.kinetics.partition import Partition
+from strdyn_post.results import AnalysisResult
+from strdyn_post.routes import ROUTES, Route
 from strdyn_post.scans.intervals import IntervalPoint, in_use
-from strdyn_post.signal.series import AnalysisError, Series
+from strdyn_post.scans.mixtures import MixturePoint
+from strdyn_post.signal.frames import Frames
 
 __all__ = ["check_result"]
 
@@ -27,19 +32,43 @@ def check_result(result: AnalysisResult) -> None:
     if missing:
         raise AnalysisError(f"it has no group {', '.join(missing)}.")
     _check_words(result)
-    _check_frames("delta", result.delta)
-    _numbers("delta/value", result.delta.values, (len(result.delta.steps), None))
+    _check_frames("delta", result.delta.frames)
+    _numbers("delta/value", result.delta.values, (len(result.delta.frames), None))
     _check_scan(result)
     _check_mixtures(result.mixture_scan)
     first = result["soap"]
     for name, route in result.routes.items():
-        _check_frames(name, route)
+        _check_frames(name, route.frames)
         for part in ("steps", "times", "stretches", "atom_ids"):
-            if not np.array_equal(getattr(route, part), getattr(first, part)):
+            if not np.array_equal(getattr(route.frames, part), getattr(first.frames, part)):
                 raise AnalysisError(f"{name} and soap differ in their {part}.")
         _check_route(name, route)
-    if not np.array_equal(result.delta.atom_ids, first.atom_ids):
+    _check_descriptions(result)
+    _check_findings(result)
+    if not np.array_equal(result.delta.frames.atom_ids, first.atom_ids):
         raise AnalysisError("delta and soap differ in their atom_ids.")
+
+
+def _check_descriptions(result: AnalysisResult) -> None:
+    for name, found in result.descriptions.items():
+        shape = (result[name].final.n_clusters,)
+        _numbers(f"{name}/mean_neighbors", found.n_neighbors, shape, finite=False)
+        _numbers(f"{name}/mean_depth", found.depth, shape, finite=False)
+
+
+def _check_findings(result: AnalysisResult) -> None:
+    for found in result.findings:
+        if found.severity not in (RESULT, FINE, ATTENTION):
+            raise AnalysisError(f"a finding has the severity {found.severity!r}.")
+        if found.route is not None and found.route not in result.routes:
+            raise AnalysisError(f"a finding is of the route {found.route!r}.")
+        n = 0 if found.route is None else result[found.route].final.n_clusters
+        if not all(isinstance(label, int) and 0 <= label < n for label in found.environments):
+            raise AnalysisError(f"a finding names the environments {found.environments} of {n}.")
+    try:
+        _ = result.lines
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise AnalysisError(f"a finding lacks a number: {error!r}.") from error
 
 
 def _check_words(result: AnalysisResult) -> None:
@@ -60,9 +89,6 @@ def _check_words(result: AnalysisResult) -> None:
         _expect(f"provenance {name}", value, kinds.get(name, object))
     if result.provenance.get("n_frames", 1) < 1:
         raise AnalysisError("provenance n_frames is below 1.")
-    _expect("warnings", result.warnings, list)
-    for warning in result.warnings:
-        _expect("a warning", warning, str)
     _expect("timings", result.timings, dict)
     for stage, seconds in result.timings.items():
         _expect(f"timing of {stage}", seconds, float | int)
@@ -92,7 +118,7 @@ def _check_mixtures(points: tuple[MixturePoint, ...]) -> None:
             raise AnalysisError(f"mixture_scan has an impossible point: {point}.")
 
 
-def _check_frames(name: str, frames: Series | Route) -> None:
+def _check_frames(name: str, frames: Frames) -> None:
     n_frames, n_atoms = len(np.atleast_1d(frames.steps)), len(np.atleast_1d(frames.atom_ids))
     if not n_frames or not n_atoms:
         raise AnalysisError(f"{name} holds {n_frames} frames of {n_atoms} atoms.")
@@ -112,34 +138,34 @@ def _check_route(name: str, route: Route) -> None:
     k = scores.shape[2]
     if k == 0:
         raise AnalysisError(f"{name}/score has no component.")
-    _check_environments(name, route, shape)
-    linkage = _numbers(f"{name}/linkage", route.linkage, (max(0, n_clusters - 1), 4))
+    _check_partition(name, route, shape)
+    linkage = _numbers(f"{name}/linkage", route.fit.linkage, (max(0, n_clusters - 1), 4))
     _within(f"{name}/linkage", linkage[:, :2], 2 * n_clusters - 1)
     n_final = n_clusters
     if route.merged is not None:
         n_final = route.merged.n_clusters
-        _check_environments(f"{name} merged", route.merged, shape)
+        _check_partition(f"{name} merged", route.merged, shape)
         mapping = _numbers(f"{name}/merge_mapping", route.merged.mapping, (n_clusters,), _INTEGER)
         _within(f"{name}/merge_mapping", mapping, n_final)
-    identities = _numbers(f"{name}/identity", route.identities, (n_final,), _INTEGER)
-    _within(f"{name}/identity", identities, route.n_identities)
-    _numbers(f"{name}/limit", route.limits, (2,), finite=False)
+    identities = _numbers(f"{name}/identity", route.fit.identities, (n_final,), _INTEGER)
+    _within(f"{name}/identity", identities, route.fit.n_identities)
+    _numbers(f"{name}/limit", route.fit.limits, (2,), finite=False)
     _within(f"{name}/far", _numbers(f"{name}/far", route.far, shape[:1]), 1.0)
-    shares = (route.noise_share, route.soft_share, route.agreement or 0.0)
+    shares = (route.fit.noise_share, route.fit.soft_share, route.fit.agreement or 0.0)
     if not all(math.isfinite(share) for share in shares):
         raise AnalysisError(f"a share of {name} is no number: {shares}.")
-    if (route.pca is None) != (name == "lens"):
-        raise AnalysisError(f"{name} has {'no' if route.pca is None else 'a'} pca.")
-    if route.pca is not None:
-        _check_pca(name, route.pca, k)
+    if (route.fit.pca is None) != (name == "lens"):
+        raise AnalysisError(f"{name} has {'no' if route.fit.pca is None else 'a'} pca.")
+    if route.fit.pca is not None:
+        _check_pca(name, route.fit.pca, k)
     _check_model(name, route, k)
-    if route.branches is not None:
-        _check_branches(f"{name}/condensed_tree", route.branches, n_clusters)
+    if route.fit.branches is not None:
+        _check_branches(f"{name}/condensed_tree", route.fit.branches, n_clusters)
     if route.checks is not None:
         _check_checks(name, route.checks, n_final)
 
 
-def _check_environments(name: str, found: Environments, shape: tuple[int, int]) -> None:
+def _check_partition(name: str, found: Partition, shape: tuple[int, int]) -> None:
     n_clusters = len(found.counts)
     counts = _numbers(f"counts of {name}", found.counts, (n_clusters, n_clusters), _INTEGER)
     _within(f"counts of {name}", counts, np.iinfo(np.int64).max)
@@ -155,7 +181,7 @@ def _check_pca(name: str, pca: Pca, n_components: int) -> None:
 
 
 def _check_model(name: str, route: Route, k: int) -> None:
-    model, n = route.model, route.n_clusters
+    model, n = route.fit.model, route.n_clusters
     name = f"{name}/model"
     match model:
         case NearestRow():
@@ -166,8 +192,8 @@ def _check_model(name: str, route: Route, k: int) -> None:
             _numbers(name, model.means, (n, k))
             _numbers(name, model.covariances, (n, k, k))
             _numbers(name, model.shares, (n,))
-        case Centers():
-            _numbers(name, model.centers, (n, k))
+        case NearestMean():
+            _numbers(name, model.means, (n, k))
         case Bands():
             _numbers(name, model.thresholds, (max(0, n - 1),))
 

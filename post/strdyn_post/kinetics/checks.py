@@ -1,19 +1,23 @@
-"""The checks that every analysis makes of itself, and what counts as a finding.
+"""The checks that every analysis makes of its kinetics, and what they find.
 
 Warnings, page and figures take every judgement of the kinetics from here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.config import AnalysisConfig
+from strdyn_post.findings import ATTENTION, FINE, Finding
+from strdyn_post.limits import CHANGE, CLEAR, FEW_EVENTS, MEMORY, SUPPORT
+
+from .partition import Partition
 from .persistence import lag_scan, residence_times
 from .uncertainty import (
-    FEW_EVENTS,
     flux_imbalance,
     merge_support,
     resample_counts,
@@ -21,33 +25,7 @@ from .uncertainty import (
     transition_intervals,
 )
 
-if TYPE_CHECKING:
-    from strdyn_post.config import AnalysisConfig
-    from strdyn_post.results import Route
-
-__all__ = [
-    "CHANGE",
-    "CLEAR",
-    "MEMORY",
-    "SUPPORT",
-    "Checks",
-    "check_route",
-    "check_warnings",
-    "few_values_warning",
-]
-
-CLEAR = 3.0
-"""A difference of more standard errors than this is called one."""
-CHANGE = 0.1
-"""A share drifts if it also changes by more than this part of itself."""
-MEMORY = 0.1
-"""Moves have a memory if probabilities differ by more than this, and beyond chance."""
-SUPPORT = 0.8
-"""A merge is firm if this share of the resampled counts makes it."""
-
-_FEW_VALUES = 20  # of δ in a cluster, counted as 1 / Σ p² with the shares p of the values
-_IN_PIECES = 0.3  # share of the rows in clusters of fewer,
-_MORE_CLUSTERS = 1.5  # and clusters of SOAP&LENS for each of SOAP, from which they are pieces
+__all__ = ["Checks", "check_moves", "judge_moves"]
 
 Float = NDArray[np.float64]
 
@@ -135,38 +113,54 @@ class Checks:
         return bool(self.merge_support[0] >= SUPPORT)
 
 
-def check_route(
-    route: Route, config: AnalysisConfig, apart: NDArray[np.bool_] | None = None
-) -> tuple[Checks, list[str]]:
-    """Check the kinetics of a route; return the numbers and what a reader must know.
+def check_moves(
+    final: Partition,
+    clusters: Partition | None,
+    stretches: NDArray[np.int64],
+    config: AnalysisConfig,
+    apart: NDArray[np.bool_] | None = None,
+) -> Checks:
+    """Check the moves between environments.
 
-    `apart` are the pairs of clusters that never merge, (n_clusters, n_clusters).
+    Parameters
+    ----------
+    final : Partition
+        The environments.
+    clusters : Partition or None
+        The clusters before merging; None where nothing is merged.
+    stretches : (n_frames,) int64 ndarray
+        Gapless stretches.
+    config : AnalysisConfig
+        `lag`, `merge_cut`, `seed`.
+    apart : (n_clusters, n_clusters) bool ndarray, optional
+        Pairs of clusters that never merge.
     """
-    final, lag, stretches = route.final, config.lag, route.stretches
-    n = final.n_clusters
+    lag, n = config.lag, final.n_clusters
 
-    def resample(labels: NDArray[np.int32], n_clusters: int) -> list[NDArray[np.int64]]:
+    def resample(partition: Partition) -> list[NDArray[np.int64]]:
         return [
             resample_counts(
-                labels, n_clusters, by=by, lag=lag, stretches=stretches, seed=config.seed
+                partition.labels,
+                partition.n_clusters,
+                by=by,
+                lag=lag,
+                stretches=stretches,
+                seed=config.seed,
             )
             for by in ("atoms", "time")
         ]
 
-    intervals = transition_intervals(final.counts, resample(final.labels, n), lag=lag)
-    longest = int(np.bincount(stretches - stretches.min()).max()) - 1
+    intervals = transition_intervals(final.counts, resample(final), lag=lag)
+    longest = _longest_lag(stretches)
     lags = [lag * k for k in (1, 2, 3, 5, 8, 13, 21, 34) if k == 1 or lag * k <= longest // 2]
     scan = lag_scan(final.labels, n, lags, stretches)
     residence = residence_times(final.labels, n, stretches)
     halves = stationarity(final.labels, n, lag, stretches)
-    merged = route.merged is not None
-    cuts, support = merge_support(
-        route.counts,
-        resample(route.labels, route.n_clusters) if merged else [],
-        config.merge_cut if merged else None,
-        apart,
-    )
-    checks = Checks(
+    if clusters is None:
+        cuts, support = merge_support(final.counts, [], None, apart)
+    else:
+        cuts, support = merge_support(clusters.counts, resample(clusters), config.merge_cut, apart)
+    return Checks(
         low=intervals.low,
         high=intervals.high,
         few_events=intervals.few_events,
@@ -183,84 +177,93 @@ def check_route(
         merge_cuts=np.array(cuts),
         merge_support=np.array([support]),
     )
-    return checks, [*_count_warnings(final.counts, lag, longest), *check_warnings(checks)]
 
 
-def _count_warnings(counts: NDArray[np.int64], lag: int, longest: int) -> list[str]:
-    """Name what nothing is known of; `longest` is the largest possible lag [frames]."""
-    if len(counts) and not counts.any():
-        return [
-            f"no transition was counted at lag = {lag}: the longest gapless stretch allows "
-            f"{longest}. Nothing is merged, and nothing is known of the kinetics. Set a smaller "
-            "lag, or record more frames."
-        ]
-    silent = ", ".join(map(str, np.flatnonzero(counts.sum(axis=1) == 0)))
-    if not silent:
-        return []
-    return [f"no transition was counted from cluster {silent}: nothing is known of where it goes."]
-
-
-def few_values_warning(chi: Route, soap: Route, delta: Float) -> str | None:
-    """Say if HDBSCAN* has broken SOAP&LENS into pieces of equal δ.
-
-    Rows with the same δ are infinitely dense along it: where the lists are short, δ has few
-    values, and every one of them looks like a cluster.
+def judge_moves(
+    checks: Checks, final: Partition, stretches: NDArray[np.int64], lag: int, *, merged: bool
+) -> Iterator[Finding]:
+    """Say what the checks of a route find: what is fine, and what a reader must know.
 
     Parameters
     ----------
-    chi, soap : Route
-        SOAP&LENS and SOAP, before merging.
-    delta : (n_frames, n_atoms) float64 ndarray
-        δ of the rows.
+    checks : Checks
+    final : Partition
+        The environments.
+    stretches : (n_frames,) int64 ndarray
+        Gapless stretches.
+    lag : int
+        Lag of the counts [frames].
+    merged : bool
+        Whether clusters were merged.
     """
-    in_pieces = 0
-    for label in range(chi.n_clusters):
-        values = delta[chi.labels == label].round(9)
-        counts = np.unique(values, return_counts=True)[1].astype(np.float64)
-        if (counts**2).sum() * _FEW_VALUES > counts.sum() ** 2:
-            in_pieces += len(values)
-    share = in_pieces / chi.labels.size
-    if share < _IN_PIECES or chi.n_clusters <= _MORE_CLUSTERS * soap.n_clusters:
-        return None
-    return (
-        "δ has few different values, and HDBSCAN* breaks the data into pieces of equal δ: "
-        f"{chi.n_clusters} clusters, where SOAP has {soap.n_clusters}; {share:.0%} of the "
-        'observations are in such pieces. Set method = "gmm" or a longer smoothing_window, or '
-        "record with a larger lens_r_cut."
+    counts = final.counts
+    if not len(counts):
+        return
+    if not counts.any():
+        values = {"lag": lag, "longest": _longest_lag(stretches)}
+        yield Finding("no_moves", ATTENTION, values=values)
+        return
+    silent = tuple(np.flatnonzero(counts.sum(axis=1) == 0).tolist())
+    if silent:
+        yield Finding("silent_environments", ATTENTION, environments=silent)
+    yield from _judge_rare(checks, counts, FEW_EVENTS * lag)
+    remembers = bool(checks.remembers.any())
+    yield Finding(
+        "memory",
+        ATTENTION if remembers else FINE,
+        values={"difference": checks.memory, "returns": remembers and checks.returns},
     )
+    yield from _judge_drift(checks)
+    yield from _judge_balance(checks, counts)
+    if merged:
+        low, high = checks.merge_cuts.tolist()
+        yield Finding(
+            "merge",
+            FINE if checks.firm_merge else ATTENTION,
+            values={
+                "low": low if np.isfinite(low) else None,
+                "high": high if np.isfinite(high) else None,
+                "support": float(checks.merge_support[0]),
+                "n_environments": len(counts),
+            },
+        )
 
 
-def check_warnings(checks: Checks) -> list[str]:
-    """Say in words what the checks of a route found wanting."""
-    found = []
-    if checks.few_events.any():
-        found.append(
-            f"fewer than {FEW_EVENTS} events for {_named(checks.few_events)}: take these "
-            "probabilities as rough."
-        )
-    if checks.remembers.any():
-        found.append(
-            f"the exchange is not Markovian at this lag: counted and predicted persistence differ "
-            f"by up to {checks.memory:.2f}. A longer lag or frames further apart may help."
-        )
-    for k in np.flatnonzero(checks.drifts)[:3]:
-        found.append(
-            f"cluster {k} drifts: {checks.early[k]:.1%} of the early half, {checks.late[k]:.1%} of "
-            "the late half. The run is not stationary."
-        )
-    if checks.unbalanced.any():
-        found.append(
-            f"more moves than back for {_named(checks.unbalanced)}, beyond chance: the system is "
-            "not in equilibrium."
-        )
-    if not checks.firm_merge:
-        found.append(
-            f"the merge is not firm: {checks.merge_support[0]:.0%} of resampled counts merge the "
-            "same clusters."
-        )
-    return found
+def _judge_rare(checks: Checks, counts: NDArray[np.int64], few: int) -> Iterator[Finding]:
+    moves = counts[~np.eye(len(counts), dtype=np.bool_)]
+    summed = {"n_moves": int(moves.sum()), "n_kinds": int((moves > 0).sum()), "few": few}
+    if not checks.few_events.any():
+        fewest = int(moves[moves > 0].min()) if (moves > 0).any() else 0
+        yield Finding("rare_moves", FINE, values={**summed, "events": fewest})
+    for a, b in sorted(np.argwhere(checks.few_events).tolist(), key=lambda pair: counts[*pair]):
+        values = {**summed, "events": int(counts[a, b])}
+        yield Finding("rare_moves", ATTENTION, environments=(a, b), values=values)
 
 
-def _named(moves: NDArray[np.bool_]) -> str:
-    pairs = [f"{a} → {b}" for a, b in np.argwhere(moves)]
-    return ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+def _judge_drift(checks: Checks) -> Iterator[Finding]:
+    if not checks.drifts.any():
+        yield Finding("drift", FINE)
+    for k in np.flatnonzero(checks.drifts).tolist():
+        values = {
+            "early": float(checks.early[k]),
+            "late": float(checks.late[k]),
+            "standard_errors": float(checks.drift[k]),
+        }
+        yield Finding("drift", ATTENTION, environments=(k,), values=values)
+
+
+def _judge_balance(checks: Checks, counts: NDArray[np.int64]) -> Iterator[Finding]:
+    if not checks.unbalanced.any():
+        yield Finding("balance", FINE)
+    for a, b in np.argwhere(checks.unbalanced).tolist():
+        values = {
+            "there": int(counts[a, b]),
+            "back": int(counts[b, a]),
+            "excess": float(checks.imbalance[a, b]),
+        }
+        yield Finding("balance", ATTENTION, environments=(a, b), values=values)
+
+
+def _longest_lag(stretches: NDArray[np.int64]) -> int:
+    """Return the largest possible lag [frames]."""
+    return int(np.bincount(stretches - stretches.min()).max()) - 1

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.limits import CONFIDENCE
+
+from .uncertainty import TIME_BLOCKS
+
 __all__ = ["Sites", "find_sites"]
 
-_TIME_BLOCKS = 20
 _N_RESAMPLES = 400
-_LEVEL = 0.95
 
 Float = NDArray[np.float64]
 
@@ -67,12 +69,12 @@ def find_sites(
     cluster = reference[frame, atom].astype(np.int64)
     counts = np.bincount(cluster, minlength=n_clusters)
     total, n_frames, n_atoms = counts.sum(), *inside.shape
-    tail = (1.0 - _LEVEL) / 2.0
+    tail = (1.0 - CONFIDENCE) / 2.0
     # none, or all: the bound is that of the interval (nan of beta)
     low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
     high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
     rng = np.random.default_rng(seed)
-    n_blocks = min(_TIME_BLOCKS, n_frames)
+    n_blocks = min(TIME_BLOCKS, n_frames)
     for unit, n_units in ((atom, n_atoms), (frame * n_blocks // n_frames, n_blocks)):
         of_unit = np.zeros((n_units, n_clusters), dtype=np.int64)
         np.add.at(of_unit, (unit, cluster), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,7 +93,7 @@ def merge_clusters(
 
 
 def differ_in_dynamics(
-    labels: NDArray[np.int32], delta: NDArray[np.float64], n_clusters: int
+    labels: NDArray[np.int32], delta: NDArray[np.floating[Any]], n_clusters: int
 ) -> NDArray[np.bool_]:
     """Say which clusters differ in δ beyond their spread.
 
@@ -100,7 +101,7 @@ def differ_in_dynamics(
     ----------
     labels : (n_frames, n_atoms) int32 ndarray
         Cluster of every row; negative is noise.
-    delta : (n_frames, n_atoms) float64 ndarray
+    delta : (n_frames, n_atoms) ndarray of float
         Smoothed δ of the same rows.
     n_clusters : int
         Number of clusters.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.signal.series import iter_stretches
+from strdyn_post.signal.frames import iter_stretches
 
 from .transitions import count_transitions, transition_matrix
 

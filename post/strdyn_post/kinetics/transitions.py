@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strdyn_post.signal.series import iter_stretches
+from strdyn_post.signal.frames import iter_stretches
 
 __all__ = ["count_transitions", "fluxes", "transition_matrix"]
 

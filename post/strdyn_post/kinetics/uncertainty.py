@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strdyn_post.signal.series import iter_stretches
+from strdyn_post.limits import CONFIDENCE, FEW_EVENTS
+from strdyn_post.signal.frames import iter_stretches
 
 from .merging import merge_clusters
 from .transitions import count_transitions, transition_matrix
 
 __all__ = [
-    "FEW_EVENTS",
+    "TIME_BLOCKS",
     "Intervals",
     "Stationarity",
     "flux_imbalance",
@@ -27,10 +28,8 @@ __all__ = [
     "transition_intervals",
 ]
 
-FEW_EVENTS = 10
-"""A probability from fewer events than this is an order of magnitude at best."""
-
-_TIME_BLOCKS = 20
+TIME_BLOCKS = 20
+"""Blocks of time that the bootstrap draws."""
 _ATOM_GROUPS = 2000
 
 Float = NDArray[np.float64]
@@ -55,7 +54,7 @@ class Intervals:
 
 
 def transition_intervals(
-    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = 0.95, lag: int = 1
+    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = CONFIDENCE, lag: int = 1
 ) -> Intervals:
     """Return confidence intervals of every transition probability.
 
@@ -137,7 +136,7 @@ def resample_counts(
         n_units = min(n_atoms, _ATOM_GROUPS)
         unit = np.broadcast_to(np.arange(n_atoms) * n_units // n_atoms, (len(start), n_atoms))
     else:
-        n_units = max(1, min(_TIME_BLOCKS, len(start)))
+        n_units = max(1, min(TIME_BLOCKS, len(start)))
         unit = np.broadcast_to(
             (np.arange(len(start)) * n_units // max(1, len(start)))[:, None], (len(start), n_atoms)
         )
@@ -242,7 +241,7 @@ def stationarity(
     halves = [slice(0, middle), slice(middle, len(labels))]
     shares, errors, matrices = [], [], []
     for half in halves:
-        blocks = np.array_split(labels[half], max(1, min(_TIME_BLOCKS // 2, len(labels[half]))))
+        blocks = np.array_split(labels[half], max(1, min(TIME_BLOCKS // 2, len(labels[half]))))
         block_shares = np.array([_shares(block, n_clusters) for block in blocks])
         shares.append(_shares(labels[half], n_clusters))
         errors.append(block_shares.var(axis=0, ddof=1) / len(blocks) if len(blocks) > 1 else 0.0)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments
-from strdyn_post.environments.reduction import Moments, fit_pcas, project
+from strdyn_post.errors import AnalysisError
+from strdyn_post.findings import ATTENTION, Finding, of_kind
 from strdyn_post.kinetics.enrichment import find_sites
-from strdyn_post.palette import fast_environments, match_environments
-from strdyn_post.results import Route
-from strdyn_post.routes import fit_route
-from strdyn_post.signal.dataset import Dataset
-from strdyn_post.signal.every_nth import every_nth
-from strdyn_post.signal.flicker import flicker_share
-from strdyn_post.signal.lens_series import lens_series
-from strdyn_post.signal.series import AnalysisError, Series
-from strdyn_post.signal.smoothing import smooth
+from strdyn_post.kinetics.fast import fast_environments
+from strdyn_post.recording import Recording
+from strdyn_post.routes import Route
+from strdyn_post.routes.fitting import Rows, fit_route
+from strdyn_post.routes.identities import match_environments
+from strdyn_post.routes.reducing import project_rows, reduce_rows
+from strdyn_post.signal.frames import usual_spacing
+from strdyn_post.signal.observations import Observations, observe
+from strdyn_post.work import Work
 
 from .intervals import IntervalPoint
 
@@ -32,43 +31,41 @@ _SMALLEST = 20  # rows of a cluster
 
 
 def interval_scan(
-    buffer: Any,
+    recording: Recording,
+    observed: Observations,
     routes: Mapping[str, Route],
-    delta: Series,
-    flickers: float,
     config: AnalysisConfig,
-    map_chunks: Callable[..., Iterable[Any]] = map,
-) -> tuple[tuple[IntervalPoint, ...], list[str]]:
+    work: Work,
+) -> tuple[tuple[IntervalPoint, ...], list[Finding]]:
     """Repeat SOAP and SOAP&LENS at `scan_intervals`, and at `scan_windows`.
 
     Parameters
     ----------
-    buffer : Buffer
+    recording : Recording
         With all frames that were recorded.
+    observed : Observations
+        Of the analysis.
     routes : mapping of str to Route
         Of the analysis: the point in use.
-    delta : Series
-        δ of the analysis before smoothing.
-    flickers : float
-        `flicker_share` of the analysis.
     config : AnalysisConfig
         Everything but the interval and the window; for `min_cluster_size` see
         `comparable_size`.
-    map_chunks : callable
-        As in `analyse`.
+    work : Work
+        Maps the chunks.
 
     Returns
     -------
     points : tuple of IntervalPoint
         By increasing Δt and window, that in use among them.
-    warnings : list of str
+    found : list of Finding
         What could not be tried.
     """
+    work = Work(map_chunks=work.map_chunks)  # the stages are those of the analysis
     used = (config.stride, config.smoothing_window)
     asked = {(stride, config.smoothing_window) for stride in config.scan_intervals}
     asked |= {(config.stride, window) for window in config.scan_windows} | {used}
-    spacing = float(np.median(np.diff(buffer.times)))
-    points, warnings = [], []
+    spacing = usual_spacing(recording.times)
+    points, skipped = [], []
     for stride, window in sorted(asked):
         settings = replace(
             config,
@@ -78,17 +75,19 @@ def interval_scan(
         )
         try:
             if (stride, window) == used:
-                found = routes["soap"], routes["soap_lens"], routes["lens"].scores[..., 0], flickers
+                seen, soap, chi = observed, routes["soap"], routes["soap_lens"]
             else:
-                view, known = every_nth(buffer, stride), stride == config.stride
-                raw = delta if known else lens_series(view, map_chunks)
-                share = flickers if known else flicker_share(view, map_chunks)
-                found = (*_fit(view, raw, settings, map_chunks), share)
+                known = observed if stride == config.stride else None
+                seen = observe(recording, settings, work, known)
+                soap, chi = _fit(seen, settings, work)
         except AnalysisError as error:
-            warnings.append(f"scan: stride {stride}, window {window} was not tried. {error}")
+            values = {"stride": stride, "window": window, "reason": str(error)}
+            skipped.append(Finding("scan_skipped", ATTENTION, values=values))
             continue
-        points.append(_point(found, stride * spacing, settings, routes["soap"]))
-    return tuple(points), warnings
+        delta = seen.smoothed.values.astype(np.float32)
+        flickers, interval = seen.flicker_share, stride * spacing
+        points.append(_point(soap, chi, delta, flickers, interval, settings, routes["soap"]))
+    return tuple(points), skipped
 
 
 def comparable_size(config: AnalysisConfig, stride: int) -> int:
@@ -102,36 +101,38 @@ def comparable_size(config: AnalysisConfig, stride: int) -> int:
     return max(min(size, _SMALLEST), round(size * config.stride / stride))
 
 
-def _fit(
-    buffer: Any,
-    raw: Series,
-    config: AnalysisConfig,
-    map_chunks: Callable[..., Iterable[Any]],
-) -> tuple[Route, Route, NDArray[np.float32]]:
-    """Return SOAP, SOAP&LENS and the smoothed δ, as `analyse` finds them."""
-    delta, warnings = smooth(raw, config)
-    if config.smoothing_window > 1 and delta is raw:
-        raise AnalysisError(warnings[-1])
-    data = Dataset.join(buffer, delta)
-    origin = data.read(slice(0, 1)).mean(axis=0)
-    moments = Moments.sum(data.map(partial(Moments.of, origin=origin), map_chunks))
-    pcas = fit_pcas(moments, config)
-    chunks = list(data.map(partial(project, pcas), map_chunks))
+def _fit(observed: Observations, config: AnalysisConfig, work: Work) -> tuple[Route, Route]:
+    """Return SOAP and SOAP&LENS as an analysis with these settings finds them."""
+    for short in of_kind(observed.findings, "short_run"):
+        raise AnalysisError(
+            f"The longest stretch without a gap has {short.values['longest']} values of LENS, "
+            f"smoothing_window = {config.smoothing_window} needs as many as its frames."
+        )
+    _, pcas = reduce_rows(observed, config, work)
+    rows = project_rows(observed, pcas, work)
     soap, chi = (
-        fit_route(name, delta, (scores, None), pca, cluster_environments(scores, config), config)
+        fit_route(
+            name,
+            observed.smoothed,
+            Rows(rows[name].scores),
+            pca,
+            cluster_environments(rows[name].scores, config),
+            config,
+        )
         for name, pca in pcas.items()
-        for scores in [np.concatenate([chunk[name][0] for chunk in chunks])]
     )
-    return soap, chi, delta.values.astype(np.float32)
+    return soap, chi
 
 
 def _point(
-    found: tuple[Route, Route, NDArray[np.float32], float],
+    soap: Route,
+    chi: Route,
+    delta: NDArray[np.float32],
+    flickers: float,
     interval: float,
     config: AnalysisConfig,
     reference: Route,
 ) -> IntervalPoint:
-    soap, chi, delta, flickers = found
     low, median, high, top = np.quantile(delta, [0.05, 0.5, 0.95, 0.999]).tolist()
     fast = fast_environments(chi.final, delta)
     inside = np.isin(chi.final.labels, np.flatnonzero(fast))

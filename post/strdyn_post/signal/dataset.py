@@ -1,8 +1,8 @@
-"""The data set of χ = (p/|p|, δ), read from the buffer in chunks, never whole."""
+"""The data set of χ = (p/|p|, δ), read from the recording in chunks, never whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.errors import AnalysisError
+from strdyn_post.recording import Recording
+from strdyn_post.work import MapChunks
+
 from .same_frames import KnownFrames
-from .series import AnalysisError, Series
+from .series import Series
 
 __all__ = ["Dataset"]
 
@@ -27,23 +31,25 @@ class Dataset:
 
     Attributes
     ----------
-    buffer : Buffer
-        `steps`, `atom_ids`, `soap(k)`.
+    recording : Recording
+        The spectra.
     delta : Series
         δ with the steps and IDs of the rows.
     frames : (n_frames,) int64 ndarray
-        Where these frames are in the buffer.
+        Where these frames are in the recording.
     rows_per_chunk : int
         About how many rows are in memory at a time.
     """
 
-    buffer: Any
+    recording: Recording
     delta: Series
     frames: NDArray[np.int64]
     rows_per_chunk: int = _ROWS_PER_CHUNK
 
     @classmethod
-    def join(cls, buffer: Any, delta: Series, rows_per_chunk: int = _ROWS_PER_CHUNK) -> Dataset:
+    def join(
+        cls, recording: Recording, delta: Series, rows_per_chunk: int = _ROWS_PER_CHUNK
+    ) -> Dataset:
         """Pair spectra and δ by (step, atom ID).
 
         Raises
@@ -51,25 +57,25 @@ class Dataset:
         AnalysisError
             If the buffer lacks a step, or its atoms are not those of `delta`.
         """
-        steps = np.asarray(buffer.steps, dtype=np.int64)
-        frames = np.searchsorted(steps, delta.steps)
-        found = steps[np.minimum(frames, len(steps) - 1)] == delta.steps
+        steps = np.asarray(recording.steps, dtype=np.int64)
+        frames = np.searchsorted(steps, delta.frames.steps)
+        found = steps[np.minimum(frames, len(steps) - 1)] == delta.frames.steps
         if not found.all():
             raise AnalysisError(
-                f"step {delta.steps[~found][0]} of LENS is not in the buffer: "
+                f"step {delta.frames.steps[~found][0]} of LENS is not in the buffer: "
                 "spectra and LENS come from different recordings."
             )
-        if not np.array_equal(buffer.atom_ids, delta.atom_ids):
+        if not np.array_equal(recording.atom_ids, delta.frames.atom_ids):
             raise AnalysisError(
-                f"the buffer describes {len(buffer.atom_ids)} atoms and LENS "
-                f"{len(delta.atom_ids)}, or other IDs: they come from different recordings."
+                f"the buffer describes {len(recording.atom_ids)} atoms and LENS "
+                f"{len(delta.frames.atom_ids)}, or other IDs: they come from different recordings."
             )
-        return cls(buffer, delta, frames.astype(np.int64), rows_per_chunk)
+        return cls(recording, delta, frames.astype(np.int64), rows_per_chunk)
 
     @property
     def n_atoms(self) -> int:
         """Atoms in each frame."""
-        return len(self.delta.atom_ids)
+        return len(self.delta.frames.atom_ids)
 
     @property
     def n_rows(self) -> int:
@@ -83,12 +89,12 @@ class Dataset:
 
     def read(self, chunk: slice) -> NDArray[np.float64]:
         """Return the rows of some frames, (len(chunk) n_atoms, n_features + 1)."""
-        return _rows(self.buffer, self.frames[chunk], self.delta.values[chunk])
+        return _rows(self.recording, self.frames[chunk], self.delta.values[chunk])
 
     def map(
         self,
         function: Callable[[NDArray[np.float64]], Any],
-        map_chunks: Callable[..., Iterable[Any]] = map,
+        map_chunks: MapChunks = map,
     ) -> Iterator[Any]:
         """Apply a function to the rows of every chunk; yield the results in order."""
         from threadpoolctl import threadpool_limits
@@ -96,29 +102,29 @@ class Dataset:
         chunks = []
         for chunk in self.chunks():
             frames = self.frames[chunk]
-            known = KnownFrames.of(self.buffer, frames)
+            known = KnownFrames.of(self.recording, frames)
             chunks.append((frames, known, self.delta.values[chunk]))
         # Chunks are small and spread by `map_chunks`: one thread each is faster than many, and
         # the sums do not depend on how many there are.
         with threadpool_limits(1, "blas"):
-            yield from map_chunks(partial(_apply, self.buffer, function), chunks)
+            yield from map_chunks(partial(_apply, self.recording, function), chunks)
 
 
 def _apply(
-    buffer: Any,
+    recording: Recording,
     function: Callable[[NDArray[np.float64]], Any],
-    chunk: tuple[NDArray[np.int64], KnownFrames, NDArray[np.float64]],
+    chunk: tuple[NDArray[np.int64], KnownFrames, NDArray[np.floating[Any]]],
 ) -> Any:
     """Read a chunk where it is worked on."""
     frames, known, delta = chunk
-    known.check(buffer)
-    return function(_rows(buffer, frames, delta))
+    known.check(recording)
+    return function(_rows(recording, frames, delta))
 
 
 def _rows(
-    buffer: Any, frames: NDArray[np.int64], delta: NDArray[np.float64]
+    recording: Recording, frames: NDArray[np.int64], delta: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
-    spectra = [np.asarray(buffer.soap(int(k))) for k in frames]
+    spectra = [np.asarray(recording.soap(int(k))) for k in frames]
     n_atoms, n_features = spectra[0].shape
     chi = np.empty((len(spectra), n_atoms, n_features + 1))
     for k, rows, spectrum in zip(frames, chi, spectra, strict=True):
@@ -129,10 +135,10 @@ def _rows(
         if strange.any():
             row = int(strange.argmax())
             raise AnalysisError(
-                f"the spectrum of atom {buffer.atom_ids[row]} at step {buffer.steps[k]} has the "
-                f"norm {norms[row, 0]:g}, expected a positive number: a spectrum of zeros or of "
-                "numbers that are none cannot be analysed. Compute it again, or leave this frame "
-                "out."
+                f"the spectrum of atom {recording.atom_ids[row]} at step {recording.steps[k]} has "
+                f"the norm {norms[row, 0]:g}, expected a positive number: a spectrum of zeros, or "
+                "with values that are not finite, cannot be analysed. Compute it again, or leave "
+                "this frame out."
             )
         rows[:, :-1] /= norms
     chi[:, :, -1] = delta

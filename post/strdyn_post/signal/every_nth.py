@@ -1,4 +1,4 @@
-"""Every n-th frame of a buffer: record often, analyse at any multiple."""
+"""Every n-th frame of a recording: record often, analyse at any multiple."""
 
 from __future__ import annotations
 
@@ -8,97 +8,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.neighbors import NeighborLists
+from strdyn_post.errors import AnalysisError
+from strdyn_post.findings import ATTENTION, Finding
+from strdyn_post.recording import Recording
 
-from .series import AnalysisError, find_stretches, iter_stretches
+from .frames import find_stretches, iter_stretches
 
-__all__ = ["EveryNth", "every_nth", "left_out", "n_comparable", "taken_frames"]
+__all__ = ["EveryNth", "every_nth", "n_comparable", "skipped_stretches", "taken_frames"]
 
 
 class EveryNth:
-    """What an analysis reads of a buffer, with every n-th of its frames only.
+    """A recording with every n-th of its frames only.
 
-    It pickles as the buffer and the stride, so it stays the same while the buffer grows.
+    It pickles as the recording and the stride, so it stays the same while a buffer grows.
 
     Attributes
     ----------
-    buffer : Buffer
+    recording : Recording
         With all frames.
     stride : int
         The n.
-    frames : (n_taken,) int64 ndarray
-        Where the frames taken are in the buffer (see `taken_frames`).
+    rows : (n_taken,) int64 ndarray
+        Where the frames taken are in the recording (see `taken_frames`).
     steps, times, entries
-        Of these frames; `entries` is None where the buffer has none.
+        Of these frames; `entries` is None where the recording has none.
+    atom_ids, species, config, units, uuid, path, periodic
+        Of the recording.
     """
 
-    def __init__(self, buffer: Any, stride: int) -> None:
-        self.buffer = buffer
+    def __init__(self, recording: Recording, stride: int) -> None:
+        self.recording = recording
         self.stride = stride
-        self.frames = taken_frames(buffer.steps, stride)
-        self.steps: NDArray[np.int64] = np.asarray(buffer.steps, dtype=np.int64)[self.frames]
-        self.times: NDArray[np.float64] = np.asarray(buffer.times, dtype=np.float64)[self.frames]
-        entries = getattr(buffer, "entries", None)
-        self.entries = None if entries is None else [entries[k] for k in self.frames.tolist()]
+        self.rows = taken_frames(recording.steps, stride)
+        self.steps: NDArray[np.int64] = np.asarray(recording.steps, dtype=np.int64)[self.rows]
+        self.times: NDArray[np.float64] = np.asarray(recording.times, dtype=np.float64)[self.rows]
+        entries = getattr(recording, "entries", None)
+        self.entries = None if entries is None else [entries[k] for k in self.rows.tolist()]
+        self.atom_ids = np.asarray(recording.atom_ids)
+        self.species = np.asarray(recording.species)
+        self.config = recording.config
+        self.units = str(recording.units)
+        self.uuid = str(recording.uuid)
+        self.path = recording.path
+        self.periodic = recording.periodic
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EveryNth, (self.buffer, self.stride)
+        return EveryNth, (self.recording, self.stride)
 
-    @property
-    def path(self) -> Any:
-        """Of the buffer."""
-        return self.buffer.path
-
-    @property
-    def uuid(self) -> str:
-        """Of the buffer."""
-        return str(self.buffer.uuid)
-
-    @property
-    def config(self) -> Any:
-        """Settings of the recording."""
-        return self.buffer.config
-
-    @property
-    def units(self) -> str:
-        """LAMMPS unit style."""
-        return str(self.buffer.units)
-
-    @property
-    def atom_ids(self) -> NDArray[np.int64]:
-        """Of the buffer, (n_atoms,)."""
-        return np.asarray(self.buffer.atom_ids)
-
-    def soap(self, k: int) -> NDArray[np.float32]:
+    def soap(self, k: int, /) -> NDArray[np.floating[Any]]:
         """Return the spectra of a frame taken, (n_atoms, n_features)."""
-        return np.asarray(self.buffer.soap(int(self.frames[k])))
+        return np.asarray(self.recording.soap(int(self.rows[k])))
 
-    def neighbors(self, k: int) -> NeighborLists:
+    def neighbors(self, k: int, /) -> NeighborLists:
         """Return the neighbor lists of a frame taken."""
-        lists: NeighborLists = self.buffer.neighbors(int(self.frames[k]))
-        return lists
+        return self.recording.neighbors(int(self.rows[k]))
+
+    def positions(self, k: int, /) -> NDArray[np.floating[Any]]:
+        """Return the positions of a frame taken, (n_atoms, 3) [length]."""
+        return np.asarray(self.recording.positions(int(self.rows[k])))
+
+    def box(self, k: int, /) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the box vectors of a frame taken as rows, (3, 3), and its origin [length]."""
+        return self.recording.box(int(self.rows[k]))
 
 
-def every_nth(buffer: Any, stride: int) -> Any:
-    """Return the buffer with every n-th of its frames.
+def every_nth(recording: Recording, stride: int) -> Recording:
+    """Return the recording with every n-th of its frames.
 
     Parameters
     ----------
-    buffer : Buffer
-        `steps`, `times`, `neighbors(k)`, `soap(k)`, … as an analysis reads them.
+    recording : Recording
     stride : int
-        1 returns the buffer itself.
+        1 returns the recording itself.
 
     Raises
     ------
     AnalysisError
         If LENS would have no two frames so far apart, or would compare others.
     """
-    if stride == 1 or len(buffer.steps) < 2:  # too few to analyse at any stride: LENS says so
-        return buffer
-    view = EveryNth(buffer, stride)
-    _, interval = find_stretches(buffer.steps)
+    if stride == 1 or len(recording.steps) < 2:  # too few to analyse at any stride: LENS says so
+        return recording
+    view = EveryNth(recording, stride)
+    _, interval = find_stretches(recording.steps)
     distances = np.diff(view.steps)
-    first, last = int(buffer.steps[0]), int(buffer.steps[-1])
+    first, last = int(recording.steps[0]), int(recording.steps[-1])
     if not (distances == stride * interval).any():
         raise AnalysisError(
             f"stride = {stride}: no two frames are {stride * interval} steps apart. The buffer "
@@ -140,28 +133,25 @@ def taken_frames(steps: Any, stride: int) -> NDArray[np.int64]:
     return np.flatnonzero((steps - steps[first][phase]) % (stride * interval) == 0)
 
 
-def n_comparable(buffer: Any, stride: int) -> int:
+def n_comparable(recording: Recording, stride: int) -> int:
     """Return how many frames a stride takes; 0 as long as LENS has no two of them to compare."""
-    steps = np.asarray(buffer.steps, dtype=np.int64)
+    steps = np.asarray(recording.steps, dtype=np.int64)
     taken = steps[taken_frames(steps, stride)]
     _, interval = find_stretches(steps)
     return len(taken) if (np.diff(taken) == stride * interval).any() else 0
 
 
-def left_out(buffer: Any) -> list[str]:
+def skipped_stretches(recording: Recording) -> list[Finding]:
     """Name the stretches of which a stride takes no frame: too short for LENS at this distance."""
-    if not isinstance(buffer, EveryNth):
+    if not isinstance(recording, EveryNth):
         return []
-    steps = np.asarray(buffer.buffer.steps)
+    steps = np.asarray(recording.recording.steps)
     taken = np.zeros(len(steps), dtype=np.bool_)
-    taken[buffer.frames] = True
-    stretches, _ = find_stretches(steps, buffer.buffer.times)
+    taken[recording.rows] = True
+    stretches, _ = find_stretches(steps, recording.recording.times)
     lost = [rows for rows in iter_stretches(stretches) if not taken[rows].any()]
     if not lost:
         return []
-    named = ", ".join(f"{steps[rows.start]} to {steps[rows.stop - 1]}" for rows in lost[:5])
-    more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-    return [
-        f"stride = {buffer.stride} takes no frame of steps {named}{more}: these stretches between "
-        "gaps are shorter than the distance of the frames compared."
-    ]
+    bounds = [[int(steps[rows.start]), int(steps[rows.stop - 1])] for rows in lost]
+    values = {"stride": recording.stride, "stretches": bounds}
+    return [Finding("skipped_stretches", ATTENTION, values=values)]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.neighbors import NeighborLists
+from strdyn_post.recording import Recording
+from strdyn_post.work import MapChunks
 
+from .frames import find_stretches
 from .same_frames import KnownFrames
-from .series import find_stretches
 
 __all__ = ["changes", "flicker_share"]
 
@@ -35,32 +35,33 @@ def changes(before: NeighborLists, now: NeighborLists) -> NDArray[np.int64]:
     return np.setxor1d(_pairs(before), _pairs(now), assume_unique=True)
 
 
-def flicker_share(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> float:
+def flicker_share(recording: Recording, map_chunks: MapChunks = map) -> float:
     """Return the share of all changes of neighbors that the next frame undoes.
 
-    Near 1, LENS shows atoms that vibrate at the cutoff; near 0, atoms that move on. A buffer
+    Near 1, LENS shows atoms that vibrate at the cutoff; near 0, atoms that move on. A recording
     without three successive frames has no answer: NaN.
     """
-    stretches, _ = find_stretches(buffer.steps, buffer.times)
+    stretches, _ = find_stretches(recording.steps, recording.times)
     same = np.diff(stretches) == 0
     middle = np.flatnonzero(same[:-1] & same[1:]) + 1
     chunks = np.split(middle, range(_FRAMES_PER_CHUNK, len(middle), _FRAMES_PER_CHUNK))
     known = [
-        (chunk, KnownFrames.of(buffer, np.unique(chunk[:, None] + [-1, 0, 1]))) for chunk in chunks
+        (chunk, KnownFrames.of(recording, np.unique(chunk[:, None] + [-1, 0, 1])))
+        for chunk in chunks
     ]
-    counted = sum(map_chunks(partial(_count, buffer), known), np.zeros(2, dtype=np.int64))
+    counted = sum(map_chunks(partial(_count, recording), known), np.zeros(2, dtype=np.int64))
     return float(counted[1] / counted[0]) if counted[0] else float("nan")
 
 
-def _count(buffer: Any, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.int64]:
+def _count(recording: Recording, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.int64]:
     """Count changes up to the frames of a chunk, and those of them that the next frame undoes."""
     middle, known = chunk
-    known.check(buffer)
+    known.check(recording)
     lists: dict[int, NeighborLists] = {}
     changed: dict[int, NDArray[np.int64]] = {}
     counted = np.zeros(2, dtype=np.int64)
     for k in middle.tolist():
-        lists = {j: lists.get(j) or buffer.neighbors(j) for j in (k - 1, k, k + 1)}
+        lists = {j: lists.get(j) or recording.neighbors(j) for j in (k - 1, k, k + 1)}
         changed = {
             j: changed[j] if j in changed else changes(lists[j - 1], lists[j]) for j in (k, k + 1)
         }

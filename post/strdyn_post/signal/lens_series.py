@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.lens import lens
 from strdyn_live.neighbors import NeighborLists
+from strdyn_post.errors import AnalysisError
+from strdyn_post.recording import Recording
+from strdyn_post.work import MapChunks
 
+from .frames import Frames, find_stretches
 from .same_frames import KnownFrames
-from .series import AnalysisError, Series, find_stretches
+from .series import Series
 
 __all__ = ["lens_series"]
 
 _INTERVALS_PER_CHUNK = 32
 
 
-def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> Series:
-    """Return δ between successive frames of a buffer.
+def lens_series(recording: Recording, map_chunks: MapChunks = map) -> Series:
+    """Return δ between successive frames.
 
     Parameters
     ----------
-    buffer : Buffer
-        Of `strdyn_live.buffer`: `steps`, `times`, `atom_ids` and `neighbors(k)`.
+    recording : Recording
     map_chunks : callable
         ``map`` or one of its kind, such as the `map` of an executor (see `analyse`).
 
@@ -42,8 +43,8 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
     AnalysisError
         If there are fewer than two frames, or a time is no number.
     """
-    steps = np.asarray(buffer.steps, dtype=np.int64)
-    times = np.asarray(buffer.times, dtype=np.float64)
+    steps = np.asarray(recording.steps, dtype=np.int64)
+    times = np.asarray(recording.times, dtype=np.float64)
     if len(steps) < 2:
         raise AnalysisError(
             f"the buffer holds {len(steps)} frame{'s'[: len(steps) != 1]}; LENS compares each "
@@ -58,24 +59,21 @@ def lens_series(buffer: Any, map_chunks: Callable[..., Iterable[Any]] = map) -> 
     stretches, _ = find_stretches(steps, times)
     before = np.flatnonzero(np.diff(stretches) == 0)
     chunks = np.split(before, range(_INTERVALS_PER_CHUNK, len(before), _INTERVALS_PER_CHUNK))
-    known = [(chunk, KnownFrames.of(buffer, np.union1d(chunk, chunk + 1))) for chunk in chunks]
-    values = np.concatenate(list(map_chunks(partial(_deltas, buffer), known)))
-    return Series(
-        values,
-        steps[before],
-        times[before],
-        np.asarray(buffer.atom_ids, dtype=np.int64),
-        stretches[before],
-    )
+    known = [(chunk, KnownFrames.of(recording, np.union1d(chunk, chunk + 1))) for chunk in chunks]
+    values = np.concatenate(list(map_chunks(partial(_deltas, recording), known)))
+    atom_ids = np.asarray(recording.atom_ids, dtype=np.int64)
+    return Series(values, Frames(steps, times, stretches, atom_ids).take(before))
 
 
-def _deltas(buffer: Any, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.float64]:
+def _deltas(
+    recording: Recording, chunk: tuple[NDArray[np.int64], KnownFrames]
+) -> NDArray[np.float64]:
     """Return δ of the frames of a chunk, (n_frames, n_atoms); each list is read once."""
     before, known = chunk
-    known.check(buffer)
+    known.check(recording)
     values = []
     lists: dict[int, NeighborLists] = {}
     for k in before.tolist():
-        lists = {j: lists.get(j) or buffer.neighbors(j) for j in (k, k + 1)}
+        lists = {j: lists.get(j) or recording.neighbors(j) for j in (k, k + 1)}
         values.append(lens(lists[k], lists[k + 1]))
     return np.array(values)

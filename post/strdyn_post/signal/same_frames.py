@@ -8,7 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .series import AnalysisError
+from strdyn_post.errors import AnalysisError
+from strdyn_post.recording import Recording
 
 __all__ = ["KnownFrames"]
 
@@ -29,31 +30,31 @@ class KnownFrames:
     keys: list[tuple[Any, ...]]
 
     @classmethod
-    def of(cls, buffer: Any, frames: NDArray[Any]) -> KnownFrames:
+    def of(cls, recording: Recording, frames: NDArray[Any]) -> KnownFrames:
         """Note some frames of a buffer."""
         numbers = frames.tolist()
-        return cls(numbers, [_key(buffer, k) for k in numbers])
+        return cls(numbers, [_key(recording, k) for k in numbers])
 
-    def check(self, buffer: Any) -> None:
+    def check(self, recording: Recording) -> None:
         """Raise AnalysisError where a buffer that was opened elsewhere has other frames."""
         for k, key in zip(self.numbers, self.keys, strict=True):
-            found = _key(buffer, k)
+            found = _key(recording, k)
             if found == key:
                 continue
             there = "not there" if not found else f"that of step {found[0]}"
             if found[:1] == key[:1]:
                 there = "another one of this step"
             raise AnalysisError(
-                f"frame {k} of {buffer.path}, of step {key[0]}, is {there} for the process on host "
-                f"{socket.gethostname()}: the run went on from an earlier step meanwhile, or that "
-                "host does not see all files of the buffer. Analyse again; if this comes again, "
-                "without --scheduler."
+                f"frame {k} of {recording.path}, of step {key[0]}, is {there} for the process on "
+                f"host {socket.gethostname()}: the run went on from an earlier step meanwhile, or "
+                "that host does not see all files of the buffer. Analyse again; if this comes "
+                "again, without --scheduler."
             )
 
 
-def _key(buffer: Any, k: int) -> tuple[Any, ...]:
-    if k >= len(buffer.steps):
+def _key(recording: Recording, k: int) -> tuple[Any, ...]:
+    if k >= len(recording.steps):
         return ()
-    entries = getattr(buffer, "entries", None)
+    entries = getattr(recording, "entries", None)
     parts = () if entries is None else (part.record.crcs for part in entries[k])
-    return (int(buffer.steps[k]), *parts)
+    return (int(recording.steps[k]), *parts)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from strdyn_post.config import AnalysisConfig
+from strdyn_post.errors import AnalysisError
+from strdyn_post.findings import ATTENTION, Finding
 
-from .series import AnalysisError, Series, iter_stretches
+from .frames import iter_stretches
+from .series import Series
 
 __all__ = ["smooth"]
 
 
-def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[str]]:
+def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[Finding]]:
     """Smooth a series and trim the ends at which the filter extrapolates.
 
     Parameters
@@ -26,8 +29,8 @@ def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[str]]:
     smoothed : Series
         Clipped to [0, 1], with the steps and IDs that survive. A stretch shorter than the window
         is dropped; if every stretch is, the series comes back as it was.
-    warnings : list of str
-        What the reader of a result must know.
+    found : list of Finding
+        `even_window`, `short_run`, `short_stretch`.
 
     Notes
     -----
@@ -39,38 +42,28 @@ def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[str]]:
     window = config.smoothing_window
     if window == 1:
         return series, []
-    warnings = []
+    found = []
     if window % 2 == 0:
-        warnings.append(
-            f"smoothing_window = {window} is even: the smoothed LENS of a frame belongs half a "
-            f"frame later. smoothing_window = {window + 1} has no shift."
-        )
-    slices = list(iter_stretches(series.stretches))
+        found.append(Finding("even_window", ATTENTION, values={"window": window}))
+    slices = list(iter_stretches(series.frames.stretches))
     if not slices:
         raise AnalysisError("there is no δ to smooth: the series holds no frame.")
     lengths = [rows.stop - rows.start for rows in slices]
     if max(lengths) < window:
-        warnings.append(
-            f"too few frames for smoothing_window = {window}: the longest gapless stretch has "
-            f"{max(lengths)} values of LENS. LENS was neither smoothed nor trimmed; record "
-            f"{2 * window + 1} frames or more, or choose a shorter window."
-        )
-        return series, warnings
+        values = {"window": window, "longest": max(lengths)}
+        return series, [*found, Finding("short_run", ATTENTION, values=values)]
 
     margin = window // 2 if config.trim == "half_window" else 0
-    values = np.empty_like(series.values)
-    kept = np.zeros(len(series.steps), dtype=np.bool_)
+    smoothed = np.empty_like(series.values)
+    kept = np.zeros(len(series.frames), dtype=np.bool_)
     for rows, length in zip(slices, lengths, strict=True):
         if length < window:
-            warnings.append(
-                f"steps {series.steps[rows.start]} to {series.steps[rows.stop - 1]} are left out: "
-                f"{length} frames between gaps, smoothing_window = {window} needs {window}."
-            )
+            first, last = series.frames.steps[[rows.start, rows.stop - 1]].tolist()
+            values = {"first": first, "last": last, "length": length, "window": window}
+            found.append(Finding("short_stretch", ATTENTION, values=values))
             continue
-        smoothed = savgol_filter(series.values[rows], window, config.smoothing_order, axis=0)
-        values[rows] = smoothed.clip(0.0, 1.0)
+        filtered = savgol_filter(series.values[rows], window, config.smoothing_order, axis=0)
+        smoothed[rows] = filtered.clip(0.0, 1.0)
         # a stretch of one window keeps its middle
         kept[rows.start + margin : max(rows.stop - margin, rows.start + margin + 1)] = True
-    return Series(values, series.steps, series.times, series.atom_ids, series.stretches).take(
-        kept
-    ), warnings
+    return Series(smoothed, series.frames).take(kept), found

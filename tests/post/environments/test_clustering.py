@@ -7,10 +7,12 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
+from told import told
 
 from strdyn_post import AnalysisConfig
-from strdyn_post.environments.clustering import cluster_environments, cluster_lens, fit_mixtures
+from strdyn_post.environments.clustering import cluster_environments, cluster_lens
 from strdyn_post.environments.hdbscan_tree import DensityClusters, choose_clusters, find_clusters
+from strdyn_post.environments.mixtures import fit_mixtures
 from strdyn_post.environments.models import Mixture
 from strdyn_post.environments.sampling import sample_rows
 from strdyn_post.environments.single_linkage import single_linkage
@@ -231,7 +233,7 @@ def test_the_likeliest_of_several_mixtures_counts():
     labels = best.predict(points)
     assert adjusted_rand_score(labels, by[8].labels) == 1.0
     assert by[8].agreement == adjusted_rand_score(labels, second.predict(points)) > 0.95
-    assert by[8].warnings == []
+    assert told(by[8].findings) == []
     assert by[1].agreement is None
     wrong, right = (adjusted_rand_score(truth, by[n].labels) for n in (1, 8))
     assert wrong < 0.75
@@ -246,9 +248,9 @@ def test_all_noise_is_named_with_the_remedy():
     found = cluster_environments(points, AnalysisConfig(min_cluster_size=140))
     assert found.n_clusters == 0
     assert (found.labels == -1).all()
-    assert "smaller min_cluster_size" in found.warnings[0]
+    assert "smaller min_cluster_size" in told(found.findings)[0]
     few = cluster_environments(points[:50], AnalysisConfig())
-    assert "50 rows cannot hold two clusters" in few.warnings[0]
+    assert "50 rows cannot hold two clusters" in told(few.findings)[0]
 
 
 def test_lens_bands_by_thresholds_and_by_kmeans():
@@ -264,10 +266,10 @@ def test_lens_bands_by_thresholds_and_by_kmeans():
 def test_constant_lens_is_one_cluster_and_says_why():
     found = cluster_lens(np.zeros(100), AnalysisConfig())
     assert found.n_clusters == 1
-    assert "LENS is constant" in found.warnings[0]
+    assert "LENS is constant" in told(found.findings)[0]
     two = cluster_lens(np.repeat([0.0, 0.5], 50), AnalysisConfig(lens_clusters=3))
     assert two.n_clusters == 2
-    assert "2 different values" in two.warnings[0]
+    assert "2 different values" in told(two.findings)[0]
 
 
 def test_a_sample_keeps_sparse_regions_whole():
@@ -292,7 +294,7 @@ def test_clusters_of_a_sample_are_those_of_all_rows_and_the_rare_one_stays():
     assert (found.labels[-120:] == 4).mean() > 0.95
     assert adjusted_rand_score(state, found.labels) > 0.8
     assert found.agreement > 0.9
-    (warning,) = found.warnings
+    (warning,) = told(found.findings)
     assert f"{len(found.model.rows)} of 40120 rows" in warning
     # the sample holds more of the sparse rows, the shares are those of all rows
     left = cluster_environments(points, AnalysisConfig(max_fit_rows=8000, soft="none"))
@@ -310,8 +312,9 @@ def test_agreement_is_the_smallest_with_two_other_seeds():
     config = AnalysisConfig(method="kmeans", n_clusters=9, seed=5)
     found = cluster_environments(points, config)
     assert found.agreement == pytest.approx(min(expected))
-    assert "depend on the seed: with another they agree" in found.warnings[0]
-    assert f" {min(expected):.3f} only. Try fewer n_clusters" in found.warnings[0]
+    assert "depends on the seed" in told(found.findings)[0]
+    assert f"{min(expected):.3f}" in told(found.findings)[0]
+    assert "try fewer n_clusters" in told(found.findings)[0]
 
 
 @pytest.mark.parametrize("method", ["gmm", "kmeans"])
@@ -323,11 +326,11 @@ def test_clusters_far_apart_do_not_depend_on_the_seed_and_too_many_do(method):
         config = AnalysisConfig(method=method, n_clusters=4, max_fit_rows=max_fit_rows)
         found = cluster_environments(points, config)
         assert found.agreement > 0.97
-        assert found.warnings == []
+        assert told(found.findings) == []
     many = cluster_environments(points, AnalysisConfig(method=method, n_clusters=9))
     assert many.agreement < 0.9
     drawn = {"gmm": "starting point of the fit", "kmeans": "seed"}[method]
-    assert f"depend on the {drawn}" in many.warnings[0]
+    assert f"depends on the {drawn}" in told(many.findings)[0]
 
 
 def test_levels_of_lens_agree_where_there_are_some():
@@ -336,7 +339,7 @@ def test_levels_of_lens_agree_where_there_are_some():
     assert cluster_lens(levels, AnalysisConfig()).agreement == 1.0
     even = cluster_lens(rng.uniform(size=3000), AnalysisConfig(lens_clusters=9))
     assert even.agreement < 0.9
-    assert "fewer lens_clusters, or fixed lens_thresholds" in even.warnings[0]
+    assert "fewer lens_clusters, or fixed lens_thresholds" in told(even.findings)[0]
 
 
 def test_what_draws_nothing_has_no_agreement(fitted):
@@ -350,5 +353,5 @@ def test_clusters_that_depend_on_the_sample_are_named():
     points = np.random.default_rng(8).normal(size=(6000, 2)).astype(np.float32)  # none to find
     found = cluster_environments(points, AnalysisConfig(max_fit_rows=1000, min_cluster_size=10))
     assert found.agreement < 0.5
-    assert "depend on the sample of rows" in found.warnings[-1]
-    assert "larger max_fit_rows" in found.warnings[-1]
+    assert "depends on the sample of rows" in told(found.findings)[-1]
+    assert "larger max_fit_rows" in told(found.findings)[-1]

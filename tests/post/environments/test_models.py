@@ -3,11 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from memory_buffer import make_buffer, walk
+from synthetic import refit
 
-from strdyn_post import AnalysisConfig, analyse, load_results
-from strdyn_post.environments.models import keep_identities, match_labels
-from strdyn_post.results import ROUTES
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post import AnalysisConfig, analyse, label, load_results, save_results
+from strdyn_post.environments.matching import match_labels
+from strdyn_post.errors import AnalysisError
+from strdyn_post.routes import ROUTES
+from strdyn_post.routes.identities import keep_identities
 
 RATES = np.array([[0.97, 0.03, 0.0], [0.04, 0.945, 0.015], [0.0, 0.05, 0.95]])
 STRUCTURE, CHANGE = np.array([0, 1, 1]), np.array([0, 1, 14])
@@ -31,7 +33,7 @@ def test_hungarian_matching_by_hand():
 
 def test_a_model_gives_its_own_frames_their_own_labels(runs, tmp_path):
     buffer, fitted, _ = runs
-    again = analyse(buffer.frames(slice(0, 60)), model=load_results(fitted.save(tmp_path)))
+    again = label(load_results(save_results(fitted, tmp_path)).fit, buffer.frames(slice(0, 60)))
     for name in ROUTES:
         np.testing.assert_array_equal(again[name].labels, fitted[name].labels)
         np.testing.assert_array_equal(again[name].counts, fitted[name].counts)
@@ -41,7 +43,7 @@ def test_a_model_gives_its_own_frames_their_own_labels(runs, tmp_path):
 
 def test_a_model_labels_new_frames_as_a_refit_would(runs):
     buffer, fitted, states = runs
-    new = analyse(buffer.frames(slice(60, 100)), model=fitted)
+    new = label(fitted.fit, buffer.frames(slice(60, 100)))
     chi, expected = new["soap_lens"], states[60:99]
     found = [np.bincount(expected[chi.labels == k]).argmax() for k in range(3)]
     assert sorted(found) == [0, 1, 2]
@@ -49,7 +51,7 @@ def test_a_model_labels_new_frames_as_a_refit_would(runs):
     assert found == old
     assert (np.array(found)[chi.labels] == expected).mean() > 0.99
     assert chi.far.max() < 0.05
-    assert not any("far from the model" in text for text in new.warnings)
+    assert not any("far from what it has learnt" in text for text in new.warnings)
 
 
 def test_frames_unlike_the_model_are_flagged(runs):
@@ -58,39 +60,41 @@ def test_frames_unlike_the_model_are_flagged(runs):
     spectra = strange.spectra.copy()
     spectra[20:, :30, 0] += 0.5  # a structure never seen, in a fifth of the atoms
     strange = replace(strange, spectra=spectra / np.linalg.norm(spectra, axis=2, keepdims=True))
-    new = analyse(strange, model=fitted)
+    new = label(fitted.fit, strange)
     far = new["soap"].far
     assert far[:20].max() < 0.05
     np.testing.assert_allclose(far[20:], 0.2, atol=0.03)
-    text = next(text for text in new.warnings if "far from the model" in text)
-    assert f"19 of 39 frames, the first at step {strange.steps[20]}" in text
+    text = next(text for text in new.warnings if "far from what it has learnt" in text)
+    assert "19 of 39 frames are far" in text
+    assert f"the first at step {strange.steps[20]}" in text
 
 
 def test_a_labelled_result_is_no_model_and_other_spectra_do_not_fit(runs, tmp_path):
     buffer, fitted, _ = runs
-    labelled = analyse(buffer.frames(slice(60, 100)), model=fitted)
-    path = labelled.save(tmp_path)
+    labelled = label(fitted.fit, buffer.frames(slice(60, 100)))
+    path = save_results(labelled, tmp_path)
     np.testing.assert_array_equal(load_results(path)["soap"].labels, labelled["soap"].labels)
-    with pytest.raises(AnalysisError, match="itself labelled by a model"):
-        analyse(buffer, model=load_results(path))
+    with pytest.raises(AnalysisError, match="themselves labelled by a fit"):
+        _ = load_results(path).fit
     short = replace(buffer, spectra=buffer.spectra[..., :8])
     with pytest.raises(AnalysisError, match="spectra of 12 components, the buffer holds 8"):
-        analyse(short, model=fitted)
+        label(fitted.fit, short)
 
 
 def test_identities_survive_a_refit_and_new_ones_are_new(runs):
     buffer, fitted, _ = runs
     before = {
-        name: replace(
+        name: refit(
             route,
             identities=np.arange(route.final.n_clusters, dtype=np.int32)[::-1] + 3,
             n_identities=20,  # those up to 19 have been given to environments that are gone
         )
         for name, route in fitted.routes.items()
     }
-    grown = keep_identities(analyse(buffer, CONFIG), replace(fitted, routes=before))
+    grown = keep_identities(analyse(buffer, CONFIG).routes, before)
     for name in ("soap", "soap_lens"):
-        np.testing.assert_array_equal(grown[name].identities, before[name].identities)
+        kept = before[name].fit.identities
+        np.testing.assert_array_equal(grown[name].fit.identities, kept)
     # the same rows under other clusters: nothing corresponds
     chi = fitted["soap_lens"]
     other = replace(
@@ -98,32 +102,30 @@ def test_identities_survive_a_refit_and_new_ones_are_new(runs):
         labels=np.random.default_rng(0).integers(0, 3, chi.labels.shape).astype(np.int32),
         merged=None,
     )
-    fresh = keep_identities(
-        replace(fitted, routes={"soap_lens": other}), replace(fitted, routes=before)
-    )
-    assert fresh["soap_lens"].identities.tolist() == [20, 21, 22]
-    assert fresh["soap_lens"].n_identities == 23
+    fresh = keep_identities({"soap_lens": other}, before)["soap_lens"].fit
+    assert fresh.identities.tolist() == [20, 21, 22]
+    assert fresh.n_identities == 23
 
 
 def test_a_model_is_for_recordings_and_settings_like_its_own(runs, tmp_path):
     buffer, fitted, _ = runs
-    model = load_results(fitted.save(tmp_path))
-    with pytest.raises(AnalysisError, match="fitted with min_cluster_size = 60, the settings say"):
-        analyse(buffer, replace(CONFIG, min_cluster_size=7), model=model)
+    model = load_results(save_results(fitted, tmp_path))
+    with pytest.raises(AnalysisError, match="made with min_cluster_size = 60, the settings say"):
+        label(model.fit, buffer, replace(CONFIG, min_cluster_size=7))
     asked = replace(CONFIG, lag=2, names={"soap": {"0": "ice"}})
-    assert analyse(buffer, asked, model=model).config == asked
+    assert label(model.fit, buffer, asked).config == asked
     other = replace(buffer, config=replace(buffer.config, r_cut=4.5, lens_r_cut=4.5))
     with pytest.raises(AnalysisError, match=r"r_cut 6, .* this one has .*r_cut 4\.5"):
-        analyse(other, model=model)
+        label(model.fit, other)
     with pytest.raises(AnalysisError, match="every 2.5 time units; this one has .* every 5 time"):
-        analyse(buffer.frames(slice(0, 100, 2)), model=model)
+        label(model.fit, buffer.frames(slice(0, 100, 2)))
 
 
 def test_noise_is_that_of_the_fit_where_a_model_labels(runs):
     buffer, fitted, _ = runs
     noisy = {
-        name: replace(route, noise_share=0.25, soft_share=0.1)
+        name: refit(route, noise_share=0.25, soft_share=0.1)
         for name, route in fitted.routes.items()
     }
-    new = analyse(buffer.frames(slice(60, 100)), model=replace(fitted, routes=noisy))
-    assert [route.noise_share for route in new.routes.values()] == [0.25] * 3
+    new = label(replace(fitted, routes=noisy).fit, buffer.frames(slice(60, 100)))
+    assert [route.fit.noise_share for route in new.routes.values()] == [0.25] * 3

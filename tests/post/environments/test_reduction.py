@@ -9,8 +9,10 @@ from sklearn.decomposition import PCA
 from strdyn_live.neighbors import NeighborLists
 from strdyn_live.soap import Soap
 from strdyn_post.environments.reduction import Moments, Pca
+from strdyn_post.errors import AnalysisError
 from strdyn_post.signal.dataset import Dataset
-from strdyn_post.signal.series import AnalysisError, Series
+from strdyn_post.signal.frames import Frames
+from strdyn_post.signal.series import Series
 
 
 def make_data(spectra, delta, rows_per_chunk=64):
@@ -18,10 +20,13 @@ def make_data(spectra, delta, rows_per_chunk=64):
     steps = np.arange(n_frames) * 100
     empty = NeighborLists(np.zeros(n_atoms + 1, np.int64), np.empty(0, np.int64))
     buffer = MemoryBuffer(steps, spectra, [empty] * n_frames)
-    series = Series(
-        delta, steps[: len(delta)], steps[: len(delta)] * 0.005, buffer.atom_ids, steps * 0
-    )
-    return Dataset.join(buffer, series, rows_per_chunk)
+    frames = Frames(steps, steps * 0.005, steps * 0, buffer.atom_ids)
+    delta = Series(delta, frames.take(np.arange(len(delta))))
+    return Dataset.join(buffer, delta, rows_per_chunk)
+
+
+def of_frames(delta, **changes):
+    return replace(delta, frames=replace(delta.frames, **changes))
 
 
 def moments_of(data):
@@ -53,16 +58,16 @@ def test_chi_is_joined_by_step_not_by_position():
     spectra = np.arange(1, 9, dtype=np.float32).reshape(4, 1, 2)
     data = make_data(spectra, np.zeros((4, 1)))
     late = data.delta.take(np.array([2, 3]))
-    joined = Dataset.join(data.buffer, late)
+    joined = Dataset.join(data.recording, late)
     np.testing.assert_array_equal(joined.read(slice(0, 2)), data.read(slice(2, 4)))
 
 
 def test_foreign_steps_and_atoms_are_refused():
     data = make_data(np.ones((3, 2, 2), np.float32), np.zeros((3, 2)))
     with pytest.raises(AnalysisError, match="step 250 of LENS is not in the buffer"):
-        Dataset.join(data.buffer, replace(data.delta, steps=np.array([0, 100, 250])))
+        Dataset.join(data.recording, of_frames(data.delta, steps=np.array([0, 100, 250])))
     with pytest.raises(AnalysisError, match="2 atoms and LENS 2, or other IDs"):
-        Dataset.join(data.buffer, replace(data.delta, atom_ids=np.array([7, 8])))
+        Dataset.join(data.recording, of_frames(data.delta, atom_ids=np.array([7, 8])))
 
 
 @pytest.mark.parametrize("lens_weight", [None, 1.0, 0.3])

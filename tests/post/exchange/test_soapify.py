@@ -17,11 +17,11 @@ from sklearn.metrics import adjusted_rand_score
 from strdyn_live import LiveConfig
 from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig, analyse, load_results, read_soapify
+from strdyn_post.errors import AnalysisError
 from strdyn_post.exchange.export import write_soapify
 from strdyn_post.exchange.soapify_reader import is_soapify
-from strdyn_post.results import ROUTES
+from strdyn_post.routes import ROUTES
 from strdyn_post.signal.lens_series import lens_series
-from strdyn_post.signal.series import AnalysisError
 
 CELL = np.array([[6.0, 0, 0], [2.0, 5.0, 0], [-1.0, 1.5, 7.0]])
 SYMBOLS = np.array(["O", "H", "H", "O", "H", "H", "H"])
@@ -256,7 +256,7 @@ def test_the_command_takes_such_a_file(crystal, tmp_path, monkeypatch):
     assert "time units" in (tmp_path / "out" / "report.html").read_text()
     frames = read(tmp_path / "labels.extxyz", ":")
     assert len(frames) == len(result["soap"].steps)
-    np.testing.assert_array_equal(frames[3].arrays["soap"], result["soap"].final.labels[3])
+    np.testing.assert_array_equal(frames[3].arrays["soap"], result["soap"].final.labels[3] + 1)
 
 
 # what goes wrong

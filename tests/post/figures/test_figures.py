@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
-from synthetic import FAST, count, make_buffer, make_result, make_route
+from synthetic import FAST, check, count, make_buffer, make_result, make_route, refit
 
 from strdyn_post import figures
-from strdyn_post.config import AnalysisConfig
-from strdyn_post.environments.models import keep_identities
+from strdyn_post.colors import BASE, HIGHLIGHT, NOISE
 from strdyn_post.figures import (
     plot_alluvial,
     plot_chord,
@@ -35,19 +34,11 @@ from strdyn_post.figures import (
 from strdyn_post.figures.chord import chord_geometry
 from strdyn_post.figures.lens import band_limits
 from strdyn_post.figures.snapshot import render_spheres, view_axes
-from strdyn_post.figures.style import time_axis
-from strdyn_post.figures.transitions import percent
-from strdyn_post.kinetics.checks import check_route
+from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.uncertainty import flux_imbalance
-from strdyn_post.palette import (
-    _BASE,
-    HIGHLIGHT,
-    NOISE,
-    Palette,
-    is_fast,
-    make_palettes,
-    match_environments,
-)
+from strdyn_post.names import Names, name_environments
+from strdyn_post.quantities import percent, time_axis
+from strdyn_post.routes.identities import keep_identities, match_environments
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +47,8 @@ def result():
 
 
 @pytest.fixture(scope="module")
-def palettes(result):
-    return make_palettes(result.routes)
+def names(result):
+    return name_environments(result.routes)
 
 
 @pytest.fixture
@@ -75,7 +66,7 @@ def two_states(labels):
     return make_route("soap", labels, np.stack([labels, -labels], axis=2), [0.8, 0.2])
 
 
-# palette
+# of_route
 
 # Machado, Oliveira, Fernandes, IEEE TVCG 15, 1291 (2009), severity 1
 VISION = {
@@ -117,46 +108,48 @@ def lab_of_linear(linear):
 
 @pytest.mark.parametrize("vision", VISION)
 def test_colours_stay_apart_for_every_kind_of_vision(vision):
-    rgb = np.array([to_rgb(color) for color in (*_BASE, HIGHLIGHT, NOISE)])
+    rgb = np.array([to_rgb(color) for color in (*BASE, HIGHLIGHT, NOISE)])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     lab = lab_of_linear(linear @ np.array(VISION[vision]).T)
     assert min(np.linalg.norm(a - b) for a, b in combinations(lab, 2)) > 20
 
 
 def test_colours_stand_out_on_black_and_white_pages():
-    lightness = cielab(np.array([to_rgb(color) for color in (*_BASE, HIGHLIGHT, NOISE)]))[:, 0]
+    lightness = cielab(np.array([to_rgb(color) for color in (*BASE, HIGHLIGHT, NOISE)]))[:, 0]
     assert lightness.min() > 40
     assert lightness.max() < 90
 
 
 def test_many_environments_have_different_colours():
     labels = np.arange(40).reshape(2, 20)
-    palette = Palette.of(two_states(labels))
-    assert len(set(palette.colors)) == 40
+    of_route = Names.of(two_states(labels))
+    assert len(set(of_route.colors)) == 40
 
 
-def test_same_atoms_same_colour_whatever_the_label(palettes):
+def test_same_atoms_same_colour_whatever_the_label(names):
     # in soap_lens the labels of states 0, 1, 2, 3 are 2, 0, 4, 1, and 3 is the fast state
     for label, state in ((2, 0), (0, 1), (4, 2), (1, 3)):
-        assert palettes["soap_lens"].colors[label] == palettes["soap"].colors[state]
-        assert palettes["soap_lens"].names[label] == palettes["soap"].names[state]
-    assert palettes["soap_lens"].colors[3] == HIGHLIGHT
-    assert palettes["soap_lens"].names[3] == "fast environment"
-    assert palettes["soap_lens"].order == [2, 0, 4, 1, 3]
-    assert palettes["soap_lens"].highlighted == [3]
+        assert names["soap_lens"].colors[label] == names["soap"].colors[state]
+        assert names["soap_lens"].names[label] == names["soap"].names[state]
+    assert names["soap_lens"].colors[3] == HIGHLIGHT
+    assert names["soap_lens"].names[3] == "fast environment"
+    assert names["soap_lens"].order == [2, 0, 4, 1, 3]
+    assert names["soap_lens"].highlighted == [3]
 
 
-def test_the_lens_level_of_the_fast_environment_has_its_colour(result, palettes):
-    assert palettes["lens"].names == ("LENS level 1", "LENS level 2", "LENS level 3")
-    assert palettes["lens"].colors[2] == HIGHLIGHT
+def test_the_lens_level_of_the_fast_environment_has_its_colour(result, names):
+    assert names["lens"].names == ("LENS level 1", "LENS level 2", "LENS level 3")
+    assert names["lens"].colors[2] == HIGHLIGHT
 
 
 def test_fast_is_said_only_if_the_lens_signal_says_so(result):
-    assert is_fast(result["soap_lens"], result["lens"]).tolist() == [False] * 3 + [True, False]
+    delta = result["lens"].scores[..., 0]
+    fast = fast_environments(result["soap_lens"].final, delta)
+    assert fast.tolist() == [False] * 3 + [True, False]
     calm = replace(result["lens"], scores=np.full_like(result["lens"].scores, 0.1))
-    palette = make_palettes({**result.routes, "lens": calm})["soap_lens"]
-    assert palette.names[3] == "environment D"
-    assert palette.colors[3] == HIGHLIGHT
+    of_route = name_environments({**result.routes, "lens": calm})["soap_lens"]
+    assert of_route.names[3] == "environment D"
+    assert of_route.colors[3] == HIGHLIGHT
 
 
 def test_environments_are_matched_by_step_and_atom():
@@ -164,10 +157,8 @@ def test_environments_are_matched_by_step_and_atom():
     route = two_states(labels)
     # the same labels, swapped, of other atoms' columns and without the first frame
     other = two_states(1 - labels[1:, ::-1])
-    other = replace(other, steps=route.steps[1:], atom_ids=route.atom_ids[::-1])
-    other = replace(
-        other, labels=other.labels[:, ::-1].copy(), atom_ids=other.atom_ids[::-1].copy()
-    )
+    frames = replace(other.frames, steps=route.steps[1:], atom_ids=route.atom_ids.copy())
+    other = replace(other, labels=other.labels[:, ::-1].copy(), frames=frames)
     assert match_environments(route, other) == {0: 1, 1: 0}
 
 
@@ -179,7 +170,7 @@ def test_environments_that_share_less_than_half_do_not_match():
     assert match_environments(route, other, least=0.6) == {1: 1}
 
 
-def test_colours_and_marks_stay_when_a_new_fit_numbers_clusters_anew(result, palettes):
+def test_colours_and_marks_stay_when_a_new_fit_numbers_clusters_anew(result, names):
     """The same environments, counted in another order, plus one that is new."""
     routes = {}
     for name, order in (("soap", [4, 2, 0, 1, 3]), ("soap_lens", [3, 1, 0, 4, 2])):
@@ -190,20 +181,17 @@ def test_colours_and_marks_stay_when_a_new_fit_numbers_clusters_anew(result, pal
     late.labels[-9:, 7] = 5  # a sixth environment
     routes["soap"] = make_route("soap", late.labels, late.scores, [0.9, 0.1])
     unmerged = {**result.routes, "soap": replace(result["soap"], merged=None)}
-    unmerged["soap"] = replace(
+    unmerged["soap"] = refit(
         unmerged["soap"], identities=np.arange(5, dtype=np.int32), n_identities=5
     )
-    old = make_palettes(unmerged)
-    again = keep_identities(
-        replace(result, routes={**unmerged, **routes}), replace(result, routes=unmerged)
-    )
-    new = make_palettes(again.routes)
+    old = name_environments(unmerged)
+    new = name_environments(keep_identities({**unmerged, **routes}, unmerged))
     for name, order in (("soap", [4, 2, 0, 1, 3]), ("soap_lens", [3, 1, 0, 4, 2])):
         for before, after in enumerate(order):
             assert new[name].marks[after] == old[name].marks[before]
             assert new[name].colors[after] == old[name].colors[before]
     assert new["soap"].marks[5] == "6"
-    assert new["soap"].colors[5] == _BASE[5]
+    assert new["soap"].colors[5] == BASE[5]
 
 
 def test_what_only_soap_lens_finds_has_a_letter_and_no_colour_of_soap(result):
@@ -211,25 +199,24 @@ def test_what_only_soap_lens_finds_has_a_letter_and_no_colour_of_soap(result):
     labels[(labels == 2) & (np.arange(300) % 2 == 0)] = 5
     labels[(labels == 0) & (np.arange(300) % 2 == 0)] = 6
     chi = make_route("soap_lens", labels, result["soap_lens"].scores, [0.9, 0.1])
-    palettes = make_palettes({**result.routes, "soap_lens": chi})
-    lettered = [mark for mark in palettes["soap_lens"].marks if mark.isalpha()]
+    names = name_environments({**result.routes, "soap_lens": chi})
+    lettered = [mark for mark in names["soap_lens"].marks if mark.isalpha()]
     assert len(lettered) >= 2
-    assert "F" in lettered
-    assert len(set(palettes["soap_lens"].colors)) == 7
-    for mark, color in zip(palettes["soap_lens"].marks, palettes["soap_lens"].colors, strict=True):
-        assert (color in palettes["soap"].colors) == mark.isdigit()
+    assert len(set(names["soap_lens"].colors)) == 7
+    for mark, color in zip(names["soap_lens"].marks, names["soap_lens"].colors, strict=True):
+        assert (color in names["soap"].colors) == mark.isdigit()
 
 
 def test_what_a_model_finds_no_atom_of_is_not_new(result):
     labels = np.where(result["soap_lens"].labels == 3, 1, result["soap_lens"].labels)
     chi = replace(result["soap_lens"], labels=labels)
     chi.__dict__.pop("populations", None)
-    assert make_palettes({**result.routes, "soap_lens": chi})["soap_lens"].highlighted == []
+    assert name_environments({**result.routes, "soap_lens": chi})["soap_lens"].highlighted == []
 
 
-def test_noise_is_grey(palettes):
-    assert to_hex(palettes["soap"].rgb(-1)).upper() == NOISE
-    assert palettes["soap"].rgb(np.zeros((3, 2), dtype=int)).shape == (3, 2, 3)
+def test_noise_is_grey(names):
+    assert to_hex(names["soap"].rgb(-1)).upper() == NOISE
+    assert names["soap"].rgb(np.zeros((3, 2), dtype=int)).shape == (3, 2, 3)
 
 
 # chord diagram
@@ -274,16 +261,16 @@ def test_a_chord_has_the_colour_of_the_side_that_sends_more(ax):
     assert route.counts.tolist() == [[30, 60], [5, 25]]
     plot_chord(route, ax=ax)
     chord = next(patch for patch in ax.patches if isinstance(patch, PathPatch))
-    assert to_hex(chord.get_facecolor()).upper() == Palette.of(route).colors[0]
+    assert to_hex(chord.get_facecolor()).upper() == Names.of(route).colors[0]
     clear = chord.get_alpha()
     even = two_states([[0] * 50 + [1] * 50, [1] * 10 + [0] * 40 + [0] * 11 + [1] * 39])
     assert even.counts[1, 0] == 11
     plot_chord(even, ax=(other := Figure().subplots()))
     chord = next(patch for patch in other.patches if isinstance(patch, PathPatch))
-    assert to_hex(chord.get_facecolor()).upper() == Palette.of(even).colors[1]
+    assert to_hex(chord.get_facecolor()).upper() == Names.of(even).colors[1]
     assert chord.get_alpha() < clear
     # at a longer lag the same counts are fewer moves
-    checks = check_route(route, AnalysisConfig())[0]
+    checks = check(route).checks
     checks = replace(checks, imbalance=flux_imbalance(route.counts, lag=50))
     plot_chord(replace(route, checks=checks), ax=(longer := Figure().subplots()))
     chord = next(patch for patch in longer.patches if isinstance(patch, PathPatch))
@@ -301,9 +288,9 @@ def test_matrix_shows_probabilities_and_counts(ax):
     assert italic == ["3.0", "3"]  # fewer than ten events
 
 
-def test_matrix_leaves_what_was_never_seen_empty(result, palettes, ax):
+def test_matrix_leaves_what_was_never_seen_empty(result, names, ax):
     route = replace(result["soap_lens"], checks=None)
-    plot_transition_matrix(route, palettes["soap_lens"], ax=ax)
+    plot_transition_matrix(route, names["soap_lens"], ax=ax)
     assert len(texts(ax)) == 2 * np.count_nonzero(route.counts) + 2 * 5
 
 
@@ -323,15 +310,15 @@ def test_matrix_shows_intervals_where_there_are_any(result, ax):
 # lags
 
 
-def test_persistence_and_timescales_are_those_of_the_checks(result, palettes, ax):
+def test_persistence_and_timescales_are_those_of_the_checks(result, names, ax):
     route, checks = result["soap_lens"], result["soap_lens"].checks
-    plot_persistence(route, palettes["soap_lens"], units="metal", ax=ax)
+    plot_persistence(route, names["soap_lens"], units="metal", ax=ax)
     lines = [line for line in ax.lines if len(line.get_xdata())]
-    first = palettes["soap_lens"].order[0]
+    first = names["soap_lens"].order[0]
     np.testing.assert_allclose(lines[0].get_xdata(), 2.5 * checks.lags)  # ps
     np.testing.assert_allclose(lines[0].get_ydata(), checks.predicted_stay[:, first])
     np.testing.assert_allclose(lines[1].get_ydata(), checks.stay[:, first])
-    assert to_hex(lines[0].get_color()).upper() == palettes["soap_lens"].colors[first]
+    assert to_hex(lines[0].get_color()).upper() == names["soap_lens"].colors[first]
 
     plot_timescales(route, units="metal", ax=(other := Figure().subplots()))
     drawn = [line.get_ydata() for line in other.lines]
@@ -340,7 +327,7 @@ def test_persistence_and_timescales_are_those_of_the_checks(result, palettes, ax
 
 def test_one_environment_has_no_timescale(ax):
     route = two_states(np.zeros((3, 4), dtype=int))
-    route = replace(route, checks=check_route(route, AnalysisConfig())[0])
+    route = check(route)
     plot_timescales(route, ax=ax)
     assert texts(ax) == ["no timescale: fewer than two environments exchange atoms"]
     plot_persistence(route, ax=(other := Figure().subplots()))
@@ -359,11 +346,11 @@ def test_percent_keeps_the_digits_that_matter(share, words):
 # dendrogram, variance, alluvial chart
 
 
-def test_dendrogram_has_the_heights_of_the_linkage(result, palettes, ax):
+def test_dendrogram_has_the_heights_of_the_linkage(result, names, ax):
     route = result["soap"]
-    plot_dendrogram(route, palettes["soap"], cut=1.0, ax=ax)
+    plot_dendrogram(route, names["soap"], cut=1.0, ax=ax)
     drawn = [path.vertices[1, 1] for lines in ax.collections for path in lines.get_paths()]
-    np.testing.assert_allclose(sorted(drawn), route.heights)
+    np.testing.assert_allclose(sorted(drawn), route.linkage[:, 2])
     # leaves: the marks of the merged environments, the two parts of 4 beside each other
     marks = texts(ax)[: route.n_clusters]
     assert sorted(marks) == ["1", "2", "3", "4", "4"]
@@ -422,7 +409,7 @@ def test_a_single_row_of_an_environment_is_seen_on_the_map(ax):
     route = make_route("soap", labels, scores, [0.8, 0.2])
     plot_pca(route, ax=ax)
     lonely = pixel(ax, 2.0, 1.5)
-    assert to_hex(lonely[:3]).upper() == Palette.of(route).colors[1]
+    assert to_hex(lonely[:3]).upper() == Names.of(route).colors[1]
     assert lonely[3] > 0.4
     assert pixel(ax, 0.0, 0.0)[3] > 0.8
     assert pixel(ax, 1.0, 1.0)[3] == 0
@@ -431,7 +418,8 @@ def test_a_single_row_of_an_environment_is_seen_on_the_map(ax):
 def test_path_of_an_atom_goes_through_its_scores_and_not_over_gaps(result, ax):
     route = result["soap_lens"]
     stretches = np.repeat([0, 1], len(route.steps) // 2)
-    plot_pca(replace(route, stretches=stretches), atom_id=7, ax=ax)
+    gaps = replace(route.frames, stretches=stretches)
+    plot_pca(replace(route, frames=gaps), atom_id=7, ax=ax)
     segments = np.array(ax.collections[0].get_segments())
     path = route.scores[:, 6, :2]
     assert len(segments) == len(path) - 2
@@ -458,9 +446,9 @@ def test_limits_lie_half_way_between_bands():
     assert band_limits(delta, np.array([0, 1, 0, 1, 0])) == []  # classes that are no bands
 
 
-def test_lens_series_draws_the_liveliest_atoms_and_counts_all(result, palettes, ax):
+def test_lens_series_draws_the_liveliest_atoms_and_counts_all(result, names, ax):
     route = result["lens"]
-    plot_lens_series(route, palettes["lens"], units="metal", ax=ax)
+    plot_lens_series(route, names["lens"], units="metal", ax=ax)
     assert ax.get_xlabel() == "time (ps)"
     segments = ax.collections[0].get_segments()
     assert max(y for segment in segments for _, y in segment) == pytest.approx(route.scores.max())
@@ -505,13 +493,13 @@ def test_views_look_from_where_they_say():
     assert np.linalg.det(axes) == pytest.approx(1)
 
 
-def test_snapshot_finds_frame_by_step_and_atoms_by_id(result, palettes, monkeypatch):
+def test_snapshot_finds_frame_by_step_and_atoms_by_id(result, names, monkeypatch):
     buffer = make_buffer(result)
     asked = []
     monkeypatch.setattr(
         buffer, "positions", lambda k, read=buffer.positions: asked.append(k) or read(k)
     )
-    ax = plot_snapshot(result["soap_lens"], buffer, palettes["soap_lens"], frame=3)
+    ax = plot_snapshot(result["soap_lens"], buffer, names["soap_lens"], frame=3)
     plt.close(ax.figure)
     assert buffer.steps[asked[0]] == result["soap_lens"].steps[3]
     assert ax.get_title() == "SOAP & LENS, 32.5 ps"

@@ -17,18 +17,19 @@ import h5py
 import numpy as np
 import pytest
 from recorded import SETTINGS, change, record, strdyn, with_empty_figures
-from synthetic import make_buffer, make_result
+from synthetic import make_buffer, make_result, refit
 
 from strdyn_live import open_buffer
-from strdyn_post import AnalysisConfig, load_results
+from strdyn_post import AnalysisConfig, load_results, save_results
 from strdyn_post.environments.branches import Branches
 from strdyn_post.environments.hdbscan_tree import find_clusters
+from strdyn_post.errors import AnalysisError, OutputError
 from strdyn_post.exchange.export import FORMATS, export
 from strdyn_post.files.folder import FIGURES, claim, other_runs, run_of
-from strdyn_post.files.output import OutputError, new_file
+from strdyn_post.files.output import new_file
 from strdyn_post.files.results_file import seal
+from strdyn_post.page.panels import draw_panels
 from strdyn_post.page.report import write_report
-from strdyn_post.signal.series import AnalysisError
 from strdyn_post.watch import watch_into
 
 MARK = re.compile(rb"strdyn run ([0-9a-f]{32})")
@@ -102,6 +103,21 @@ def test_the_file_is_hdf5_for_every_reader_and_its_block_says_what_it_is(out):
         assert file["soap/label"].shape == (29, 24)
 
 
+def finding(name, value):
+    """Change a finding as it is stored."""
+
+    def action(file):
+        lines = json.loads(file["findings"][()])
+        drawn = next(line for line in lines if line["kind"] == "frames")
+        if name == "kind":
+            drawn[name] = value
+        drawn["findings"][0][name] = value
+        del file["findings"]
+        file["findings"] = json.dumps(lines)
+
+    return action
+
+
 def put(name, value):
     def action(file):
         del file[name]
@@ -131,7 +147,9 @@ def put(name, value):
         (lambda f: f.attrs.__setitem__("settings", "[" * 99999), r"recursion|not as strdyn"),
         (lambda f: f.attrs.__setitem__("provenance", "[1]"), r"not as strdyn writes it"),
         (lambda f: f.attrs.__setitem__("provenance", '{"buffer": 3}'), r"provenance buffer is 3"),
-        (lambda f: f.attrs.__setitem__("warnings", "[3]"), r"a warning is 3"),
+        (finding("kind", "rumour"), r"kind = 'rumour': expected one of new_environment"),
+        (finding("severity", "grave"), r"a finding has the severity 'grave'"),
+        (finding("values", {}), r"a finding lacks a number"),
         (lambda f: f.attrs.__setitem__("timings", '{"pca": "long"}'), r"timing of pca is 'long'"),
         (lambda f: f.attrs.pop("flicker_share"), r"flicker_share"),
     ],
@@ -201,7 +219,7 @@ def test_parts_of_two_runs_are_not_exported_and_report_mends_them(run, out, monk
 
 @pytest.mark.usefixtures("empty_figures")
 def test_a_second_analysis_is_refused_before_its_work(run, out, monkeypatch, capsys):
-    monkeypatch.setattr("strdyn_post.pipeline.analyse", lambda *_: pytest.fail("it worked"))
+    monkeypatch.setattr("strdyn_post.run.analyse", lambda *_, **__: pytest.fail("it worked"))
     before = (out / "results.h5").read_bytes()
     with claim(out):
         for words in (["analyse", run / "run.sdl", "-o", out], ["report", out]):
@@ -286,7 +304,7 @@ def test_settings_of_ours_that_the_user_has_changed_are_the_users(run, out, monk
 
 @pytest.mark.parametrize("name", ["results.h5", "report.html", "summary.json", "figures/path.svg"])
 def test_files_of_the_user_are_refused_before_the_work(run, tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr("strdyn_post.pipeline.analyse", lambda *_: pytest.fail("it worked"))
+    monkeypatch.setattr("strdyn_post.run.analyse", lambda *_, **__: pytest.fail("it worked"))
     file = tmp_path / "out" / name
     file.parent.mkdir(parents=True)
     file.write_text("my own")
@@ -317,7 +335,7 @@ def test_an_hdf5_file_of_the_user_is_refused(tmp_path):
 def test_an_unusable_place_is_refused_before_the_work(
     run, tmp_path, monkeypatch, capsys, place, message
 ):
-    monkeypatch.setattr("strdyn_post.pipeline.analyse", lambda *_: pytest.fail("it worked"))
+    monkeypatch.setattr("strdyn_post.run.analyse", lambda *_, **__: pytest.fail("it worked"))
     for name in ("run.sdl", "renamed"):
         shutil.copytree(run / "run.sdl", tmp_path / name)
     (tmp_path / "link").symlink_to("run.sdl")
@@ -346,7 +364,7 @@ def test_demo_checks_its_folder_first(tmp_path, monkeypatch, capsys):
 def made_up():
     result = make_result(6, 30)
     buffer = make_buffer(result)
-    buffer.soap = lambda k: np.ones((len(range(buffer.n_frames)[k]), 30, 324), np.float32)
+    buffer.soap = lambda _k: np.ones((30, 324), np.float32)
     return result, buffer
 
 
@@ -490,14 +508,11 @@ def test_frames_that_have_gone_or_changed_are_named(tmp_path, monkeypatch, capsy
 
 
 def test_the_names_of_the_figures_are_known(made_up):
-    from strdyn_post.page.report import _panels
-    from strdyn_post.palette import make_palettes
-
     result, buffer = made_up
     tree = Branches.of(
         find_clusters(np.arange(40.0)[:, None], 5), np.zeros(40), np.empty(0, np.int32)
     )
-    routes = {name: replace(result[name], branches=tree) for name in ("soap", "soap_lens")}
+    routes = {name: refit(result[name], branches=tree) for name in ("soap", "soap_lens")}
     # every figure that some analysis has
     result = replace(
         result,
@@ -505,8 +520,7 @@ def test_the_names_of_the_figures_are_known(made_up):
         interval_scan=(object(),),
         config=replace(result.config, scan_intervals=(2,), scan_windows=(3,)),
     )
-    palettes = make_palettes(result.routes)
-    assert sorted(panel.name for _, panel in _panels(result, buffer, palettes)) == sorted(FIGURES)
+    assert sorted(panel.name for panel in draw_panels(result, buffer)) == sorted(FIGURES)
 
 
 def test_figures_that_an_analysis_does_not_have_do_not_stay(made_up, tmp_path, monkeypatch):
@@ -524,7 +538,7 @@ def test_figures_that_an_analysis_does_not_have_do_not_stay(made_up, tmp_path, m
 def test_results_from_before_a_setting_existed_have_what_was_done_then(made_up, tmp_path):
     """Plain excess of mass, merges whatever the dynamics, one starting point."""
     result, _ = made_up
-    path = result.save(tmp_path)
+    path = save_results(result, tmp_path)
     new = ("max_cluster_share", "merge_keep_dynamics", "n_init", "stride", "scan_intervals")
 
     def forget(file: h5py.File) -> None:

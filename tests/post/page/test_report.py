@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_reader import Page
-from synthetic import make_buffer, make_result, make_route, merge
+from synthetic import check, judged, make_buffer, make_result, make_route, merge, refit
 
-from strdyn_post.figures.style import save_figure
-from strdyn_post.kinetics.checks import check_route, check_warnings
+from strdyn_post.environments.clusters import agreement_finding
+from strdyn_post.errors import AnalysisError
+from strdyn_post.exchange.chemiscope import chemiscope_data
+from strdyn_post.figures import save_figure
+from strdyn_post.findings import ATTENTION, FINE, Finding, of_kind
 from strdyn_post.kinetics.transitions import count_transitions
-from strdyn_post.page.explorer import explorer_data, explorer_payload
+from strdyn_post.page.explorer import explorer_payload
 from strdyn_post.page.report import write_report
-from strdyn_post.page.summary import first_sentence, summarise
-from strdyn_post.palette import make_palettes
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post.page.summary import summarise
 
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
@@ -55,7 +56,7 @@ def page(report) -> Page:
 @pytest.fixture
 def no_files(monkeypatch):
     """Draw the figures, but spend no time on spheres, on files and on the explorer."""
-    monkeypatch.setattr("strdyn_post.page.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.page.panels.plot_snapshot", lambda *_, ax, **__: ax)
     monkeypatch.setattr("strdyn_post.page.report.save_figure", lambda *_, **__: "<svg></svg>")
     monkeypatch.setattr("strdyn_post.page.report.find_spec", lambda _: None)
 
@@ -72,30 +73,35 @@ def test_numbers_on_the_page_are_those_of_the_result(result, page):
     expected = {
         "run.n_atoms": "300",
         "run.n_frames": "80",
-        "run.n_frames_analysed": "60",
         "run.dt": "2.5",
         "run.span": "197.5",
         "routes.soap.n_environments": "4",
         "routes.soap.n_clusters": "5",
         "routes.lens.n_environments": "3",
         "routes.soap_lens.n_environments": "5",
-        "routes.soap_lens.n_transitions": f"{moves:,}",
         "routes.soap_lens.n_components": "5",
         "routes.soap_lens.variance": "99.7 %",
-        "routes.soap_lens.noise_share": f"{100 * (chi.labels < 0).mean():.1f} %",
-        "new_environments.0.share": f"{100 * inside.mean():.2g} %",
-        "new_environments.0.n_atoms": str(inside.any(axis=0).sum()),
-        "new_environments.0.soap_share": "100 %",
-        "new_environments.0.n_in": str(enter),
-        "new_environments.0.n_out": str(leave),
-        "new_environments.0.p_in": f"{100 * enter / chi.counts[1].sum():.2g} %",
-        "new_environments.0.p_out": f"{100 * leave / chi.counts[fast].sum():.1f} %",
         "environments.0.soap.share": f"{100 * (soap.labels == 0).mean():.1f} %",
         "environments.0.soap_lens.share": f"{100 * (chi.labels == 2).mean():.1f} %",
         "environments.4.soap_lens.delta": f"{lens.scores[inside].mean():.3f}",
         "environments.4.soap_lens.stays": f"{100 * chi.transition_matrix[fast, fast]:.1f} %",
     }
     assert {key: page.shown.get(key) for key in expected} == expected
+    shares = chi.checks.low[1, fast], chi.checks.high[1, fast]
+    ends = " to ".join(f"{100 * each:.2g} %" for each in shares)
+    for words in (
+        "60 of 60 frames enter the analysis",
+        f"SOAP & LENS sees {moves:,} moves",
+        f"every dense region: {100 * (chi.labels < 0).mean():.1f} % (SOAP & LENS)",
+        f"fast environment, {100 * inside.mean():.2g} % of all observations",
+        f"{inside.any(axis=0).sum()} different atoms are in it",
+        "100 % of it lies in environment 4 of SOAP alone",
+        f"with probability {100 * enter / chi.counts[1].sum():.2g} % per 2.5 ps ({ends} with 95 % "
+        f"confidence, {enter} events)",
+        f"return there with {100 * leave / chi.counts[fast].sum():.1f} %",
+        f"{leave} events",
+    ):
+        assert words in page.texts_in_one
 
 
 def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, page):
@@ -107,19 +113,16 @@ def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, pa
     others = {k: out[k] + back[k] for k in range(5) if k != fast and out[k] + back[k]}
     other = max(others, key=lambda k: (abs(out[k] - back[k]) / np.sqrt(others[k]), others[k]))
     expected = {
-        at + "memory": f"{np.abs(checks.stay - checks.predicted_stay).max():.2f}",
         row + "residence": f"{float(f'{2.5 * stays:.3g}'):g} ps",
         row + "exits": f"{chi.counts[fast].sum() - chi.counts[fast, fast]}",
         row + "early": f"{100 * share_of(chi.labels[:30], fast):.2g} %",
         row + "late": f"{100 * share_of(chi.labels[30:], fast):.2g} %",
         row + "exchange": f"{out[other]} there, {back[other]} back",
-        "flicker_share": "31.0 %",
     }
     assert {key: page.shown.get(key) for key in expected} == expected
-    text = " ".join(page.texts)
-    ends = [f"{100 * each[1, fast]:.2g}" for each in (checks.low, checks.high)]
-    words = f"{ends[0]} % to {ends[1]} % with 95 % confidence"
-    assert words in text.replace("\N{NO-BREAK SPACE}", " ")
+    difference = np.abs(checks.stay - checks.predicted_stay).max()
+    assert f"differ by up to {difference:.2f} (SOAP & LENS)" in page.texts_in_one
+    assert "31.0 % of all changes of neighbors are undone" in page.texts_in_one
 
 
 def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
@@ -144,22 +147,26 @@ def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
 
 
 def test_agreement_over_seeds_is_on_the_page_where_something_is_drawn(page):
-    assert page.shown["routes.lens.agreement"] == "0.987"
-    assert "routes.soap_lens.agreement" not in page.shown
-    assert "hardly change the labels" in " ".join(page.texts)
+    assert "hardly change the labels" in page.texts_in_one
+    assert "no more than by chance): 0.987 (LENS)." in page.texts_in_one
 
 
 @pytest.mark.usefixtures("no_files")
 def test_labels_that_depend_on_the_seed_are_marked_for_every_route(tmp_path):
     result = make_result(12, 60)
     found = {"soap": 0.95, "lens": 0.899, "soap_lens": 1.0}
-    routes = {name: replace(result[name], agreement=found[name]) for name in found}
-    drawn = replace(result, routes=routes, weight_scan=())
+    routes = {name: refit(result[name], agreement=found[name]) for name in found}
+    agreements = [
+        replace(finding, route=name)
+        for name in found
+        for finding in agreement_finding(found[name], "seed", "fewer lens_clusters")
+    ]
+    drawn = replace(result, routes=routes, weight_scan=(), findings=tuple(agreements))
     text = write_report(drawn, make_buffer(result), tmp_path).read_text(encoding="utf-8")
     page = Page(text)
-    for name, agreement in found.items():
-        assert page.shown[f"routes.{name}.agreement"] == f"{agreement:.3f}"
-    assert '<li class="attention"><strong>Seeds.</strong>' in text
+    assert "1.000 (SOAP & LENS), 0.950 (SOAP), 0.899 (LENS)." in page.texts_in_one
+    assert "LENS depends on the seed: try fewer lens_clusters." in page.texts_in_one
+    assert '<li class="attention" data-kind="agreement"><strong>Seeds.</strong>' in text
     assert "weights" not in page.ids  # no other weight was asked for
 
 
@@ -171,12 +178,16 @@ def test_the_new_environment_in_numbers_is_a_naive_recount():
     """Frame by frame and atom by atom, at a lag of two frames and across no gap."""
     result = make_result()
     stretches = np.repeat([0, 1], [25, 35])
-    routes = {name: replace(route, stretches=stretches) for name, route in result.routes.items()}
+    routes = {
+        name: replace(route, frames=replace(route.frames, stretches=stretches))
+        for name, route in result.routes.items()
+    }
     chi = routes["soap_lens"]
     chi = routes["soap_lens"] = replace(
         chi, counts=count_transitions(chi.labels, 5, 2, stretches), checks=None
     )
-    found = summarise(replace(result, routes=routes), make_buffer(result))["new_environments"]
+    found = judged(result, routes=routes, config=replace(result.config, lag=2))
+    found = summarise(found, make_buffer(result))["new_environments"]
     assert [entry["label"] for entry in found] == [3]
 
     starts, enters, leaves, homes, deltas, rest = [0, 0], 0, 0, [], [], []
@@ -227,7 +238,7 @@ def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_
     delta = np.where(inside, own, 0.05 + 0.04 * result["soap"].final.labels) + noise
     scores = delta[..., None].astype(np.float32)
     lens = replace(result["lens"], scores=scores)
-    calm = replace(result, routes={**result.routes, "lens": lens})
+    calm = judged(result, routes={**result.routes, "lens": lens})
     page = write_report(calm, make_buffer(calm), tmp_path).read_text(encoding="utf-8")
     new = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
     assert [entry["dynamics"] for entry in new] == [dynamics]
@@ -245,15 +256,14 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
     soaps = {"true": result["soap"], "chance": by_chance}
     told = {}
     for name, soap in soaps.items():
-        made = replace(result, routes={**result.routes, "soap": soap})
+        made = judged(result, routes={**result.routes, "soap": soap})
         write_report(made, make_buffer(made), tmp_path / name)
         text = (tmp_path / name / "report.html").read_text(encoding="utf-8")
         summary = json.loads((tmp_path / name / "summary.json").read_text())
         new = next(e for e in summary["new_environments"] if e["dynamics"] == "fast")
-        told[name] = new, text
-    new, text = told["true"]
+        told[name] = new, text.replace("\N{NO-BREAK SPACE}", " "), summary["headline"]
+    new, text, sentence = told["true"]
     assert new["soap_enriched"]
-    sentence = first_sentence(json.loads((tmp_path / "true" / "summary.json").read_text()))
     assert "In 2.5 ps its atoms exchange" in sentence
     assert "of it lies in environment 4 of SOAP alone, which holds" in sentence
     inside = result["soap_lens"].labels == 3
@@ -264,11 +274,9 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
     assert "of it lies in environment 4 of SOAP alone, which holds" in text
     assert "The dynamics comes from there" in text
     assert "no more than chance would" not in text
-    new, text = told["chance"]
+    new, text, sentence = told["chance"]
     assert not new["soap_enriched"]
-    summary = json.loads((tmp_path / "chance" / "summary.json").read_text())
-    summary["new_environments"] = [new]
-    assert first_sentence(summary).endswith("in the environments of SOAP as chance puts it.")
+    assert sentence.endswith("in the environments of SOAP as chance puts it.")
     assert "no more than chance would" in text
     assert "The dynamics comes from there" not in text
 
@@ -278,7 +286,7 @@ def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
     result = make_result(30, 100)
     joined = merge(result["soap_lens"], [0, 1, 2, 1, 3])  # the fast atoms with the edges
     joined = replace(joined, checks=None)
-    hidden = replace(result, routes={**result.routes, "soap_lens": joined})
+    hidden = judged(result, routes={**result.routes, "soap_lens": joined})
     text = write_report(hidden, make_buffer(hidden), tmp_path).read_text(encoding="utf-8")
     (row,) = json.loads((tmp_path / "summary.json").read_text())["hidden_dynamics"]
     delta, labels = result["lens"].scores[..., 0], result["soap_lens"].labels
@@ -287,7 +295,8 @@ def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
         assert cluster["delta"] == pytest.approx(delta[labels == k].mean(), rel=1e-6)
         assert cluster["spread"] == pytest.approx(delta[labels == k].std(), rel=1e-5)
     assert row["delta"] == pytest.approx(delta[np.isin(labels, [1, 3])].mean(), rel=1e-6)
-    assert f"Before merging, {row['name']} is 2 clusters of different dynamics" in text
+    words = f"Before merging, {row['name']} of SOAP &amp; LENS is 2 clusters of different dynamics"
+    assert words in text
     assert "The merge joins clusters that differ in δ beyond their spread" in text
     whole = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
     assert "clusters of different dynamics" not in whole
@@ -299,7 +308,7 @@ def cluster_of_soap(result, inside):
     labels = np.where(inside, 4, np.minimum(soap.labels, 3))
     merged = merge(make_route("soap", labels, soap.scores, []), [0, 1, 2, 3, 3])
     merged = replace(soap, labels=merged.labels, merged=merged.merged, counts=merged.counts)
-    return replace(result, routes={**result.routes, "soap": merged})
+    return judged(result, routes={**result.routes, "soap": merged})
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
@@ -320,8 +329,8 @@ def test_what_only_the_merge_of_soap_hides_is_not_called_unknown_to_it(every, tm
     assert ("it joins environment 4." in text) == known
     if known:
         assert new["soap_cluster_overlap"] == pytest.approx(overlap)
-        shown = page.shown["new_environments.0.soap_cluster_overlap"]
-        assert float(shown.split()[0]) == pytest.approx(100 * overlap, abs=0.06)
+        shown = re.search(r"\(overlap ([\d.]+) %\)", page.texts_in_one)
+        assert float(shown[1]) == pytest.approx(100 * overlap, abs=0.06)
     else:
         assert new["soap_cluster_overlap"] is None
 
@@ -358,36 +367,32 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
             soap.checks, merge_cuts=np.array([0.9, 1.1]), merge_support=np.array([0.42])
         ),
     )
-    shaky = replace(
+    shaky = judged(
         result,
         routes={**result.routes, "soap_lens": chi, "soap": soap},
         provenance={"model": "a.sdl"},
-        warnings=[
-            "soap_lens: cluster 0 drifts: 20.0% of the early half, 31.0% of the late half. "
-            "The run is not stationary.",
-            "soap_lens: something else",
-        ],
     )
-    told = check_warnings(chi.checks)
-    assert any("cluster 0 drifts" in text for text in told)
-    assert any("more moves than back for 0 → 2, beyond chance" in text for text in told)
-    assert any("differ by up to 0.30" in text for text in told)
-    assert any("42% of resampled counts" in text for text in check_warnings(soap.checks))
     page = Page(write_report(shaky, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
-    text = re.sub(r"\s+", " ", " ".join(page.texts))
+    text = page.texts_in_one
     there, back = chi.counts[0, 2], chi.counts[2, 0]
     for words in (
-        "SOAP & LENS, environment 2: 20.0 % to 31.0 %.",
+        "SOAP & LENS, environment 2: 20.0 % to 31.0 %",
         f"SOAP & LENS, environment 2 → environment 1: {there}, back {back}.",
         "Atoms that have just moved often move back",
         "Any cut between 0.90 and 1.10 gives the same 4 environments",
-        "SOAP & LENS: something else",
+        "differ by up to 0.30 (SOAP & LENS)",
+        "so do 42.0 % of the bootstrap resamples",
+        "30 of 30 frames are far from what it has learnt",
+        "at most 25.0 % of the atoms in a frame",
     ):
         assert words in text
-    assert page.shown["routes.soap.checks.merge_support"] == "42.0 %"
-    assert page.shown["n_far_frames"] == "30"
-    assert page.shown["far_share"] == "25.0 %"
-    assert "cluster 0" not in text[: text.index('{"run"')]  # no label that the page does not show
+    told = json.loads((tmp_path / "summary.json").read_text())["findings"]
+    for line in told:  # the page shows each, once
+        assert text.count(re.sub(r"\s+", " ", line["text"])) >= 1
+    drift = next(line for line in told if line["kind"] == "drift")
+    (found,) = (each for each in drift["findings"] if each["route"] == "soap_lens")
+    assert found["environments"] == [{"label": 0, "mark": "2", "name": "environment 2"}]
+    assert found["values"] == {"early": 0.2, "late": 0.31, "standard_errors": 5.0}
 
 
 def test_memory_is_said_only_beyond_chance(result):
@@ -404,7 +409,9 @@ def test_memory_is_said_only_beyond_chance(result):
         routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
         found = summarise(replace(result, routes=routes), make_buffer(result))["routes"]
         assert found["soap_lens"]["checks"]["forgets"] == forgets
-        assert any("not Markovian" in text for text in check_warnings(checks)) != forgets
+        told = of_kind(judged(result, routes=routes).findings, "memory")
+        (memory,) = (each for each in told if each.route == "soap_lens")
+        assert memory.severity == (FINE if forgets else ATTENTION)
         assert found["soap_lens"]["checks"]["memory"] == pytest.approx(0.2)
 
 
@@ -419,16 +426,20 @@ def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
     routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
     rows = summarise(replace(result, routes=routes), make_buffer(result))["routes"]["soap_lens"]
     marks = {row["mark"] for row in rows["checks"]["rows"] if row["drifts"]}
-    assert marks == {"1", "F"}  # labels 2 and 3
-    drifts = [text[:9] for text in check_warnings(checks) if "drifts" in text]
-    assert drifts == ["cluster 2", "cluster 3"]
+    assert marks == {"1", "D"}  # labels 2 and 3
+    drifts = [
+        found.environments
+        for found in judged(result, routes=routes).findings
+        if (found.kind, found.route) == ("drift", "soap_lens")
+    ]
+    assert drifts == [(2,), (3,)]
 
 
 def test_the_fast_environment_is_told_with_its_origin(page):
-    text = re.sub(r"\s+", " ", " ".join(page.texts))
+    text = page.texts_in_one
     assert "finds an environment that SOAP alone does not: fast environment," in text
     assert "of it lies in environment 4 of SOAP alone, which holds" in text
-    assert "mostly from environment 4 , with probability" in text.replace("4,", "4 ,")
+    assert "mostly from environment 4, with probability" in text
 
 
 def test_summary_file_and_page_hold_the_same(result, buffer, report):
@@ -471,13 +482,14 @@ def test_words_of_others_are_escaped(report):
 @pytest.mark.usefixtures("no_files")
 def test_no_word_ends_the_script_that_holds_the_summary(result, tmp_path):
     words = "</script><script>alert(1)</script><!--<script>"
-    strange = replace(result, warnings=[words])
+    note = Finding("note", ATTENTION, values={"text": words})
+    strange = replace(result, findings=(note,))
     text = write_report(strange, make_buffer(result), tmp_path).read_text(encoding="utf-8")
     start = text.index('<script type="application/json" id="summary">') + 45
     inside = text[start : text.index("</script>", start)]
     assert "<" not in inside
     assert "\\u003c/script>" in inside
-    assert json.loads(inside)["warnings"] == [words]
+    assert json.loads(inside)["warnings"] == [f"Warning: {words}"]
 
 
 def test_same_result_same_page(result, buffer, report, monkeypatch, tmp_path):
@@ -491,7 +503,7 @@ def test_same_result_same_page(result, buffer, report, monkeypatch, tmp_path):
         return on_page[name]
 
     monkeypatch.setattr("strdyn_post.page.report.save_figure", save_two)
-    monkeypatch.setattr("strdyn_post.page.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.page.panels.plot_snapshot", lambda *_, ax, **__: ax)
     again = write_report(result, buffer, tmp_path)
     assert again.read_text(encoding="utf-8") == text
     assert not list(tmp_path.glob("*.part"))
@@ -503,8 +515,8 @@ def with_labels(result, change, names=("soap", "soap_lens")):
         route = result[name]
         ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
         route = make_route(name, change(route.labels), route.scores, ratios)
-        routes[name] = replace(route, checks=check_route(route, result.config)[0])
-    return replace(result, routes=routes)
+        routes[name] = check(route)
+    return judged(result, routes=routes)
 
 
 @pytest.mark.parametrize(
@@ -527,20 +539,17 @@ def test_results_out_of_the_ordinary_are_told_too(change, words, tmp_path):
 def test_one_frame_is_enough_for_a_page(tmp_path):
     result = make_result(12, 60)
     routes = {
-        name: replace(
+        name: refit(
             make_route(name, route.labels[:1].clip(0), route.scores[:1], [0.9, 0.1]),
-            pca=route.pca,
+            pca=route.fit.pca,
         )
         for name, route in result.routes.items()
     }
-    checked = {
-        name: replace(route, checks=check_route(route, result.config)[0])
-        for name, route in routes.items()
-    }
-    small = replace(result, routes=checked)
+    checked = {name: check(route) for name, route in routes.items()}
+    small = judged(result, routes=checked)
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
-    assert page.shown["run.n_frames_analysed"] == "1"
-    assert page.shown["routes.soap_lens.n_transitions"] == "0"
+    assert "1 of 1 frames enter the analysis" in page.texts_in_one
+    assert "No transition was counted at lag = 1" in page.texts_in_one
     assert "explorer-open" not in page.ids  # chemiscope is an extra
 
 
@@ -548,7 +557,7 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
 
 
 def test_explorer_holds_labels_and_scores_of_whole_frames(result, buffer):
-    data = explorer_data(result, buffer, make_palettes(result.routes), max_points=1500, keep=31)
+    data = chemiscope_data(result, buffer, max_points=1500, keep=31)
     assert len(data["structures"]) == 5
     chi = result["soap_lens"]
     frames = [0, 14, 31, 44, 59]  # five evenly spread; 31 in the place of its neighbor 29
@@ -569,11 +578,11 @@ def test_viewer_of_chemiscope_takes_our_colours(result):
     import base64
     import gzip
 
-    palette = make_palettes(result.routes)["soap_lens"]
-    payload = explorer_payload({"x": 1}, palette)
+    names = result.names["soap_lens"]
+    payload = explorer_payload({"x": 1}, names)
     code = gzip.decompress(base64.b64decode(payload["code"])).decode()
     assert json.loads(gzip.decompress(base64.b64decode(payload["data"]))) == {"x": 1}
-    rgb = [int(palette.colors[palette.order[-1]][i : i + 2], 16) for i in (1, 3, 5)]
+    rgb = [int(names.colors[names.order[-1]][i : i + 2], 16) for i in (1, 3, 5)]
     assert f"[1.0,[{','.join(map(str, rgb))}]]]" in code
 
 

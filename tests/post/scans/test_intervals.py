@@ -13,14 +13,16 @@ from recorded import change
 from synthetic import make_buffer as synthetic_buffer
 from synthetic import make_result
 
-from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post import AnalysisConfig, analyse, load_results, save_results
+from strdyn_post.colors import HIGHLIGHT
+from strdyn_post.errors import AnalysisError
 from strdyn_post.figures import plot_intervals
+from strdyn_post.findings import FINE
 from strdyn_post.page.report import write_report
 from strdyn_post.page.summary import summarise
-from strdyn_post.palette import HIGHLIGHT
 from strdyn_post.scans.interval_scan import comparable_size
-from strdyn_post.scans.intervals import IntervalPoint, advise, in_use
-from strdyn_post.signal.series import AnalysisError
+from strdyn_post.scans.intervals import IntervalPoint, advise, in_use, recommended
+from strdyn_post.sentences import Speaker, lines_of
 
 CONFIG = AnalysisConfig(smoothing_window=1, merge_cut=None, scan_intervals=[1, 4, 8])
 
@@ -80,28 +82,34 @@ def test_the_recording_shows_motion_at_8_frames_and_not_before(result):
     assert window.delta_high < one.delta_high
 
 
+def advised(points, config):
+    """Return the advice as data and in words."""
+    found = advise(points, config)
+    return found, lines_of([found], Speaker(units="metal"))[0].text
+
+
 def test_the_verdict_names_the_settings_that_do(result):
-    advice = advise(result.interval_scan, result.config, "metal")
-    assert advice.point is result.interval_scan[3]
-    assert advice.change == "stride = 8 and min_cluster_size = 20"
-    assert advice.text in result.warnings
-    assert advice.text.startswith(
-        "δ of moving atoms does not stand out of thermal flicker at 2.5 ps; 20 ps would do: "
+    best = recommended(result.interval_scan, result.config)
+    assert best is result.interval_scan[3]
+    advice, text = advised(result.interval_scan, result.config)
+    assert advice.values["change"] == "stride = 8 and min_cluster_size = 20"
+    assert f"Δt: {text}" in result.warnings
+    assert text.startswith(
+        "δ of moving atoms does not stand out of thermal flicker at 2.5 ps. 20 ps would do: "
         "set stride = 8 and min_cluster_size = 20. There a fast environment of SOAP & LENS"
     )
 
 
 def test_settings_as_advised_give_what_was_promised_and_no_warning(buffer, result):
     promised = result.interval_scan[3]
-    advised = replace(CONFIG, stride=8, min_cluster_size=20, scan_intervals=[16])
-    again = analyse(buffer, advised)
+    settings = replace(CONFIG, stride=8, min_cluster_size=20, scan_intervals=[16])
+    again = analyse(buffer, settings)
     assert replace(again.interval_scan[0], home=promised.home) == promised
-    advice = advise(again.interval_scan, advised, "metal")
-    assert advice.point is again.interval_scan[0]
-    assert advice.change == ""
-    assert advice.text.startswith("20 ps does: a fast environment of SOAP & LENS stands apart")
-    assert advice.text not in again.warnings
-    assert not any("flicker" in text for text in again.warnings)
+    assert recommended(again.interval_scan, settings) is again.interval_scan[0]
+    advice, text = advised(again.interval_scan, settings)
+    assert (advice.severity, advice.values["change"]) == (FINE, "")
+    assert text.startswith("20 ps does: a fast environment of SOAP & LENS stands apart")
+    assert not any("flicker" in text or "Δt" in text for text in again.warnings)
 
 
 def test_a_point_is_an_analysis_of_its_frames(buffer, result):
@@ -124,7 +132,7 @@ def test_motion_everywhere_is_not_called_motion_by_where_it_sits():
     eight = found.interval_scan[1]
     assert eight.n_fast == 1
     assert not eight.shows_motion
-    assert advise(found.interval_scan, found.config).point is None
+    assert recommended(found.interval_scan, found.config) is None
     words = "fast atoms appear (at 20 ps), but they sit in the environments of SOAP as chance puts"
     assert any(words in text for text in found.warnings)
 
@@ -132,7 +140,7 @@ def test_motion_everywhere_is_not_called_motion_by_where_it_sits():
 def test_without_motion_nothing_is_recommended():
     found = analyse(make_hopping_buffer(moves=False), replace(CONFIG, scan_intervals=[8]))
     assert [each.n_fast for each in found.interval_scan] == [0, 0]
-    (warning,) = (text for text in found.warnings if "none of what was tried" in text)
+    (warning,) = (text for text in found.warnings if "Nothing that was tried" in text)
     assert "Δt of 2.5 ps, 20 ps" in warning
     assert "δ of moving atoms does not stand out of thermal flicker" in warning
 
@@ -151,9 +159,12 @@ def test_what_cannot_be_tried_is_named_and_the_rest_is_done(buffer):
     config = replace(CONFIG, scan_intervals=[2, 31], scan_windows=[41])
     found = analyse(few, config)
     assert [(each.stride, each.window) for each in found.interval_scan] == [(1, 1), (2, 1)]
-    skipped = [text for text in found.warnings if "was not tried" in text]
-    assert "stride 1, window 41 was not tried. too few frames for smoothing_window" in skipped[0]
-    assert "stride 31, window 1 was not tried. stride = 31: no two frames" in skipped[1]
+    skipped = [text for text in found.warnings if "did not try" in text]
+    assert (
+        "stride 1 with window 41. The longest stretch without a gap has 30 values of LENS"
+        in skipped[0]
+    )
+    assert "stride 31 with window 1. stride = 31: no two frames" in skipped[1]
 
 
 def test_a_scan_counts_the_frames_recorded_whatever_the_stride(buffer, result):
@@ -163,7 +174,7 @@ def test_a_scan_counts_the_frames_recorded_whatever_the_stride(buffer, result):
     assert (four.interval, eight.interval) == (10.0, 20.0)
     assert (four.min_cluster_size, eight.min_cluster_size) == (40, 20)
     assert eight.n_fast == 1
-    assert advise(found.interval_scan, config).fine
+    assert advise(found.interval_scan, config).severity == FINE
 
 
 @pytest.mark.parametrize(
@@ -193,17 +204,17 @@ def test_the_smallest_cluster_is_the_same_share_of_the_rows(size, used, stride, 
         (
             [point(), point(2), point(5, **EDGES), point(8, **EDGES | {"fast_share": 0.02})],
             "stride = 5 and min_cluster_size = 16",
-            "at 1 ps; 5 ps would do",
+            "at 1 ps. 5 ps would do",
         ),
         # a shorter window at the same Δt costs less than a longer Δt
         (
             [point(1, 1, **EDGES), point(1, 3, **EDGES), point(1, 21), point(8, 21, **EDGES)],
             "smoothing_window = 3",
-            "flicker at 1 ps with a window of 21; 1 ps with a window of 3 would do",
+            "flicker at 1 ps with a window of 21. 1 ps with a window of 3 would do",
         ),
         # placed as by chance in use
         ([point(**CHANCE), point(2, **EDGES)], "stride = 2 and min_cluster_size = 40",
-         "the fast atoms found at 1 ps sit in the environments of SOAP as chance puts them; 2 ps"),
+         "The fast atoms found at 1 ps sit in the environments of SOAP as chance puts them. 2 ps"),
         ([point(**CHANCE), point(2, **CHANCE)], None, "as chance puts them"),
         (
             [point(), point(2, **EDGES | {"fast_atoms": 2})],
@@ -213,7 +224,7 @@ def test_the_smallest_cluster_is_the_same_share_of_the_rows(size, used, stride, 
         (
             [point(**EDGES | {"fast_atoms": 2}), point(2, **EDGES)],
             "stride = 2 and min_cluster_size = 40",
-            "the fast atoms found at 1 ps are too few (2 atoms) to tell",
+            "The fast atoms found at 1 ps are too few (2 atoms) to tell",
         ),
         ([point(), point(2)], None, "(fewer than 80 observations make no cluster)"),
         ([point(1, 21), point(2, 21)], None, "or a shorter window (scan_windows = [1])"),
@@ -224,10 +235,10 @@ def test_verdicts(points, change, words):
     config = AnalysisConfig(
         smoothing_window=max(each.window for each in points), stride=points[0].stride
     )
-    advice = advise(points, config, "metal")
-    assert (advice.point is None) == (change is None)
-    assert advice.change == (change or "")
-    assert words in advice.text
+    advice, text = advised(points, config)
+    assert (advice.values["best"] is None) == (change is None)
+    assert advice.values["change"] == (change or "")
+    assert words in text
 
 
 @pytest.mark.parametrize(
@@ -252,7 +263,7 @@ def test_motion_is_what_sits_where_chance_does_not_put_it(found, expected):
 
 
 def test_the_scan_is_kept_with_the_results(result, tmp_path):
-    loaded = load_results(result.save(tmp_path))
+    loaded = load_results(save_results(result, tmp_path))
     assert loaded.interval_scan == result.interval_scan
     assert [in_use(each, loaded.config) for each in loaded.interval_scan] == [
         True, False, False, False
@@ -271,7 +282,7 @@ def test_the_scan_is_kept_with_the_results(result, tmp_path):
     ],
 )
 def test_a_scan_that_does_not_fit_is_refused(result, tmp_path, name, values, message):
-    path = result.save(tmp_path)
+    path = save_results(result, tmp_path)
 
     def put(file: h5py.File) -> None:
         del file[f"interval_scan/{name}"]
@@ -302,7 +313,7 @@ SCAN = (
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Draw the page of a result with a scan, without snapshots, explorer and files of figures."""
-    monkeypatch.setattr("strdyn_post.page.report.plot_snapshot", lambda *_, ax, **__: ax)
+    monkeypatch.setattr("strdyn_post.page.panels.plot_snapshot", lambda *_, ax, **__: ax)
     monkeypatch.setattr("strdyn_post.page.report.save_figure", lambda *_, **__: "<svg></svg>")
     monkeypatch.setattr("strdyn_post.page.report.find_spec", lambda _: None)
 
@@ -310,6 +321,8 @@ def page(tmp_path, monkeypatch):
         made = make_result(12, 60)
         config = replace(made.config, smoothing_window=1, **settings)
         scanned = replace(made, interval_scan=scan, config=config)
+        if scan:
+            scanned = replace(scanned, findings=(*scanned.findings, advise(scan, config)))
         return write_report(scanned, synthetic_buffer(made), tmp_path).read_text(encoding="utf-8")
 
     return write
@@ -334,20 +347,21 @@ def test_the_page_shows_the_scan_and_its_verdict(page):
     assert text.count('<span class="quiet">recommended</span>') == 1
     assert text.count('<span class="quiet">in use</span>') == 1
     assert text.count("<td>another</td>") == 1  # one is in no environment of SOAP in use
-    assert "<strong>Δt.</strong>" not in text  # the mark of what is fine
+    assert '<li class="attention" data-kind="interval">' in text
 
 
 def test_the_page_says_that_the_interval_in_use_will_do(page):
     text = page((point(**EDGES), point(2, **EDGES)), scan_intervals=[2])
     assert "The Δt in use will do." in text
-    assert '<li class="good"><strong>Δt.</strong> 1 ps does: a fast environment' in text
+    assert '<li class="good" data-kind="interval">' in text
+    assert "<strong>Δt.</strong> 1 ps does: a fast environment" in text
     assert 'id="scan_window"' not in text
 
 
 def test_the_page_says_that_nothing_tried_will_do_and_is_silent_without_a_scan(page):
     text = page((point(), point(2)), scan_intervals=[2])
     assert "None of what was tried shows motion." in text
-    assert "<strong>Δt.</strong>" not in text
+    assert '<li class="attention" data-kind="interval">' in text
     assert 'id="intervals"' not in page(())
 
 

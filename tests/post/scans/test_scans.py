@@ -11,11 +11,10 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from strdyn_post import AnalysisConfig, analyse, load_results
+from strdyn_post import AnalysisConfig, analyse, label, load_results, save_results
 from strdyn_post.config import ConfigError
 from strdyn_post.environments.reduction import Moments
-from strdyn_post.results import WeightPoint
-from strdyn_post.scans.scans import weight_scan
+from strdyn_post.scans.weights import WeightPoint, weight_scan
 from strdyn_post.signal.dataset import Dataset
 
 RATES = np.array([[0.95, 0.05, 0.0], [0.08, 0.91, 0.01], [0.0, 0.1, 0.9]])
@@ -85,14 +84,14 @@ def test_the_size_of_chunks_and_what_runs_them_do_not_matter(buffer, result):
 
 
 def test_scan_is_kept_with_the_results_and_older_ones_have_none(buffer, result, tmp_path):
-    assert load_results(result.save(tmp_path)).weight_scan == result.weight_scan
+    assert load_results(save_results(result, tmp_path)).weight_scan == result.weight_scan
     silent = analyse(buffer.frames(slice(0, 20)), replace(CONFIG, scan_weights=()))
     assert silent.weight_scan == ()
-    assert load_results(silent.save(tmp_path)).weight_scan == ()
+    assert load_results(save_results(silent, tmp_path)).weight_scan == ()
 
 
 def test_frames_labelled_by_a_model_are_not_scanned(buffer, result):
-    labelled = analyse(buffer.frames(slice(0, 20)), model=result)
+    labelled = label(result.fit, buffer.frames(slice(0, 20)))
     assert labelled.config.scan_weights == CONFIG.scan_weights
     assert labelled.weight_scan == ()
 
@@ -127,14 +126,14 @@ def test_numbers_of_gaussians_are_compared_by_bic(buffer, tmp_path):
     two, three, four = points
     assert two.bic - three.bic > 10 * abs(three.bic - four.bic)
     assert three.fastest_delta == pytest.approx(0.7, abs=0.01)
-    assert load_results(result.save(tmp_path)).mixture_scan == points
+    assert load_results(save_results(result, tmp_path)).mixture_scan == points
 
 
 def test_more_clusters_than_rows_allow_are_named(buffer):
     config = replace(CONFIG, method="gmm", scan_weights=(), scan_clusters=(2, 400), n_init=1)
     found = analyse(buffer.frames(slice(0, 3)), config)  # 300 rows
     assert [point.n_clusters for point in found.mixture_scan] == [2, 3]
-    assert any("400 clusters were not tried, the rows have 300 different" in text
+    assert any("400 clusters were not tried, because the rows have 300 different" in text
                for text in found.warnings)  # fmt: skip
 
 

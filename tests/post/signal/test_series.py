@@ -3,11 +3,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from memory_buffer import MemoryBuffer
+from told import told
 
 from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig
+from strdyn_post.errors import AnalysisError
+from strdyn_post.signal.frames import Frames, find_stretches
 from strdyn_post.signal.lens_series import lens_series
-from strdyn_post.signal.series import AnalysisError, Series, find_stretches
+from strdyn_post.signal.series import Series
 from strdyn_post.signal.smoothing import smooth
 
 
@@ -23,7 +26,8 @@ def series_of(values, steps, stretches=None):
     steps = np.asarray(steps)
     if stretches is None:
         stretches, _ = find_stretches(steps)
-    return Series(values, steps, steps * 0.1, np.arange(values.shape[1]) + 1, np.asarray(stretches))
+    atom_ids = np.arange(values.shape[1]) + 1
+    return Series(values, Frames(steps, steps * 0.1, np.asarray(stretches), atom_ids))
 
 
 def test_stretches_end_at_gaps_and_unequal_distances():
@@ -56,7 +60,7 @@ def test_delta_of_a_frame_is_the_change_to_the_next_one():
     # |a ^ b| = 2 of 6 neighbors; b and c share nothing
     expected = [[0, 0], [2 / 6, 0], [1, 1]]
     np.testing.assert_allclose(delta.values, expected, rtol=1e-15)
-    assert delta.steps.tolist() == [0, 5, 10]
+    assert delta.frames.steps.tolist() == [0, 5, 10]
 
 
 def test_lens_agrees_with_python_sets_over_several_chunks():
@@ -75,9 +79,9 @@ def test_no_delta_across_a_gap():
     frames = [lists_of({1}), lists_of({2}), lists_of({3}), lists_of({3})]
     steps = np.array([0, 10, 30, 40])
     delta = lens_series(MemoryBuffer(steps, np.ones((4, 1, 3), np.float32), frames))
-    assert delta.steps.tolist() == [0, 30]
+    assert delta.frames.steps.tolist() == [0, 30]
     assert delta.values.tolist() == [[1.0], [0.0]]
-    assert delta.stretches.tolist() == [0, 1]
+    assert delta.frames.stretches.tolist() == [0, 1]
 
 
 def test_one_frame_says_what_is_missing():
@@ -88,20 +92,20 @@ def test_one_frame_says_what_is_missing():
 
 def test_even_window_shifts_by_half_a_frame_and_says_so():
     line = 0.2 + 0.01 * np.arange(60)[:, None]
-    odd, warnings = smooth(series_of(line, np.arange(60)), AnalysisConfig(smoothing_window=21))
-    assert not warnings
+    odd, found = smooth(series_of(line, np.arange(60)), AnalysisConfig(smoothing_window=21))
+    assert not found
     np.testing.assert_allclose(odd.values, line[10:50], atol=1e-12)
-    even, warnings = smooth(series_of(line, np.arange(60)), AnalysisConfig(smoothing_window=20))
+    even, found = smooth(series_of(line, np.arange(60)), AnalysisConfig(smoothing_window=20))
     np.testing.assert_allclose(even.values, line[10:50] + 0.005, atol=1e-12)
-    assert "half a frame" in warnings[0]
-    assert "21" in warnings[0]
+    assert "half a frame" in told(found)[0]
+    assert "21" in told(found)[0]
 
 
 def test_quadratic_passes_unchanged_and_steps_survive_the_trim():
     t = np.arange(40)
     values = (0.1 + 0.0004 * t**2)[:, None]
     smoothed, _ = smooth(series_of(values, 100 + 5 * t), AnalysisConfig(smoothing_window=7))
-    assert smoothed.steps.tolist() == (100 + 5 * t[3:-3]).tolist()
+    assert smoothed.frames.steps.tolist() == (100 + 5 * t[3:-3]).tolist()
     np.testing.assert_allclose(smoothed.values, values[3:-3], atol=1e-12)
     whole, _ = smooth(
         series_of(values, 100 + 5 * t), AnalysisConfig(smoothing_window=7, trim="none")
@@ -119,28 +123,28 @@ def test_smoothed_values_stay_in_the_unit_interval():
 def test_a_gap_stops_the_filter():
     steps = np.concatenate([np.arange(20), np.arange(20) + 100])
     values = np.repeat([0.2, 0.8], 20)[:, None]
-    smoothed, warnings = smooth(series_of(values, steps), AnalysisConfig(smoothing_window=7))
-    assert not warnings
+    smoothed, found = smooth(series_of(values, steps), AnalysisConfig(smoothing_window=7))
+    assert not found
     np.testing.assert_allclose(smoothed.values[:14], 0.2)
     np.testing.assert_allclose(smoothed.values[14:], 0.8)
-    assert smoothed.steps.tolist() == [*range(3, 17), *range(103, 117)]
+    assert smoothed.frames.steps.tolist() == [*range(3, 17), *range(103, 117)]
 
 
 def test_a_stretch_shorter_than_the_window_is_left_out_by_name():
     steps = np.concatenate([np.arange(20), np.arange(5) + 100])
-    smoothed, warnings = smooth(
+    smoothed, found = smooth(
         series_of(np.zeros((25, 1)), steps), AnalysisConfig(smoothing_window=7)
     )
-    assert smoothed.steps.max() == 16
-    assert "steps 100 to 104 are left out: 5 frames" in warnings[0]
+    assert smoothed.frames.steps.max() == 16
+    assert "Steps 100 to 104 are left out: 5 frames" in told(found)[0]
 
 
 def test_too_few_frames_are_left_as_they_are_with_the_remedy():
     series = series_of(np.linspace(0, 1, 6)[:, None], np.arange(6))
-    smoothed, warnings = smooth(series, AnalysisConfig())
+    smoothed, found = smooth(series, AnalysisConfig())
     assert smoothed is series
-    assert "longest gapless stretch has 6" in warnings[0]
-    assert "neither smoothed nor trimmed" in warnings[0]
+    assert "longest gapless stretch has 6" in told(found)[0]
+    assert "neither smoothed nor trimmed" in told(found)[0]
 
 
 def test_a_window_of_one_is_no_smoothing():

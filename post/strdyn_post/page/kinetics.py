@@ -1,27 +1,25 @@
-"""What the checks say about the numbers of the page, under the names that it uses."""
+"""The kinetics of a route as the page shows them: stays, shares in both halves, moves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from strdyn_post.figures.style import time_axis
+from strdyn_post.names import Names
+from strdyn_post.quantities import time_axis
+from strdyn_post.routes import Route
 
-if TYPE_CHECKING:
-    from strdyn_post.palette import Palette
-    from strdyn_post.results import Route
-
-__all__ = ["route_trust"]
+__all__ = ["route_kinetics"]
 
 
-def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, Any] | None:
+def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, Any] | None:
     """Return the checks of a route as JSON types; None where nothing was checked or counted.
 
     Parameters
     ----------
     route : Route
-    palette : Palette
+    names : Names
         Names and marks of its environments.
     units : str or None
         LAMMPS `units` of the run.
@@ -29,22 +27,22 @@ def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, 
     Returns
     -------
     dict or None
-        ``rows`` with one entry for each environment in the order of the palette, ``rough`` moves,
+        ``rows`` with one entry for each environment in the order of the names, ``rough`` moves,
         ``unbalanced`` pairs, ``memory``, whether chance explains it (``forgets``) or atoms that
         come back (``returns``), ``longest_lag``, ``merge_cuts``, ``merge_support``, ``merge_firm``.
     """
     checks, counts = route.checks, route.final.counts
     if checks is None or not counts.any():
         return None
-    spacing = float(np.median(np.diff(route.times))) if len(route.times) > 1 else 1.0
+    spacing = route.frames.spacing or 1.0
 
     def row(label: int) -> dict[str, Any]:
         stay, left = float(checks.residence[label]) * spacing, np.isfinite(checks.residence[label])
         (time,), unit = time_axis(np.array([stay if left else 0.0]), units)
         return {
-            "name": palette.names[label],
-            "mark": palette.marks[label],
-            "color": palette.colors[label],
+            "name": names.names[label],
+            "mark": names.marks[label],
+            "color": names.colors[label],
             "residence": float(f"{time:.3g}") if left and counts[label].any() else None,
             "residence_unit": unit,
             "exits": int(checks.exits[label]),
@@ -63,7 +61,7 @@ def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, 
         # of equally balanced ones that with most moves
         other = int(np.lexsort((moved, np.abs(checks.imbalance[label])))[-1])
         return {
-            "mark": palette.marks[other],
+            "mark": names.marks[other],
             "n_out": int(counts[label, other]),
             "n_in": int(counts[other, label]),
             "excess": float(checks.imbalance[label, other]),
@@ -73,8 +71,8 @@ def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, 
     def moves(pairs: Any) -> list[dict[str, Any]]:
         return [
             {
-                "source": palette.names[a],
-                "target": palette.names[b],
+                "source": names.names[a],
+                "target": names.names[b],
                 "n": int(counts[a, b]),
                 "n_back": int(counts[b, a]),
             }
@@ -83,7 +81,7 @@ def route_trust(route: Route, palette: Palette, units: str | None) -> dict[str, 
 
     merged = route.merged is not None
     return {
-        "rows": [row(label) for label in palette.order],
+        "rows": [row(label) for label in names.order],
         "rough": moves(np.argwhere(checks.few_events)),
         "unbalanced": moves(np.argwhere(checks.unbalanced)),
         "memory": checks.memory,

@@ -1,4 +1,4 @@
-"""The clock of an analysis: how long every stage takes, and how far it is."""
+"""How an analysis is worked off: who maps the chunks, how long every stage takes, how far it is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Clock", "Progress"]
+__all__ = ["MapChunks", "Progress", "Work"]
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``."""
 
+MapChunks = Callable[..., Iterable[Any]]
+"""``map``, or one of its kind that returns results in order, such as the `map` of an executor."""
 
-class Clock:
-    """Times the stages and passes their progress on.
+
+class Work:
+    """Maps chunks, times the stages and passes their progress on.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    map_chunks : callable
+        ``map``, or one of its kind.
 
     Attributes
     ----------
@@ -22,19 +32,20 @@ class Clock:
         Duration of every finished stage.
     """
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None = None, map_chunks: MapChunks = map) -> None:
         self.seconds: dict[str, float] = {}
+        self.map_chunks = map_chunks
         self._progress = progress
         self._stage, self._total = "", 1
 
     @contextmanager
-    def __call__(self, stage: str, total: int = 1) -> Iterator[None]:
-        """Time what is done inside ``with clock(stage, total):``."""
-        self._stage, self._total = stage, total
+    def stage(self, name: str, total: int = 1) -> Iterator[None]:
+        """Time what is done inside ``with work.stage(name, total):``."""
+        self._stage, self._total = name, total
         self._tell(0)
         start = time.perf_counter()
         yield
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[name] = time.perf_counter() - start
         self._tell(total)
 
     def watch(self, parts: Iterable[Any]) -> Iterator[Any]:

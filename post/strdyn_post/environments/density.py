@@ -1,0 +1,126 @@
+"""Clusters where the rows are dense: HDBSCAN*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.config import AnalysisConfig
+from strdyn_post.findings import ATTENTION, Finding
+
+from .branches import Branches
+from .clusters import Clustering, agreement_finding, cluster_means, renumber
+from .hdbscan_tree import DensityClusters, find_clusters
+from .models import Labels, NearestRow, Scores
+from .sampling import sample_rows
+
+__all__ = ["cluster_by_density"]
+
+_FEWEST_HELD_OUT = 1000  # rows
+
+
+def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | None) -> Clustering:
+    """Cluster by HDBSCAN*: all rows, or a sample that keeps what is rare.
+
+    Parameters
+    ----------
+    scores : (n_rows, n_components) float32 ndarray
+        One row for every observation.
+    config : AnalysisConfig
+        `min_cluster_size`, `max_cluster_share`, `tree`, `soft`, `max_fit_rows`, `seed`.
+    delta : (n_rows,) ndarray of float, optional
+        Smoothed δ of the rows, for `Clustering.branches`.
+    """
+    rng = np.random.default_rng(config.seed)
+    sample = sample_rows(scores, config.max_fit_rows, rng)
+    found = find_clusters(
+        scores[sample], config.min_cluster_size, config.tree, config.max_cluster_share
+    )
+    n_clusters, hard = found.n_clusters, found.labels
+    probable = _most_probable(found, config.soft)
+    labels = _soften(hard, probable, config.soft)
+    means = cluster_means(labels, scores[sample, 0], n_clusters)
+    numbers = renumber(np.arange(n_clusters, dtype=np.int32), means)
+    labels = renumber(labels, means)
+    model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
+    agreement, nearest = None, np.arange(len(scores))
+    if len(sample) < len(scores):
+        agreement = _held_out_agreement(scores, sample, model, config, rng)
+        nearest = model.nearest(scores)
+    noise = hard[nearest] < 0
+    moved = (probable != hard)[nearest[~noise]]
+    return Clustering(
+        labels=labels[nearest],
+        n_clusters=n_clusters,
+        model=model,
+        noise_share=float(noise.mean()),
+        soft_share=float(moved.mean()) if len(moved) else 0.0,
+        agreement=agreement,
+        branches=None if delta is None else Branches.of(found, delta[sample], numbers),
+        findings=(
+            *_tree_findings(found, len(scores), config),
+            *agreement_finding(
+                agreement, "sample of rows that is clustered", "a larger max_fit_rows"
+            ),
+        ),
+    )
+
+
+def _most_probable(found: DensityClusters, soft: str) -> Labels:
+    """Return the most probable cluster of every row, where it matters; else the cluster itself."""
+    return found.labels if soft == "none" or not found.n_clusters else found.most_probable()
+
+
+def _soften(hard: Labels, probable: Labels, soft: str) -> Labels:
+    """Give rows to their most probable cluster: noise, all, or none."""
+    if soft == "noise":
+        return np.where(hard < 0, probable, hard)
+    return probable if soft == "all" else hard
+
+
+def _held_out_agreement(
+    scores: Scores,
+    sample: NDArray[np.intp],
+    model: NearestRow,
+    config: AnalysisConfig,
+    rng: np.random.Generator,
+) -> float | None:
+    """Compare with the labels learnt from a uniform sample, on rows outside; None if too few.
+
+    A second sample drawn as the first would agree in what the way of drawing makes of the density.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    order = rng.permutation(len(scores))
+    other, held_out = np.sort(order[: len(sample)]), np.sort(order[len(sample) :][:100_000])
+    if len(held_out) < _FEWEST_HELD_OUT:
+        return None
+    found = find_clusters(
+        scores[other], config.min_cluster_size, config.tree, config.max_cluster_share
+    )
+    labels = _soften(found.labels, _most_probable(found, config.soft), config.soft)
+    second = NearestRow(np.asarray(scores[other], dtype=np.float32), labels)
+    return float(
+        adjusted_rand_score(model.predict(scores[held_out]), second.predict(scores[held_out]))
+    )
+
+
+def _tree_findings(
+    found: DensityClusters, n_rows: int, config: AnalysisConfig
+) -> Iterator[Finding]:
+    """Say where rows are a sample, too few, or without clusters; where the largest share acts."""
+    size = {"min_cluster_size": config.min_cluster_size}
+    if len(found.points) < n_rows:
+        sample = {"n_fitted": len(found.points), "n_rows": n_rows}
+        yield Finding("sampled_rows", ATTENTION, values=sample)
+    if n_rows <= config.min_cluster_size:
+        yield Finding("too_few_rows", ATTENTION, values={"n_rows": n_rows, **size})
+    elif not found.n_clusters:
+        yield Finding("no_cluster", ATTENTION, values={"n_rows": n_rows, **size})
+    elif found.n_clusters == 1:
+        yield Finding("one_cluster", ATTENTION, values=size)
+    if found.refused_share:
+        limit = {"refused": found.refused_share, "max_cluster_share": config.max_cluster_share}
+        yield Finding("share_limit", ATTENTION, values=limit)

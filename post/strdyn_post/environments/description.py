@@ -1,0 +1,157 @@
+"""What environments are, in numbers that a physicist knows: neighbors, depth below a surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_live.box import Box
+from strdyn_post.limits import OUTERMOST, SURFACE_NEIGHBORS
+from strdyn_post.recording import Recording
+from strdyn_post.signal.frames import Frames
+from strdyn_post.signal.same_frames import KnownFrames
+from strdyn_post.work import MapChunks
+
+from .models import Labels
+
+__all__ = ["Description", "depths", "describe_environments"]
+
+_N_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Description:
+    """Means over some frames of a recording.
+
+    Attributes
+    ----------
+    n_neighbors : (n_environments,) float64 ndarray
+        Mean number of neighbors in the lists of LENS; NaN for an environment without atoms.
+    depth : (n_environments,) float64 ndarray
+        Mean depth below the surface [length]; NaN where there is none.
+    """
+
+    n_neighbors: NDArray[np.float64]
+    depth: NDArray[np.float64]
+
+
+def describe_environments(
+    recording: Recording,
+    frames: Frames,
+    labels: Mapping[str, tuple[Labels, int]],
+    map_chunks: MapChunks = map,
+) -> dict[str, Description]:
+    """Describe the environments of every route, from 16 to 31 frames, evenly spread.
+
+    Parameters
+    ----------
+    recording : Recording
+        Neighbor lists, positions, boxes.
+    frames : Frames
+        Of the labels.
+    labels : mapping of str to ((n_frames, n_atoms) int32 ndarray, int)
+        For every route: environments, and how many there are.
+    map_chunks : callable
+        ``map`` or one of its kind.
+
+    Returns
+    -------
+    dict of str to Description
+    """
+    # as a recording grows every other frame is left out: no old frame is new
+    picked = np.arange(0, len(frames), 1 << max(0, (len(frames) // _N_FRAMES).bit_length() - 1))
+    rows = np.searchsorted(recording.steps, frames.steps[picked])
+    chunks = [KnownFrames.of(recording, rows[k : k + 1]) for k in range(len(rows))]
+    neighbors, depth = (
+        np.array(values)
+        for values in zip(*map_chunks(partial(_look, recording), chunks), strict=True)
+    )
+    return {
+        name: Description(
+            _means(found[picked], neighbors, n_environments),
+            _means(found[picked], depth, n_environments),
+        )
+        for name, (found, n_environments) in labels.items()
+    }
+
+
+def _look(
+    recording: Recording, known: KnownFrames
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return number of neighbors and depth of the atoms of a frame."""
+    known.check(recording)
+    k = known.numbers[0]
+    n_neighbors = recording.neighbors(k).counts.astype(np.float64)
+    return n_neighbors, depths(recording, k, n_neighbors)
+
+
+def depths(
+    recording: Recording, k: int, n_neighbors: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return how far below a surface the described atoms of a frame lie.
+
+    A surface is normal to the one direction of the box in which the described atoms leave a gap
+    wider than the cutoff of their lists. The end of it at which atoms have fewer neighbors than
+    usual is a surface. The depth of an atom is its distance to the highest described atom within
+    half a cutoff of its normal; of two surfaces the nearer one counts.
+
+    Parameters
+    ----------
+    recording : Recording
+    k : int
+        Frame of the recording.
+    n_neighbors : (n_atoms,) ndarray of float
+        Number of neighbors in it.
+
+    Returns
+    -------
+    (n_atoms,) float64 ndarray
+        [length]; NaN where there is no surface.
+    """
+    from scipy.spatial import cKDTree
+
+    unknown = np.full(len(n_neighbors), np.nan)
+    box = Box(*recording.box(k), recording.periodic)
+    inside = box.fractions(np.asarray(recording.positions(k), dtype=np.float64))
+    cutoff = recording.config.lens_r_cut
+    least = box.margins(cutoff)
+    starts = [_after_the_gap(inside[:, axis], least[axis]) for axis in range(3)]
+    open_axes = [(axis, start) for axis, start in enumerate(starts) if start is not None]
+    if len(open_axes) != 1:
+        return unknown
+    axis, start = open_axes[0]
+    inside[:, axis] = (inside[:, axis] - start) % 1.0
+    height = inside[:, axis] * box.heights[axis]
+    normal = box.inverse[:, axis] * box.heights[axis]
+    lateral = inside @ box.cell - height[:, None] * normal
+    order = np.argsort(height)
+    n_outermost = max(1, round(OUTERMOST * len(order)))
+    few = SURFACE_NEIGHBORS * np.median(n_neighbors)
+    near = cKDTree(lateral).query_ball_point(lateral, cutoff / 2.0)
+    found = []
+    if n_neighbors[order[-n_outermost:]].mean() < few:
+        found.append(np.array([height[rows].max() for rows in near]) - height)
+    if n_neighbors[order[:n_outermost]].mean() < few:
+        found.append(height - np.array([height[rows].min() for rows in near]))
+    return np.min(found, axis=0) if found else unknown
+
+
+def _after_the_gap(fractions: NDArray[np.float64], least: float) -> float | None:
+    """Return where atoms begin after the widest gap of a box direction; None if it is narrower."""
+    places = np.sort(fractions % 1.0)
+    gaps = np.diff(places, append=places[0] + 1.0)
+    widest = int(gaps.argmax())
+    return float(places[(widest + 1) % len(places)]) if gaps[widest] > least else None
+
+
+def _means(labels: Labels, values: NDArray[np.float64], n_environments: int) -> NDArray[np.float64]:
+    """Return the mean of the known values in every environment; NaN for none."""
+    known = (labels >= 0) & np.isfinite(values)
+    total = np.bincount(labels[known], values[known], n_environments)
+    size = np.bincount(labels[known], minlength=n_environments)
+    return np.asarray(np.divide(total, size, out=np.full(n_environments, np.nan), where=size > 0))

@@ -1,0 +1,15 @@
+"""The errors of the offline half, beside `ConfigError` of the settings."""
+
+from __future__ import annotations
+
+from strdyn_live.config import ConfigError
+
+__all__ = ["AnalysisError", "ConfigError", "OutputError"]
+
+
+class AnalysisError(ValueError):
+    """The data cannot be analysed; the message says what is missing."""
+
+
+class OutputError(OSError):
+    """An output cannot be written; the message says where, why, and what to do."""

@@ -1,0 +1,96 @@
+"""Results as text files: extended XYZ, LAMMPS dump, CSV."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_live.buffer.storage import ForgivingFile
+from strdyn_post.errors import AnalysisError
+from strdyn_post.files.output import write_text
+from strdyn_post.recording import Recording
+from strdyn_post.results import AnalysisResult
+from strdyn_post.routes import ROUTES
+
+from .labelled_frames import labelled_frames
+from .objects import iter_ase
+
+__all__ = ["COLUMNS", "write_csv", "write_dump", "write_extxyz"]
+
+COLUMNS = ",".join((*ROUTES, "delta"))
+
+
+def write_extxyz(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
+    """Write extended XYZ into an open file."""
+    from ase.io.extxyz import write_extxyz as write_frame
+
+    columns = ["symbols", "positions", "id", *ROUTES, "delta"]
+    for atoms in iter_ase(result, recording):
+        text = io.StringIO()
+        write_frame(text, [atoms], columns=columns)
+        write_text(file, text.getvalue())
+
+
+def write_dump(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
+    """Write a LAMMPS dump into an open file."""
+    periodic = ["pp" if each else "ff" for each in recording.periodic]
+    write_text(file, f"ITEM: UNITS\n{recording.units}\n")
+    for frame in labelled_frames(result, recording):
+        lines = [
+            f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n",
+            f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n",
+            _box_bounds(frame.cell, frame.origin, periodic),
+            f"ITEM: ATOMS id type element x y z {COLUMNS}\n".replace(",", " "),
+        ]
+        for row, atom_id in enumerate(frame.atom_ids):
+            x, y, z = frame.positions[row]
+            labels = " ".join(str(frame.numbers[name][row]) for name in ROUTES)
+            lines.append(
+                f"{atom_id} {frame.types[row]} {frame.symbols[row]} "
+                f"{x:.8g} {y:.8g} {z:.8g} {labels} {frame.delta[row]:.6g}\n"
+            )
+        write_text(file, "".join(lines))
+
+
+def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic: list[str]) -> str:
+    """Return the box section of a dump: bounds of the box that holds the tilted one."""
+    above = cell[np.triu_indices(3, 1)]
+    if np.abs(above).max() > 1e-6 * np.abs(cell).max():
+        raise AnalysisError(
+            "a LAMMPS dump needs the first box vector along x and the second in the xy plane; "
+            f"found {cell.tolist()}. Export to extxyz instead."
+        )
+    xy, xz, yz = cell[1, 0], cell[2, 0], cell[2, 1]
+    low, high = origin, origin + np.diag(cell)
+    if not (xy or xz or yz):
+        rows = [f"{a!r} {b!r}" for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        return "\n".join([f"ITEM: BOX BOUNDS {' '.join(periodic)}", *rows, ""])
+    bounds = [
+        (low[0] + min(0, xy, xz, xy + xz), high[0] + max(0, xy, xz, xy + xz), xy),
+        (low[1] + min(0, yz), high[1] + max(0, yz), xz),
+        (low[2], high[2], yz),
+    ]
+    rows = [" ".join(repr(float(value)) for value in row) for row in bounds]
+    return "\n".join([f"ITEM: BOX BOUNDS xy xz yz {' '.join(periodic)}", *rows, ""])
+
+
+def write_csv(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
+    """Write a table into an open file."""
+    names = (*result.names["soap_lens"].names, "")  # the last is that of noise
+    write_text(file, f"step,time,atom_id,x,y,z,{COLUMNS},environment\n")
+    for frame in labelled_frames(result, recording):
+        lines = []
+        for row, atom_id in enumerate(frame.atom_ids):
+            x, y, z = frame.positions[row]
+            labels = ",".join(str(frame.numbers[name][row]) for name in ROUTES)
+            lines.append(
+                f"{frame.step},{frame.time!r},{atom_id},{x:.8g},{y:.8g},{z:.8g},"
+                f"{labels},{frame.delta[row]:.6g},{_quoted(names[frame.labels[row]])}\n"
+            )
+        write_text(file, "".join(lines))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name.replace(chr(34), 2 * chr(34))}"' if set(name) & set(',"') else name

@@ -1,0 +1,93 @@
+"""The findings of a finished analysis, drawn from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .config import AnalysisConfig
+from .findings import ATTENTION, FINE, Finding, of_route
+from .kinetics.checks import judge_moves
+from .limits import FAR_SHARE, FEW_FRAMES, FLICKER, MUCH_NOISE
+from .names import name_environments, unknown_names
+from .routes import Route
+from .routes.additions import merged_dynamics, new_environments
+
+__all__ = ["judge"]
+
+
+def judge(
+    routes: Mapping[str, Route],
+    config: AnalysisConfig,
+    *,
+    n_taken: int,
+    flicker_share: float,
+    labelled: bool,
+) -> Iterator[Finding]:
+    """Say what three labelled and checked routes find, and how far they can be trusted.
+
+    Parameters
+    ----------
+    routes : mapping of str to Route
+        With checks.
+    config : AnalysisConfig
+        Of the analysis.
+    n_taken : int
+        Frames that the stride takes.
+    flicker_share : float
+        Share of the changes of neighbors that the next frame undoes; NaN if not known.
+    labelled : bool
+        Whether the frames were labelled by an earlier fit.
+    """
+    yield from new_environments(routes, config.seed, config.lag)
+    yield from merged_dynamics(routes)
+    n_frames = len(routes["soap_lens"].frames)
+    values: dict[str, Any] = {
+        "analysed": n_frames,
+        "taken": n_taken,
+        "stride": config.stride,
+    }
+    yield Finding("frames", FINE if n_frames >= FEW_FRAMES else ATTENTION, values=values)
+    if np.isfinite(flicker_share):
+        severity = FINE if flicker_share < FLICKER else ATTENTION
+        yield Finding("cutoff", severity, values={"share": float(flicker_share)})
+    if labelled:
+        yield _far(routes["soap_lens"])
+    for name, route in routes.items():
+        if name != "lens":
+            yield _noise(route, labelled=labelled)
+        if route.checks is not None:
+            moves = judge_moves(
+                route.checks,
+                route.final,
+                route.frames.stretches,
+                config.lag,
+                merged=route.merged is not None,
+            )
+            yield from of_route(moves, name)
+    yield from unknown_names(name_environments(routes, config.names), config.names)
+
+
+def _far(route: Route) -> Finding:
+    """Say how many frames a fit does not describe."""
+    far = np.flatnonzero(route.far > FAR_SHARE)
+    values = {
+        "n_far": len(far),
+        "n_frames": len(route.frames),
+        "first": int(route.steps[far[0]]) if len(far) else None,
+        "largest": float(route.far.max(initial=0.0)),
+    }
+    return Finding("far_frames", ATTENTION if len(far) else FINE, route.name, values=values)
+
+
+def _noise(route: Route, *, labelled: bool) -> Finding:
+    """Say how many observations the clustering leaves outside of every cluster."""
+    values = {
+        "share": float(route.fit.noise_share),
+        "left_out": float((route.labels < 0).mean()),
+        "labelled": labelled,
+    }
+    fine = route.fit.noise_share < MUCH_NOISE
+    return Finding("noise", FINE if fine else ATTENTION, route.name, values=values)

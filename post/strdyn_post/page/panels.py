@@ -1,0 +1,285 @@
+"""The figures of the page: what is drawn in which section, and how large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from strdyn_post.figures import (
+    plot_alluvial,
+    plot_branches,
+    plot_chord,
+    plot_dendrogram,
+    plot_intervals,
+    plot_lens_series,
+    plot_pca,
+    plot_persistence,
+    plot_sites,
+    plot_snapshot,
+    plot_timescales,
+    plot_transition_matrix,
+    plot_variance,
+)
+from strdyn_post.names import Names
+from strdyn_post.recording import Recording
+from strdyn_post.results import AnalysisResult
+from strdyn_post.routes import ROUTES, Route
+
+__all__ = ["Panel", "draw_panels", "shown_label", "telling_atom", "telling_frame"]
+
+Size = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure of the page.
+
+    Attributes
+    ----------
+    section : str
+        Where it stands.
+    name : str
+        Of its files.
+    title : str
+        What a screen reader says.
+    size : (float, float)
+        Width and height [inch].
+    draw : callable
+        Called with the axes.
+    tight : bool
+        As tall as what is drawn, without margins.
+    """
+
+    section: str
+    name: str
+    title: str
+    size: Size
+    draw: Callable[[Any], Any]
+    tight: bool = False
+
+
+def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
+    """Yield the panels of all sections, in the order of the paper."""
+    yield from _maps(result)
+    yield from _trees_and_moves(result, recording.units)
+    yield from _lens(result, recording.units)
+    yield from _finding(result, recording)
+    yield from _snapshots(result, recording)
+    yield from _paths(result, recording.units)
+
+
+def _maps(result: AnalysisResult) -> Iterator[Panel]:
+    soap, chi = result["soap"], result["soap_lens"]
+    for color in ("density", "environment"):
+        for route in (soap, chi):
+            yield Panel(
+                f"map_{color}",
+                f"pca_{color}_{route.name}",
+                f"{route.title}: map of all observations by {color}",
+                (4.6, 3.9),
+                _of(plot_pca, result, route, color=color),
+            )
+    wanted = None if result.config.n_components else result.config.variance
+    yield Panel(
+        "variance",
+        "variance",
+        "Cumulative variance of the principal components",
+        (5.4, 3.6),
+        lambda ax: plot_variance([soap, chi], wanted=wanted, ax=ax),
+    )
+
+
+def _trees_and_moves(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
+    cut = 1.0 if result.config.merge_cut is None else result.config.merge_cut
+    trees = [route.fit.branches for route in (result["soap"], result["soap_lens"])]
+    deltas = [tree.delta for tree in trees if tree is not None]
+    shades = (min(map(np.min, deltas)), max(map(np.max, deltas))) if deltas else None
+    side = max(3.3, 0.6 * max(result[name].final.n_clusters for name in ROUTES) + 0.9)
+    small = (3.6, 3.1)
+    for name in ROUTES:
+        route = result[name]
+
+        def panel(
+            section: str, about: str, size: Size, draw: Callable[[Any], Any], route: Route = route
+        ) -> Panel:
+            return Panel(section, f"{section}_{route.name}", f"{route.title}: {about}", size, draw)
+
+        yield panel(
+            "dendrogram",
+            "dendrogram of the clusters",
+            (3.9, 3.3),
+            _of(plot_dendrogram, result, route, cut=cut),
+        )
+        yield panel(
+            "matrix",
+            "transition probabilities",
+            (side, side),
+            _of(plot_transition_matrix, result, route),
+        )
+        yield panel("chord", "populations and fluxes", (3.6, 3.7), _of(plot_chord, result, route))
+        yield panel(
+            "timescales",
+            "implied timescales over the lag",
+            small,
+            _alone(plot_timescales, route, units=units),
+        )
+        yield panel(
+            "persistence",
+            "probability to be in the same environment after a lag",
+            small,
+            _of(plot_persistence, result, route, units=units),
+        )
+        if route.fit.branches is not None:
+            yield panel(
+                "branches",
+                "condensed tree of HDBSCAN*, by mean δ",
+                (10.4, 3.7),
+                _of(plot_branches, result, route, limits=shades),
+            )
+
+
+def _lens(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
+    yield Panel(
+        "lens",
+        "lens_series",
+        "LENS signal of the atoms in time, with histogram",
+        (10.4, 3.7),
+        _of(plot_lens_series, result, result["lens"], units=units),
+    )
+    config = result.config
+    for over, tried in (("interval", config.scan_intervals), ("window", config.scan_windows)):
+        if result.interval_scan and tried:
+            yield Panel(
+                "intervals",
+                f"scan_{over}",
+                f"δ of all atoms and of fast environments over the {over}",
+                (5.4, 4.2),
+                partial(_interval_scan, result, over, units),
+            )
+
+
+def _finding(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
+    """Show the first new environment where most atoms are in it, and where SOAP puts it."""
+    soap, chi, names = result["soap"], result["soap_lens"], result.names
+    new = shown_label(names["soap_lens"])
+    if new is None:
+        return
+    name, frame = names["soap_lens"].names[new], telling_frame(chi, names["soap_lens"])
+    for route, pale in ((soap, False), (chi, True)):
+        yield Panel(
+            "finding",
+            f"finding_{route.name}",
+            f"{route.title}: the frame in which most atoms are in the {name}",
+            (4.2, 3.6),
+            _seen(result, route, recording, frame, "oblique", pale=pale),
+            tight=True,
+        )
+    yield Panel(
+        "finding",
+        "finding_sites",
+        f"Where SOAP alone puts the {name}",
+        (4.2, 3.0),
+        lambda ax: plot_sites(chi, soap, new, names, ax=ax),
+    )
+
+
+def _snapshots(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
+    chi = result["soap_lens"]
+    frame = telling_frame(chi, result.names["soap_lens"])
+    for view in ("above", "oblique"):
+        for name in ROUTES:
+            route = result[name]
+            yield Panel(
+                f"snapshot_{view}",
+                f"snapshot_{view}_{name}",
+                f"{route.title}: atoms by environment, seen from {view}",
+                (3.6, 3.6),
+                _seen(result, route, recording, frame, view),
+                tight=True,
+            )
+    spread = sorted({int(k) for k in np.linspace(0, len(chi.frames) - 1, 3)})
+    for k, when in zip(spread, ("start", "middle", "end"), strict=False):
+        yield Panel(
+            "snapshot_time",
+            f"snapshot_{when}",
+            f"SOAP & LENS: atoms by environment at the {when}",
+            (3.6, 3.0),
+            _seen(result, chi, recording, k, "oblique"),
+            tight=True,
+        )
+
+
+def _paths(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
+    chi = result["soap_lens"]
+    atom_id, _ = telling_atom(chi, result.names["soap_lens"])
+    yield Panel(
+        "path",
+        "path",
+        f"Path of atom {atom_id} on the map of SOAP & LENS",
+        (5.4, 3.9),
+        _of(plot_pca, result, chi, atom_id=atom_id, units=units),
+    )
+    yield Panel(
+        "alluvial",
+        "alluvial",
+        "Environments at chosen times and the atoms that move between them",
+        (10.4, 3.6),
+        _of(plot_alluvial, result, chi, units=units),
+    )
+
+
+def _interval_scan(result: AnalysisResult, over: str, units: str | None, ax: Any) -> Any:
+    return plot_intervals(result, over, units=units, ax=ax)
+
+
+def _alone(plot: Callable[..., Any], route: Route, **options: Any) -> Callable[[Any], Any]:
+    return lambda ax: plot(route, ax=ax, **options)
+
+
+def _of(
+    plot: Callable[..., Any], result: AnalysisResult, route: Route, **options: Any
+) -> Callable[[Any], Any]:
+    return _alone(plot, route, names=result.names[route.name], **options)
+
+
+def _seen(
+    result: AnalysisResult,
+    route: Route,
+    recording: Recording,
+    frame: int,
+    view: str,
+    *,
+    pale: bool = False,
+) -> Callable[[Any], Any]:
+    names = result.names[route.name]
+    return lambda ax: plot_snapshot(
+        route, recording, names, frame=frame, view=view, pale=pale, ax=ax
+    )
+
+
+def shown_label(names: Names) -> int | None:
+    """Return the first of the environments that SOAP alone does not find; None without such."""
+    return next((label for label in names.order if label in names.highlighted), None)
+
+
+def telling_frame(route: Route, names: Names) -> int:
+    """Return the frame with most atoms in what is highlighted; without such, the last."""
+    inside = np.isin(route.final.labels, names.highlighted).sum(axis=1)
+    return int(inside.argmax()) if inside.any() else len(inside) - 1
+
+
+def telling_atom(route: Route, names: Names) -> tuple[int, bool]:
+    """Return the atom to follow, and whether it enters and leaves what is highlighted.
+
+    Without such an atom, that which moves most.
+    """
+    labels = route.final.labels
+    inside = np.isin(labels, names.highlighted)
+    visits = np.where(inside[0] | inside[-1], 0, inside.sum(axis=0))
+    moves = (labels[1:] != labels[:-1]).sum(axis=0)
+    row = visits.argmax() if visits.any() else moves.argmax()
+    return int(route.atom_ids[row]), bool(visits.any())

@@ -1,0 +1,117 @@
+"""What a result was made of, and whether a recording is still that."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import strdyn_live
+
+from .errors import AnalysisError
+from .recording import Recording
+from .results import AnalysisResult
+from .signal.frames import usual_spacing
+
+__all__ = ["check_same_run", "describe_origin", "describe_recording"]
+
+
+def describe_recording(recording: Recording) -> str:
+    """Say in words what descriptors of two recordings must have in common."""
+    config = recording.config
+    return (
+        f"SOAP of {' '.join(config.species)} (r_cut {config.r_cut:g}, n_max {config.n_max}, "
+        f"l_max {config.l_max}, sigma {config.sigma:g}), LENS within {config.lens_r_cut:g}, "
+        f"a frame every {usual_spacing(recording.times):g} time units"
+    )
+
+
+def describe_origin(recording: Recording, taken: Recording, seed: int) -> dict[str, Any]:
+    """Return versions, seed, and what tells the analysed frames from others, as JSON types.
+
+    Parameters
+    ----------
+    recording : Recording
+        With all frames.
+    taken : Recording
+        With the frames that the analysis takes.
+    seed : int
+        Of the analysis.
+    """
+    steps = np.asarray(recording.steps)
+    packages = ("numpy", "scipy", "scikit-learn", "hdbscan", "fast_plscan")
+    return {
+        "buffer": str(Path(recording.path).absolute()),
+        "buffer_uuid": str(recording.uuid),
+        "recording": describe_recording(taken),
+        "units": recording.units,
+        "interval": usual_spacing(taken.times),
+        "n_frames": len(steps),
+        "n_frames_taken": len(taken.steps),
+        "n_atoms": len(recording.atom_ids),
+        "first_step": int(steps[0]),
+        "last_step": int(steps[-1]),
+        "generations": sorted(getattr(recording, "generations", {})),
+        "seed": seed,
+        "strdyn_live": strdyn_live.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def check_same_run(result: AnalysisResult, recording: Recording) -> None:
+    """Make sure that a buffer holds what was analysed; what a result does not name passes.
+
+    Parameters
+    ----------
+    result : AnalysisResult
+    recording : Recording
+
+    Raises
+    ------
+    AnalysisError
+        If the result is that of another run, or frames or atoms of it have gone.
+    """
+    analysed = result.provenance.get("buffer_uuid")
+    if analysed is not None and str(analysed) != str(recording.uuid):
+        raise AnalysisError(
+            f"the result is of run {analysed}, but the buffer {recording.config.file} holds run "
+            f"{recording.uuid}: give the buffer that was analysed, or analyse this one again."
+        )
+    first = result["soap_lens"]
+    missing = np.setdiff1d(first.steps, recording.steps)
+    strange = np.setdiff1d(first.atom_ids, recording.atom_ids)
+    if len(missing) or len(strange):
+        what = f"step {missing[0]}" if len(missing) else f"atom {strange[0]}"
+        raise AnalysisError(
+            f"{what} of the result is not in the buffer {recording.config.file}: give the buffer "
+            "that was analysed. If it is this one, frames have gone (`strdyn verify` names what is "
+            "damaged): analyse it again."
+        )
+    _check_same_frames(result.provenance, recording)
+
+
+def _check_same_frames(provenance: Mapping[str, Any], recording: Recording) -> None:
+    """Raise if frames went, or gave way to others, since they were analysed."""
+    if not {"n_frames", "first_step", "last_step"} <= provenance.keys():
+        return
+    first, last, n_frames = (provenance[name] for name in ("first_step", "last_step", "n_frames"))
+    found = int(((recording.steps >= first) & (recording.steps <= last)).sum())
+    if found != n_frames:
+        raise AnalysisError(
+            f"{n_frames} frames from step {first} to {last} were analysed, the buffer "
+            f"{recording.config.file} now holds {found}: `strdyn verify` names what is damaged. "
+            "Analyse it again."
+        )
+    starts = getattr(recording, "generations", {})
+    known = provenance.get("generations", starts)
+    for start, step in starts.items():
+        if start not in known and step is not None and step < last:
+            raise AnalysisError(
+                f"the run went on from step {step} after the analysis of steps {first} to {last}: "
+                f"the frames in {recording.config.file} are others now. Analyse it again."
+            )

@@ -1,0 +1,59 @@
+"""Numbers as people read them: times with a short unit, shares in percent."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["length_unit", "percent", "time_axis", "time_text"]
+
+_TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
+_LENGTH_UNITS = {
+    **dict.fromkeys(("metal", "real"), "Å"),
+    "electron": "bohr",
+    "nano": "nm",
+    "micro": "µm",
+    "si": "m",
+    "cgs": "cm",
+}
+_LARGER = {"fs": "ps", "ps": "ns", "ns": "µs", "µs": "ms"}
+
+
+def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np.float64], str]:
+    """Return times in a unit that keeps numbers short, and its symbol.
+
+    Parameters
+    ----------
+    times : (n_frames,) float64 ndarray
+        In the time unit of the run.
+    units : str or None
+        Style of LAMMPS `units`; without it, or for one without a clock (lj), "time units".
+    """
+    symbol = _TIME_UNITS.get(units or "", "")
+    if not symbol:
+        return np.asarray(times, dtype=np.float64), "s" if units in ("si", "cgs") else "time units"
+    scaled = np.asarray(times, dtype=np.float64)
+    while symbol in _LARGER and np.abs(scaled).max(initial=0.0) >= 1000:
+        scaled, symbol = scaled / 1000, _LARGER[symbol]
+    return scaled, symbol
+
+
+def time_text(interval: float, units: str | None) -> str:
+    """Return a time with its unit, as "8 ps"."""
+    (time,), symbol = time_axis(np.array([interval]), units)
+    return f"{time:.4g} {symbol}"
+
+
+def length_unit(units: str | None) -> str:
+    """Return the symbol of the length unit of a LAMMPS style; "" for one without (lj)."""
+    return _LENGTH_UNITS.get(units or "", "")
+
+
+def percent(share: float) -> str:
+    """Return a share as percent with the digits that matter: 98.1, 0.38, 0.002."""
+    value = 100 * share
+    if value == 0:
+        return "0"
+    if value >= 99.95:
+        return "100" if value >= 99.9995 else f"{value:.3f}".rstrip("0")
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}" if value >= 1e-3 else "<0.001"

@@ -1,0 +1,185 @@
+"""What SOAP&LENS adds to SOAP: new environments, where they sit; dynamics that a merge hides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.findings import ATTENTION, RESULT, Finding
+from strdyn_post.kinetics.enrichment import find_sites
+from strdyn_post.kinetics.fast import fast_environments
+from strdyn_post.kinetics.merging import differ_in_dynamics
+
+from .identities import match_environments
+from .route import Route, shared_rows
+
+__all__ = ["merged_dynamics", "new_environments"]
+
+
+def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> list[Finding]:
+    """Describe what SOAP&LENS finds and SOAP alone does not: where its atoms come from and go.
+
+    Parameters
+    ----------
+    routes : mapping of str to Route
+        The three routes of an analysis.
+    seed : int
+        Of the bootstrap.
+    lag : int
+        Of the transition counts [frames].
+
+    Returns
+    -------
+    list of Finding
+        Of the kind ``new_environment``, the fast ones first; or one of the kind ``nothing_new``.
+        Environments of SOAP are named by their labels.
+    """
+    chi, soap = routes["soap_lens"], routes["soap"]
+    delta = routes["lens"].scores[..., 0]
+    shown = chi.final
+    known = match_environments(chi, soap)
+    kept = _kept_apart(chi, soap)
+    fast = fast_environments(shown, delta)
+    labels, soap_labels = shared_rows(chi, soap)
+    means = [
+        float(delta[labels == k].mean()) if shown.populations[k] else 0.0
+        for k in range(shown.n_clusters)
+    ]
+    found = []
+    fresh = (k for k in np.argsort(chi.fit.identities).tolist() if k not in known)
+    for label in (k for k in fresh if shown.populations[k]):
+        inside = labels == label
+        # a fast environment is compared with those that are not
+        others = (k for k in range(len(means)) if k != label and not (fast[label] and fast[k]))
+        highest = max((means[k] for k in others), default=0.0)
+        joined, overlap = kept.get(label, (None, None))
+        values = {
+            "lag": lag,
+            "n_rows": int(inside.sum()),
+            "n_atoms": int(inside.any(axis=0).sum()),
+            "share": float(inside.mean()),
+            "delta": means[label],
+            "highest_other_delta": highest,
+            # nothing is called dynamic whose LENS signal is not above that of all others
+            "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
+            "soap_cluster_overlap": overlap,
+            "soap_cluster_joins": joined,
+            **_where(inside, soap_labels, soap.final.n_clusters, delta, seed),
+            **_ways(chi, label),
+        }
+        found.append(Finding("new_environment", RESULT, "soap_lens", (label,), values))
+    if not found:
+        alone = sorted(set(range(soap.final.n_clusters)) - set(known.values()))
+        values = {"n_environments": shown.n_clusters, "only_of_soap": alone}
+        return [Finding("nothing_new", RESULT, "soap_lens", values=values)]
+    return sorted(found, key=lambda finding: finding.values["dynamics"] != "fast")
+
+
+def _where(
+    inside: NDArray[np.bool_],
+    soap_labels: NDArray[np.int32],
+    n_of_soap: int,
+    delta: NDArray[np.float32],
+    seed: int,
+) -> dict[str, Any]:
+    """Say where SOAP alone puts some rows."""
+    sites = find_sites(inside, soap_labels, n_of_soap, seed)
+    if not sites.shares.any():
+        return {
+            "soap_environment": None,
+            "soap_share": None,
+            "soap_expected": None,
+            "soap_enriched": False,
+            "sites": [],
+            "soap_rest_delta": None,
+        }
+    home = int(sites.shares.argmax())
+    rest = (soap_labels == home) & ~inside
+    return {
+        "soap_environment": home,
+        "soap_share": float(sites.shares[home]),
+        "soap_share_low": float(sites.low[home]),
+        "soap_share_high": float(sites.high[home]),
+        "soap_expected": float(sites.expected[home]),
+        "soap_enriched": bool(sites.low[home] > sites.expected[home]),
+        "sites": [
+            {
+                "label": k,
+                "share": float(sites.shares[k]),
+                "low": float(sites.low[k]),
+                "high": float(sites.high[k]),
+                "expected": float(sites.expected[k]),
+            }
+            for k in range(n_of_soap)
+        ],
+        "soap_rest_delta": float(delta[rest].mean()) if rest.any() else None,
+    }
+
+
+def _ways(chi: Route, label: int) -> dict[str, Any]:
+    """Say from where most atoms come, and with which probabilities they come and go back."""
+    shown = chi.final
+    into = np.array(shown.counts[:, label])
+    into[label] = 0
+    if not into.any():
+        return {"source": None}
+    source = int(into.argmax())
+    found: dict[str, Any] = {"source": source}
+    for way, a, b in (("in", source, label), ("out", label, source)):
+        found[f"n_{way}"] = int(shown.counts[a, b])
+        found[f"p_{way}"] = float(shown.transition_matrix[a, b])
+        if chi.checks is not None:
+            found[f"p_{way}_low"] = float(chi.checks.low[a, b])
+            found[f"p_{way}_high"] = float(chi.checks.high[a, b])
+    return found
+
+
+def _kept_apart(chi: Route, soap: Route) -> dict[int, tuple[int, float]]:
+    """Find what SOAP has as a cluster that it merges: the environment it joins, and the overlap.
+
+    The limit is that of `match_environments`.
+    """
+    if soap.merged is None:
+        return {}
+    clusters = replace(soap, merged=None)
+    labels, of_soap = shared_rows(chi, clusters)
+    mapping = soap.merged.mapping
+    kept = {}
+    for label, cluster in match_environments(chi, clusters).items():
+        if (mapping == mapping[cluster]).sum() > 1:
+            inside, there = labels == label, of_soap == cluster
+            overlap = 2 * (inside & there).sum() / (inside.sum() + there.sum())
+            kept[label] = int(mapping[cluster]), float(overlap)
+    return kept
+
+
+def merged_dynamics(routes: Mapping[str, Route]) -> Iterator[Finding]:
+    """Name the environments whose merge joined clusters that differ in δ beyond their spread."""
+    delta = routes["lens"].scores[..., 0].astype(np.float64)
+    for name in ("soap_lens", "soap"):
+        route = routes[name]
+        if route.merged is None:
+            continue
+        differ = differ_in_dynamics(route.labels, delta, route.n_clusters)
+        for label in range(route.final.n_clusters):
+            members = np.flatnonzero(route.merged.mapping == label)
+            if not differ[np.ix_(members, members)].any():
+                continue
+            clusters = [route.labels == k for k in members]
+            values = {
+                "share": float(route.final.populations[label]) / route.labels.size,
+                "delta": float(delta[route.final.labels == label].mean()),
+                "clusters": [
+                    {
+                        "share": float(inside.mean()),
+                        "delta": float(delta[inside].mean()),
+                        "spread": float(delta[inside].std()),
+                    }
+                    for inside in clusters
+                ],
+            }
+            yield Finding("merged_dynamics", ATTENTION, name, (label,), values)

@@ -1,0 +1,174 @@
+"""Routes: SOAP alone, LENS alone, SOAP&LENS; what is fitted of each, and the frames it labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.environments.branches import Branches
+from strdyn_post.environments.models import Model
+from strdyn_post.environments.reduction import Pca
+from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.partition import Partition
+from strdyn_post.signal.frames import Frames
+
+__all__ = ["ROUTES", "TITLES", "Merged", "Route", "RouteFit", "shared_rows"]
+
+ROUTES = ("soap", "lens", "soap_lens")
+"""The routes, in the order of the paper."""
+
+TITLES = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}
+"""What a reader calls them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteFit:
+    """What is learnt along one route, and labels frames that were never seen.
+
+    Attributes
+    ----------
+    name : {"soap", "lens", "soap_lens"}
+    pca : Pca or None
+        Makes the scores; None for LENS, whose score is the smoothed δ.
+    model : Model
+        Gives scores a cluster.
+    n_clusters : int
+        Number of clusters.
+    linkage : (n_clusters - 1, 4) float64 ndarray
+        Dendrogram of the transition probabilities of the clusters.
+    mapping : (n_clusters,) int32 ndarray or None
+        Environment that every cluster has been merged into; None where nothing is merged by
+        design: every cluster is an environment.
+    known : (n_rows, n_components) float32 ndarray
+        Scores of all fitted rows; empty where they were not kept.
+    limits : (2,) float64 ndarray
+        How far a row may be from the fitted ones before it counts as unlike them all (see
+        `fit_limits`); infinite for LENS.
+    identities : (n_environments,) int32 ndarray
+        Identity of every environment, kept from fit to fit by `keep_identities`: what colours and
+        marks follow.
+    n_identities : int
+        Identities given so far, by earlier fits too.
+    noise_share, soft_share, agreement, branches
+        See `Clustering`.
+    """
+
+    name: str
+    pca: Pca | None
+    model: Model
+    n_clusters: int
+    linkage: NDArray[np.float64]
+    mapping: NDArray[np.int32] | None
+    known: NDArray[np.float32]
+    limits: NDArray[np.float64]
+    identities: NDArray[np.int32]
+    n_identities: int
+    noise_share: float = 0.0
+    soft_share: float = 0.0
+    agreement: float | None = None
+    branches: Branches | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged(Partition):
+    """Environments: clusters after merging at the cut of the dendrogram.
+
+    Attributes
+    ----------
+    mapping : (n_clusters,) int32 ndarray
+        Environment of every cluster.
+    """
+
+    mapping: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route(Partition):
+    """Frames labelled along one route: the clusters, and the environments after merging.
+
+    Attributes
+    ----------
+    fit : RouteFit
+        What labelled them.
+    frames : Frames
+        Steps, times, gaps and atom IDs of `labels`; the same for the three routes.
+    scores : (n_frames, n_atoms, n_components) float32 ndarray
+        PCA scores; for LENS the smoothed δ.
+    merged : Merged or None
+        Environments after merging; None where nothing is merged by design.
+    far : (n_frames,) float64 ndarray
+        Share of the atoms unlike anything that was fitted; 0 where the frames themselves were
+        fitted.
+    checks : Checks or None
+        Intervals and tests of the environments.
+    """
+
+    fit: RouteFit
+    frames: Frames
+    scores: NDArray[np.float32]
+    merged: Merged | None
+    far: NDArray[np.float64]
+    checks: Checks | None = None
+
+    @property
+    def name(self) -> str:
+        """One of `ROUTES`."""
+        return self.fit.name
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it."""
+        return TITLES.get(self.name, self.name)
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Timestep of every frame, (n_frames,)."""
+        return self.frames.steps
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Simulated time of every frame, (n_frames,) [time unit of the run]."""
+        return self.frames.times
+
+    @property
+    def stretches(self) -> NDArray[np.int64]:
+        """Gapless stretch of every frame, (n_frames,)."""
+        return self.frames.stretches
+
+    @property
+    def atom_ids(self) -> NDArray[np.int64]:
+        """Atom ID of every column of `labels`, (n_atoms,)."""
+        return self.frames.atom_ids
+
+    @property
+    def n_components(self) -> int:
+        """Components of a score."""
+        return int(self.scores.shape[2])
+
+    @property
+    def explained_variance_ratio(self) -> NDArray[np.float64]:
+        """Share of every component in the variance, all components; empty for LENS."""
+        return np.empty(0) if self.fit.pca is None else self.fit.pca.explained_variance_ratio
+
+    @property
+    def linkage(self) -> NDArray[np.float64]:
+        """Dendrogram of the transition probabilities, (n_clusters - 1, 4)."""
+        return self.fit.linkage
+
+    @property
+    def final(self) -> Partition:
+        """The environments: merged clusters, or the clusters where nothing is merged."""
+        return self if self.merged is None else self.merged
+
+
+def shared_rows(route: Route, reference: Route) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the environments of two routes at the steps and atoms that both hold."""
+    ours, theirs = route.frames, reference.frames
+    _, steps, other_steps = np.intersect1d(ours.steps, theirs.steps, return_indices=True)
+    _, atoms, other_atoms = np.intersect1d(ours.atom_ids, theirs.atom_ids, return_indices=True)
+    return (
+        route.final.labels[np.ix_(steps, atoms)],
+        reference.final.labels[np.ix_(other_steps, other_atoms)],
+    )

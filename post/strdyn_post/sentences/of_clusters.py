@@ -1,0 +1,133 @@
+"""Sentences on clusters, noise, random numbers, and fits that label other frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from strdyn_post.findings import ATTENTION, Finding
+from strdyn_post.limits import MOST_NOISE
+
+from .speaker import Say, Speaker, share
+
+__all__ = ["SAY"]
+
+
+def _too_few_rows(found: Sequence[Finding], _: Speaker) -> str:
+    n_rows, size = found[0].values["n_rows"], found[0].values["min_cluster_size"]
+    return (
+        f"{n_rows} rows cannot hold two clusters of min_cluster_size = {size}: all are noise. "
+        "Record more frames, or set a smaller min_cluster_size."
+    )
+
+
+def _no_cluster(found: Sequence[Finding], _: Speaker) -> str:
+    n_rows, size = found[0].values["n_rows"], found[0].values["min_cluster_size"]
+    return (
+        f"HDBSCAN* found no cluster (all of {n_rows} rows are noise): the scores have a single "
+        f"maximum of density at min_cluster_size = {size}. Try a smaller min_cluster_size, or "
+        'method = "gmm", which the paper uses where there are no gaps in density.'
+    )
+
+
+def _one_cluster(found: Sequence[Finding], _: Speaker) -> str:
+    return (
+        f"HDBSCAN* found one cluster at min_cluster_size = {found[0].values['min_cluster_size']}: "
+        "there are no transitions to count. Try a smaller min_cluster_size."
+    )
+
+
+def _share_limit(found: Sequence[Finding], _: Speaker) -> str:
+    refused, limit = found[0].values["refused"], found[0].values["max_cluster_share"]
+    return (
+        f"Without a limit HDBSCAN* would take {share(refused)} of the rows as one cluster. "
+        f"max_cluster_share = {limit:g} keeps the clusters inside it."
+    )
+
+
+def _fewer_values(found: Sequence[Finding], _: Speaker) -> str:
+    asked, made = found[0].values["asked"], found[0].values["found"]
+    return (
+        f"{asked} clusters were asked for, but the rows have {made} different values: {made} were "
+        "made."
+    )
+
+
+def _few_delta_values(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    return (
+        "δ has few different values, and HDBSCAN* breaks the data into pieces of equal δ: "
+        f"{values['n_clusters']} clusters, where SOAP has {values['n_of_soap']}; "
+        f'{share(values["share"])} of the observations are in such pieces. Set method = "gmm" or a '
+        "longer smoothing_window, or record with a larger lens_r_cut."
+    )
+
+
+def _sampled_rows(found: Sequence[Finding], _: Speaker) -> str:
+    n_fitted, n_rows = found[0].values["n_fitted"], found[0].values["n_rows"]
+    return (
+        f"HDBSCAN* clustered {n_fitted} of {n_rows} rows (max_fit_rows), among them all of the "
+        "sparse regions. The others have the label of the nearest. Density and min_cluster_size "
+        "are those of the sample: clusters may be coarser than of all rows."
+    )
+
+
+def _noise(found: Sequence[Finding], speaker: Speaker) -> str:
+    shares = ", ".join(
+        f"{share(each.values['share'])} ({speaker.title(each.route)})" for each in found
+    )
+    where = "In the earlier analysis, the" if found[0].values["labelled"] else "The"
+    text = f"{where} clustering leaves observations outside of every dense region: {shares}."
+    if any(each.values["left_out"] > 0 for each in found):
+        text += " They are given to no environment, and no transition from or to them is counted."
+    elif any(each.values["share"] > 0 for each in found):
+        text += " Each is given to its most probable cluster."
+    if any(each.values["share"] > MOST_NOISE for each in found):
+        text += (
+            " The clusters rest on the smaller part of the data. A smaller min_cluster_size or "
+            'method = "gmm" may describe it better.'
+        )
+    return text
+
+
+def _agreement(found: Sequence[Finding], speaker: Speaker) -> str:
+    poor = [each for each in found if each.severity == ATTENTION]
+    values = ", ".join(
+        f"{each.values['agreement']:.3f} ({speaker.title(each.route)})" for each in found
+    )
+    text = (
+        "Other random numbers, for the starting points or the choice of observations to cluster, "
+        f"{'change' if poor else 'hardly change'} the labels. Agreement with them (adjusted Rand "
+        f"index, 1: the same; 0: no more than by chance): {values}."
+    )
+    for each in poor:
+        drawn, remedy = each.values["drawn"], each.values["remedy"]
+        text += f" {speaker.title(each.route)} depends on the {drawn}: try {remedy}."
+    return text
+
+
+def _far_frames(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    text = (
+        "These frames were labelled by an earlier fit. "
+        f"{values['n_far']} of {values['n_frames']} frames are far from what it has learnt"
+    )
+    if values["n_far"]:
+        text += f", the first at step {values['first']}"
+    text += (
+        f"; at most {share(values['largest'])} of the atoms in a frame are unlike anything there."
+    )
+    return text + (" Fit again with these frames." if values["n_far"] else "")
+
+
+SAY: dict[str, Say] = {
+    "too_few_rows": _too_few_rows,
+    "no_cluster": _no_cluster,
+    "one_cluster": _one_cluster,
+    "share_limit": _share_limit,
+    "fewer_values": _fewer_values,
+    "few_delta_values": _few_delta_values,
+    "sampled_rows": _sampled_rows,
+    "noise": _noise,
+    "agreement": _agreement,
+    "far_frames": _far_frames,
+}

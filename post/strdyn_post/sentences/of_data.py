@@ -1,0 +1,137 @@
+"""Sentences on the recording, on LENS and its smoothing, on scans and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from strdyn_post.findings import ATTENTION, Finding
+from strdyn_post.limits import FEW_FRAMES
+
+from .speaker import Say, Speaker, a_few, share
+
+__all__ = ["SAY"]
+
+
+def _frames(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    taken = f" that stride = {values['stride']} takes" if values["stride"] != 1 else ""
+    text = f"{values['analysed']} of {values['taken']} frames{taken} enter the analysis."
+    if values["analysed"] < values["taken"]:
+        text += " The others have no next frame to compare with, or lie where smoothing ends."
+    if found[0].severity == ATTENTION:
+        text += f" Record at least {FEW_FRAMES}."
+    return text
+
+
+def _gaps(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    gaps = [
+        f"{a} to {b}" + (" (the timestep was changed)" if changed else "")
+        for (a, b), changed in zip(values["gaps"], values["timestep_changed"], strict=True)
+    ]
+    return (
+        f"Frames follow each other every {values['interval']} steps, except from step "
+        f"{a_few(gaps)}. LENS, smoothing and transitions do not go across."
+    )
+
+
+def _skipped_stretches(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    named = a_few([f"{a} to {b}" for a, b in values["stretches"]])
+    return (
+        f"stride = {values['stride']} takes no frame of steps {named}. These stretches between "
+        "gaps are shorter than the distance of the frames compared."
+    )
+
+
+def _cutoff(found: Sequence[Finding], _: Speaker) -> str:
+    return (
+        f"{share(found[0].values['share'])} of all changes of neighbors are undone at the next "
+        "frame: atoms that swing across the cutoff, not atoms that move on."
+    )
+
+
+def _even_window(found: Sequence[Finding], _: Speaker) -> str:
+    window = found[0].values["window"]
+    return (
+        f"smoothing_window = {window} is even: the smoothed LENS of a frame belongs half a frame "
+        f"later. smoothing_window = {window + 1} has no shift."
+    )
+
+
+def _short_run(found: Sequence[Finding], _: Speaker) -> str:
+    window, longest = (found[0].values[name] for name in ("window", "longest"))
+    return (
+        f"There are too few frames for smoothing_window = {window}: the longest gapless stretch "
+        f"has {longest} values of LENS. LENS was neither smoothed nor trimmed. Record "
+        f"{2 * window + 1} frames or more, or choose a shorter window."
+    )
+
+
+def _short_stretch(found: Sequence[Finding], _: Speaker) -> str:
+    first, last, length, window = (
+        found[0].values[name] for name in ("first", "last", "length", "window")
+    )
+    return (
+        f"Steps {first} to {last} are left out: {length} frames between gaps, smoothing_window = "
+        f"{window} needs {window}."
+    )
+
+
+def _constant_lens(found: Sequence[Finding], _: Speaker) -> str:
+    return (
+        f"LENS is constant (δ = {found[0].values['delta']:g} everywhere): no atom changes its "
+        "neighbors more than another. Write frames further apart, or check lens_r_cut."
+    )
+
+
+def _nothing_fast(found: Sequence[Finding], speaker: Speaker) -> str:
+    return (
+        "No environment of SOAP & LENS is fast. Either δ of moving atoms does not stand out of "
+        f"thermal flicker at {speaker.time(found[0].values['interval'])}, or no atom moves on. "
+        "scan_intervals = [1, 2, 5, 10] tells which distance of frames shows them."
+    )
+
+
+def _scan_skipped(found: Sequence[Finding], _: Speaker) -> str:
+    stride, window, reason = (found[0].values[name] for name in ("stride", "window", "reason"))
+    return f"The scan did not try stride {stride} with window {window}. {reason}"
+
+
+def _scan_clusters_skipped(found: Sequence[Finding], _: Speaker) -> str:
+    asked, possible = found[0].values["asked"], found[0].values["possible"]
+    return (
+        f"scan_clusters: {asked} clusters were not tried, because the rows have {possible} "
+        "different values."
+    )
+
+
+def _unknown_name(found: Sequence[Finding], speaker: Speaker) -> str:
+    mark, name, route = found[0].values["mark"], found[0].values["name"], found[0].route
+    known = speaker.names.get(route or "")
+    marks = ", ".join(known.marks[label] for label in known.order) if known else ""
+    return (
+        f"[names] calls {mark} of {speaker.title(route)} “{name}”, but there is no such "
+        f"environment: expected one of {marks}."
+    )
+
+
+def _note(found: Sequence[Finding], _: Speaker) -> str:
+    return str(found[0].values["text"])
+
+
+SAY: dict[str, Say] = {
+    "frames": _frames,
+    "gaps": _gaps,
+    "skipped_stretches": _skipped_stretches,
+    "cutoff": _cutoff,
+    "even_window": _even_window,
+    "short_run": _short_run,
+    "short_stretch": _short_stretch,
+    "constant_lens": _constant_lens,
+    "nothing_fast": _nothing_fast,
+    "scan_skipped": _scan_skipped,
+    "scan_clusters_skipped": _scan_clusters_skipped,
+    "unknown_name": _unknown_name,
+    "note": _note,
+}

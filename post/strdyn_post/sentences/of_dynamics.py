@@ -1,0 +1,240 @@
+"""Sentences on what LENS adds to SOAP, and on the Δt that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from strdyn_post.findings import Finding
+from strdyn_post.limits import ENRICHED, MOSTLY
+
+from .speaker import Say, Speaker, share
+
+__all__ = ["SAY", "details"]
+
+Values = Mapping[str, Any]
+
+
+def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
+    values, label = found[0].values, found[0].environments[0]
+    name = speaker.name("soap_lens", label)
+    if values["soap_cluster_overlap"] is None:
+        text = (
+            f"SOAP & LENS finds an environment that SOAP alone does not: {name}, "
+            f"{share(values['share'])} of all observations"
+        )
+    else:
+        text = f"SOAP & LENS keeps an environment apart that SOAP alone merges: {name}"
+    if values["dynamics"] != "fast":
+        return f"{text}. It is not set apart by its dynamics."
+    text += (
+        f". In {speaker.time(speaker.interval)} its atoms exchange {share(values['delta'])} of "
+        "their neighbors, those of the other environments at most "
+        f"{share(values['highest_other_delta'])}"
+    )
+    if not values["soap_enriched"]:
+        return f"{text}. It sits in the environments of SOAP as chance puts it."
+    home = speaker.name("soap", values["soap_environment"])
+    return (
+        f"{text}; {share(values['soap_share'])} of it lies in {home} of SOAP alone, which holds "
+        f"{share(values['soap_expected'])} of all observations."
+    )
+
+
+def details(finding: Finding, speaker: Speaker) -> str:
+    """Say more of a new environment: where SOAP alone puts it, and from where atoms enter it."""
+    values = finding.values
+    parts = [f"{values['n_atoms']} different atoms are in it at some time."]
+    if values["dynamics"] != "fast":
+        parts = [
+            f"It holds {share(values['share'])} of all observations; {values['n_atoms']} different "
+            "atoms are in it at some time."
+        ]
+    parts += [_of_soap(values, speaker), _without_speed(values, speaker), _ways(values, speaker)]
+    return " ".join(part for part in parts if part)
+
+
+def _of_soap(values: Values, speaker: Speaker) -> str:
+    fast = values["dynamics"] == "fast"
+    if values["soap_cluster_overlap"] is not None:
+        joined = speaker.name("soap", values["soap_cluster_joins"])
+        return (
+            f"SOAP's clusters have it too (overlap {share(values['soap_cluster_overlap'])}), but "
+            f"by the moves of its atoms it joins {joined}."
+        )
+    if values["soap_environment"] is None:
+        return ""
+    home = speaker.name("soap", values["soap_environment"])
+    low, high = share(values["soap_share_low"]), share(values["soap_share_high"])
+    puts = f"SOAP alone puts {share(values['soap_share'])} of it into {home}"
+    holds = f"which holds {share(values['soap_expected'])} of all observations"
+    if not values["soap_enriched"]:
+        text = f"{puts}, {holds}: no more than chance would."
+        if fast:
+            text += (
+                " Such an environment also appears where δ has nothing to do with structure: it "
+                "is no evidence."
+            )
+        return text
+    text = f"{puts} ({low} to {high} with 95 % confidence), {holds}"
+    if fast:
+        text = f"The share in {home} is between {low} and {high} with 95 % confidence"
+    text += f": {values['soap_share'] / values['soap_expected']:.1f} times as much as by chance."
+    return f"{text} The dynamics comes from there." if fast else text
+
+
+def _without_speed(values: Values, speaker: Speaker) -> str:
+    if values["dynamics"] == "fast":
+        return ""
+    against = "against"
+    if values["soap_rest_delta"] is not None:
+        home = speaker.name("soap", values["soap_environment"])
+        against += f" {values['soap_rest_delta']:.3f} in the rest of {home} and"
+    means = (
+        f"mean δ {values['delta']:.3f}, {against} at most {values['highest_other_delta']:.3f} in "
+        "the other environments"
+    )
+    if values["dynamics"] == "higher":
+        return (
+            f"Its atoms exchange somewhat more neighbors than others ({means}), but the values "
+            "overlap: dynamics alone does not tell it apart."
+        )
+    text = f"Its atoms exchange no more neighbors than others: {means}."
+    if values["soap_cluster_overlap"] is None and (values["soap_share"] or 0) > MOSTLY:
+        home = speaker.name("soap", values["soap_environment"])
+        text += f" Read it as a finer division of {home}."
+    return text
+
+
+def _ways(values: Values, speaker: Speaker) -> str:
+    if values["source"] is None:
+        return ""
+
+    def way(which: str) -> str:
+        bounds = ""
+        if f"p_{which}_low" in values:
+            low, high = values[f"p_{which}_low"], values[f"p_{which}_high"]
+            bounds = f"{share(low)} to {share(high)} with 95 % confidence, "
+        return f"{bounds}{values[f'n_{which}']:,} events"
+
+    lag = speaker.time(speaker.interval * values["lag"])
+    return (
+        f"Atoms enter it mostly from {speaker.name('soap_lens', values['source'])}, with "
+        f"probability {share(values['p_in'])} per {lag} ({way('in')}), and return there with "
+        f"{share(values['p_out'])} ({way('out')})."
+    )
+
+
+def _nothing_new(found: Sequence[Finding], speaker: Speaker) -> str:
+    values = found[0].values
+    if not values["n_environments"]:
+        return (
+            "SOAP & LENS finds no environment at all. A smaller min_cluster_size or more frames "
+            "may help."
+        )
+    text = (
+        "SOAP & LENS finds no environment that SOAP alone does not: each corresponds to one of "
+        "SOAP, by the atoms it holds."
+    )
+    alone = [speaker.name("soap", label) for label in values["only_of_soap"]]
+    if alone:
+        verb = "has" if len(alone) == 1 else "have"
+        text += f" Of those of SOAP, {' and '.join(alone)} {verb} no counterpart."
+    return text
+
+
+def _merged_dynamics(found: Sequence[Finding], speaker: Speaker) -> str:
+    finding = found[0]
+    values, name = finding.values, speaker.name(finding.route, finding.environments[0])
+    parts = [
+        f"{share(cluster['share'])} of all observations with mean δ {cluster['delta']:.3f}"
+        for cluster in sorted(values["clusters"], key=lambda cluster: cluster["delta"])
+    ]
+    return (
+        f"Before merging, {name} of {speaker.title(finding.route)} is {len(parts)} clusters of "
+        f"different dynamics: {', '.join(parts)}. Their atoms go to the same places, so the merge "
+        f"joins them (mean δ {values['delta']:.3f}). merge_keep_dynamics = true keeps clusters of "
+        "SOAP & LENS apart."
+    )
+
+
+def _interval(found: Sequence[Finding], speaker: Speaker) -> str:
+    values = found[0].values
+    used, best = values["used"], values["best"]
+    if best is None:
+        return _none_does(values, speaker)
+    if not values["change"]:
+        return f"{_named(used, used, speaker)} does: {_reason(best)}."
+    if used["shows_motion"]:
+        return (
+            f"{_named(used, best, speaker)} does: {_reason(used)}. {_named(best, used, speaker)} "
+            f"would do as well ({values['change']}), and follows the moves more closely."
+        )
+    where = _named(used, best, speaker)
+    problem = (
+        f"The fast atoms found at {where} {_place(used)}"
+        if used["n_fast"]
+        else f"δ of moving atoms does not stand out of thermal flicker at {where}"
+    )
+    return (
+        f"{problem}. {_named(best, used, speaker)} would do: set {values['change']}. There "
+        f"{_reason(best)}."
+    )
+
+
+def _named(point: Values, other: Values, speaker: Speaker) -> str:
+    """Name a point by its Δt, and by its window where this tells it from another."""
+    time = speaker.time(point["interval"])
+    if point["window"] == other["window"]:
+        return time
+    return f"{time} with a window of {point['window']}"
+
+
+def _reason(point: Values) -> str:
+    one = point["n_fast"] == 1
+    return (
+        f"{'a fast environment' if one else str(point['n_fast']) + ' fast environments'} of SOAP & "
+        f"LENS {'stands' if one else 'stand'} apart ({_rough(point['fast_share'])} of all "
+        f"observations, {point['fast_atoms']} atoms, mean δ {point['fast_delta']:.2f}), and "
+        f"{_rough(point['fast_at_home'])} of {'it is' if one else 'them are'} in one environment "
+        f"of SOAP that holds {_rough(point['home_share'])} of all: {point['enrichment']:.1f} times "
+        "what chance gives"
+    )
+
+
+def _place(point: Values) -> str:
+    """Say why the place of fast atoms is no evidence."""
+    if point["enrichment"] < ENRICHED:
+        return "sit in the environments of SOAP as chance puts them"
+    return f"are too few ({point['fast_atoms']} atoms) to tell their place from chance"
+
+
+def _none_does(values: Values, speaker: Speaker) -> str:
+    tried = f"Δt of {', '.join(speaker.time(each) for each in values['intervals'])}"
+    if len(values["windows"]) > 1:
+        tried += f"; windows of {', '.join(map(str, values['windows']))} frames"
+    fast = values["most_fast"]
+    found = (
+        f"fast atoms appear (at {speaker.time(fast['interval'])}), but they {_place(fast)}"
+        if fast["n_fast"]
+        else "δ of moving atoms does not stand out of thermal flicker"
+    )
+    remedy = "Nothing moves on within these times, or the atoms that do are too few"
+    if values["least_rows"] is not None:
+        remedy += f" (fewer than {values['least_rows']} observations make no cluster)"
+    remedy += ". A longer Δt may show more"
+    if min(values["windows"]) > 1:
+        remedy += ", or a shorter window (scan_windows = [1])"
+    return f"Nothing that was tried shows the atoms that move ({tried}): {found}. {remedy}."
+
+
+def _rough(value: float) -> str:
+    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
+
+
+SAY: dict[str, Say] = {
+    "new_environment": _new_environment,
+    "nothing_new": _nothing_new,
+    "merged_dynamics": _merged_dynamics,
+    "interval": _interval,
+}

@@ -1,0 +1,106 @@
+"""What an analysis sees of a recording: δ as it is and smoothed, the rows of χ, flicker, gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from strdyn_post.config import AnalysisConfig
+from strdyn_post.findings import ATTENTION, Finding
+from strdyn_post.recording import Recording
+from strdyn_post.work import Work
+
+from .dataset import Dataset
+from .every_nth import every_nth, skipped_stretches
+from .flicker import flicker_share
+from .frames import find_stretches
+from .lens_series import lens_series
+from .series import Series
+from .smoothing import smooth
+
+__all__ = ["Observations", "observe"]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The frames that an analysis takes of a recording, with LENS.
+
+    Attributes
+    ----------
+    recording : Recording
+        With the frames taken.
+    delta : Series
+        δ of every atom from each frame to the next.
+    smoothed : Series
+        δ as it enters χ.
+    data : Dataset
+        The rows of χ.
+    flicker_share : float
+        Share of the changes of neighbors that the next frame undoes.
+    findings : tuple of Finding
+        Gaps, and what smoothing and stride leave out.
+    """
+
+    recording: Recording
+    delta: Series
+    smoothed: Series
+    data: Dataset
+    flicker_share: float
+    findings: tuple[Finding, ...]
+
+
+def observe(
+    recording: Recording,
+    config: AnalysisConfig,
+    work: Work,
+    known: Observations | None = None,
+) -> Observations:
+    """Compare the neighbors of successive frames, and pair LENS with the spectra.
+
+    Parameters
+    ----------
+    recording : Recording
+        With all frames.
+    config : AnalysisConfig
+        `stride`, `smoothing_window`, `smoothing_order`, `trim`.
+    work : Work
+        Maps the chunks.
+    known : Observations, optional
+        Of the same recording at the same stride: only the smoothing is done anew.
+
+    Raises
+    ------
+    AnalysisError
+        If the recording holds too little to compare.
+    """
+    if known is None:
+        taken = every_nth(recording, config.stride)
+        delta = lens_series(taken, work.map_chunks)
+        flicker = flicker_share(taken, work.map_chunks)
+    else:
+        taken, delta, flicker = known.recording, known.delta, known.flicker_share
+    smoothed, found = smooth(delta, config)
+    return Observations(
+        recording=taken,
+        delta=delta,
+        smoothed=smoothed,
+        data=Dataset.join(taken, smoothed),
+        flicker_share=flicker,
+        findings=(*_gaps(taken), *skipped_stretches(taken), *found),
+    )
+
+
+def _gaps(recording: Recording) -> list[Finding]:
+    """Name the gaps: nothing is compared or counted across them."""
+    steps = np.asarray(recording.steps)
+    stretches, interval = find_stretches(steps, recording.times)
+    gaps = np.flatnonzero(np.diff(stretches))
+    if not len(gaps):
+        return []
+    values = {
+        "interval": interval,
+        "gaps": [[int(steps[k]), int(steps[k + 1])] for k in gaps],
+        "timestep_changed": (np.diff(steps)[gaps] == interval).tolist(),
+    }
+    return [Finding("gaps", ATTENTION, values=values)]
