@@ -6,37 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .config import AnalysisConfig
 from .environments.clustering import cluster_environments, cluster_lens
 from .environments.description import describe_environments
 from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
-from .errors import AnalysisError
-from .findings import ATTENTION, Finding, of_route
+from .findings import Finding, of_route
 from .judgement import judge
-from .kinetics.fast import fast_environments
-from .provenance import describe_origin, describe_recording
+from .provenance import (
+    check_descriptors,
+    check_settings,
+    describe_origin,
+    describe_recording,
+)
 from .recording import Recording
 from .results import AnalysisResult, Fit
 from .routes import ROUTES, Route
 from .routes.fitting import checked, fit_route, label_route
 from .routes.reducing import project_rows, reduce_rows
-from .scans.interval_scan import interval_scan
-from .scans.intervals import advise
-from .scans.mixtures import mixture_scan
-from .scans.weights import weight_scan
-from .signal.frames import usual_spacing
+from .scans.repeat import repeat
 from .signal.observations import Observations, observe
 from .work import MapChunks, Progress, Work
 
 __all__ = ["analyse", "fit", "label"]
-
-_NOT_OF_THE_FIT = {
-    *("lag", "names", "scan_weights", "scan_intervals", "scan_windows", "scan_clusters"),
-}
-_FEW = 10  # frames: too few to leave some out
 
 
 def analyse(
@@ -77,7 +69,7 @@ def analyse(
     observed = _observe(recording, config, work)
     fitted = _fit(observed, config, work)
     routes = _check(fitted.routes, observed, config, work)
-    scans, found = _scan(recording, observed, fitted.moments, routes, config, work)
+    scans, found = repeat(recording, observed, fitted.moments, routes, config, work)
     found = [*observed.findings, *fitted.findings, *found]
     return _conclude(recording, observed, routes, config, work, found, **scans)
 
@@ -138,9 +130,9 @@ def label(
         If frames or settings are not those that the fit is for.
     """
     config, work = config or fit.config, Work(progress, map_chunks)
-    _check_settings(fit, config)
+    check_settings(fit, config)
     observed = _observe(recording, config, work)
-    _check_descriptors(fit, observed.recording)
+    check_descriptors(fit, observed.recording)
     pcas = {name: each.pca for name, each in fit.routes.items() if each.pca is not None}
     rows = project_rows(observed, pcas, work)
     routes = {}
@@ -197,41 +189,6 @@ def _check(
     return found
 
 
-def _scan(
-    recording: Recording,
-    observed: Observations,
-    moments: Moments,
-    routes: Mapping[str, Route],
-    config: AnalysisConfig,
-    work: Work,
-) -> tuple[dict[str, Any], list[Finding]]:
-    """Repeat the analysis where the settings ask for it; return the points and what they say."""
-    scans: dict[str, Any] = {}
-    found: list[Finding] = []
-    if config.scan_weights:
-        with work.stage("weights of LENS"):
-            scans["weight_scan"] = weight_scan(
-                observed.data, moments, routes, config, work.map_chunks
-            )
-    if config.scan_clusters:
-        with work.stage("numbers of clusters"):
-            scans["mixture_scan"], skipped = mixture_scan(
-                routes["soap_lens"], observed.smoothed, config
-            )
-            found += skipped
-    if config.scan_intervals or config.scan_windows:
-        with work.stage("intervals of LENS"):
-            points, skipped = interval_scan(recording, observed, routes, config, work)
-        scans["interval_scan"] = points
-        found += [*skipped, advise(points, config)]
-    elif len(observed.recording.steps) > _FEW:
-        fast = fast_environments(routes["soap_lens"].final, routes["lens"].scores[..., 0])
-        if not fast.any():
-            spacing = usual_spacing(observed.recording.times)
-            found.append(Finding("nothing_fast", ATTENTION, values={"interval": spacing}))
-    return scans, found
-
-
 def _conclude(
     recording: Recording,
     observed: Observations,
@@ -266,31 +223,3 @@ def _conclude(
         timings=work.seconds,
         **scans,
     )
-
-
-def _check_settings(fit: Fit, config: AnalysisConfig) -> None:
-    """Raise where the settings are not those of the fit."""
-    fitted, asked = fit.config.as_dict(), config.as_dict()
-    for name in fitted.keys() - _NOT_OF_THE_FIT:
-        if fitted[name] != asked[name]:
-            raise AnalysisError(
-                f"the fit was made with {name} = {fitted[name]}, the settings say "
-                f"{asked[name]}: leave them out (but for lag and names), or fit anew."
-            )
-
-
-def _check_descriptors(fit: Fit, recording: Recording) -> None:
-    """Raise where the frames were recorded otherwise than those of the fit."""
-    pca = fit["soap"].pca
-    found, expected = np.shape(recording.soap(0))[1], 0 if pca is None else len(pca.mean)
-    if found != expected:
-        raise AnalysisError(
-            f"the fit is for spectra of {expected} components, the buffer holds {found}: "
-            "both must be recorded with the same elements, n_max and l_max."
-        )
-    here = describe_recording(recording)
-    if fit.recording not in ("", here):
-        raise AnalysisError(
-            f"the fit is of a recording with {fit.recording}; this one has {here}: "
-            "a fit labels frames that were recorded alike."
-        )

@@ -1,4 +1,4 @@
-"""What a result was made of, and whether a recording is still that."""
+"""What a result was made of, whether a recording is still that, and whether a fit is for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ import numpy as np
 
 import strdyn_live
 
+from .config import AnalysisConfig
 from .errors import AnalysisError
 from .recording import Recording
-from .results import AnalysisResult
+from .results import AnalysisResult, Fit
 from .signal.frames import usual_spacing
 
-__all__ = ["check_same_run", "describe_origin", "describe_recording"]
+__all__ = [
+    "check_descriptors",
+    "check_same_run",
+    "check_settings",
+    "describe_origin",
+    "describe_recording",
+]
+
+_NOT_OF_THE_FIT = {
+    *("lag", "names", "scan_weights", "scan_intervals", "scan_windows", "scan_clusters"),
+}
 
 
 def describe_recording(recording: Recording) -> str:
@@ -115,3 +126,31 @@ def _check_same_frames(provenance: Mapping[str, Any], recording: Recording) -> N
                 f"the run went on from step {step} after the analysis of steps {first} to {last}: "
                 f"the frames in {recording.config.file} are others now. Analyse it again."
             )
+
+
+def check_settings(fit: Fit, config: AnalysisConfig) -> None:
+    """Raise where the settings are not those of the fit."""
+    fitted, asked = fit.config.as_dict(), config.as_dict()
+    for name in fitted.keys() - _NOT_OF_THE_FIT:
+        if fitted[name] != asked[name]:
+            raise AnalysisError(
+                f"the fit was made with {name} = {fitted[name]}, the settings say "
+                f"{asked[name]}: leave them out (but for lag and names), or fit anew."
+            )
+
+
+def check_descriptors(fit: Fit, recording: Recording) -> None:
+    """Raise where the frames were recorded otherwise than those of the fit."""
+    pca = fit["soap"].pca
+    found, expected = np.shape(recording.soap(0))[1], 0 if pca is None else len(pca.mean)
+    if found != expected:
+        raise AnalysisError(
+            f"the fit is for spectra of {expected} components, the buffer holds {found}: "
+            "both must be recorded with the same elements, n_max and l_max."
+        )
+    here = describe_recording(recording)
+    if fit.recording not in ("", here):
+        raise AnalysisError(
+            f"the fit is of a recording with {fit.recording}; this one has {here}: "
+            "a fit labels frames that were recorded alike."
+        )
