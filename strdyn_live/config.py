@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .definition import L_MAX_RANGE, N_MAX_RANGE
-from .elements import ATOMIC_NUMBERS
+from .elements import ATOMIC_NUMBERS, by_atomic_number
 from .settings import ConfigError, Settings, declared, documented, setting
 
 __all__ = ["ConfigError", "LiveConfig"]
@@ -160,7 +160,7 @@ class LiveConfig(Settings):
     @property
     def species(self) -> tuple[str, ...]:
         """Distinct elements by atomic number: the order of the blocks of the power spectrum."""
-        return tuple(sorted(set(self.elements), key=ATOMIC_NUMBERS.__getitem__))
+        return by_atomic_number(self.elements)
 
     @classmethod
     def from_words(cls, words: list[str] | str) -> LiveConfig:

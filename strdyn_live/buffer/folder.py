@@ -17,8 +17,8 @@ __all__ = [
     "CONFIG_NAME",
     "OLD",
     "Generation",
+    "foreign_files",
     "generation_of",
-    "is_foreign",
     "last_name",
     "list_files",
     "parts",
@@ -82,7 +82,7 @@ def put_aside(folder: Path) -> dict[Path, Path]:
     return {name: path for name, path in aside.items() if name.is_file() and not name.is_symlink()}
 
 
-def is_foreign(folder: Path) -> list[str]:
+def foreign_files(folder: Path) -> list[str]:
     """Return names that no buffer has."""
     return [
         name

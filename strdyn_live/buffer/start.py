@@ -20,7 +20,7 @@ from strdyn_live.frame import Frame, RunStart
 from .content import checked_json
 from .document import Document, Origin
 from .errors import APPEND, FORCE, BufferError, DamageError, explain
-from .folder import CONFIG_NAME, Generation, generation_of, is_foreign, list_files, parts
+from .folder import CONFIG_NAME, Generation, foreign_files, generation_of, list_files, parts
 from .lock import Lock
 from .pace import LOOK_BACK, Pace
 from .reader import Buffer, read_quietly
@@ -124,7 +124,7 @@ def _require_folder(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise BufferError(f"{folder} is a file: a buffer is a folder, give another name.")
-    if foreign := is_foreign(folder):
+    if foreign := foreign_files(folder):
         raise BufferError(
             f"{folder} holds {foreign[0]!r}, which is no file of a buffer: record to another file."
         )
