@@ -1,1 +1,1 @@
-"""From rows of χ to environments: principal components, clusters, models that last."""
+"""From rows of χ to clusters: principal components, clustering, models that label new rows."""

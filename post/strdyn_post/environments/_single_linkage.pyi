@@ -1,4 +1,4 @@
-"""The compiled module; `strdyn_post.single_linkage` is what to use."""
+"""The compiled module behind `strdyn_post.environments.single_linkage`."""
 
 import numpy as np
 from numpy.typing import NDArray

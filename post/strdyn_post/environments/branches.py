@@ -16,21 +16,21 @@ __all__ = ["Branches"]
 
 @dataclass(frozen=True)
 class Branches:
-    """What splits into what as the density grows; the root comes first, parents before children.
+    """The branches of the condensed tree; parents come before their children, the root first.
 
     Attributes
     ----------
     parent : (n_branches,) int64 ndarray
         −1 for the root.
     birth, death : (n_branches,) float64 ndarray
-        Density λ (1 / distance) at which a branch splits off, and at which its last rows leave it
-        or it splits itself.
+        Density λ (1 / distance) at which a branch begins, and at which its last rows leave it or
+        it splits.
     size : (n_branches,) int64 ndarray
         Rows at birth.
     delta : (n_branches,) float64 ndarray
         Mean δ of these rows.
     cluster : (n_branches,) int32 ndarray
-        Cluster that a branch was chosen as; −1 for none.
+        Number of the cluster; −1 for a branch that was not chosen as a cluster.
     """
 
     parent: NDArray[np.int64]
@@ -44,16 +44,16 @@ class Branches:
     def of(
         cls, clusters: DensityClusters, delta: NDArray[np.floating[Any]], numbers: NDArray[np.int32]
     ) -> Branches | None:
-        """Describe the branches of a tree; None without any.
+        """Describe the branches of a tree; None if it has no branches.
 
         Parameters
         ----------
         clusters : DensityClusters
-            With the tree.
+            Clusters with their tree.
         delta : (n_rows,) ndarray of float
             δ of its rows.
         numbers : (n_clusters,) int32 ndarray
-            Number that each of its clusters has got.
+            New number of each cluster.
         """
         tree, n_rows = clusters.tree, len(clusters.points)
         if not len(tree):

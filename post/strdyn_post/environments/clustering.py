@@ -1,4 +1,4 @@
-"""Environments: rows of scores to clusters."""
+"""Clusters of the rows of scores, by the configured method."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
     Returns
     -------
     Clustering
-        Its model holds the thresholds: of two neighboring means, the middle.
+        Its model holds the thresholds; those of KMeans are half way between two means.
     """
     values = np.asarray(delta, dtype=np.float64).reshape(-1, 1)
     if config.lens_thresholds is not None:
@@ -78,7 +78,7 @@ def _cluster_by_model(
     remedy: str,
     config: AnalysisConfig,
 ) -> Clustering:
-    """Label all rows by a fit to some; two fits with other seeds tell how far it is chance."""
+    """Label all rows by a fit; two fits with other seeds tell how much depends on chance."""
     from sklearn.metrics import adjusted_rand_score
 
     seeds = [config.seed + k for k in range(3)]
@@ -101,7 +101,7 @@ def _fit_means(rows: Scores, n_clusters: int, seed: int) -> NearestMean:
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
+    with threadpool_limits(1, "openmp"):  # the order of a sum over threads is not fixed
         fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(rows.astype(np.float64))
     means = np.asarray(fitted.cluster_centers_)
     return NearestMean(means[means[:, 0].argsort(kind="stable")])

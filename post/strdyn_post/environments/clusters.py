@@ -1,4 +1,4 @@
-"""Clusters of rows: what every method of clustering returns, and what all of them share."""
+"""The result of every clustering method, and functions that all methods use."""
 
 from __future__ import annotations
 
@@ -36,20 +36,21 @@ class Clustering:
     n_clusters : int
         Number of clusters.
     model : Model
-        Labels other rows.
+        Model that labels other rows.
     noise_share : float
-        Share of rows that HDBSCAN* calls noise, before soft assignment; 0 for other methods. Above
-        `max_fit_rows` a row is what its nearest fitted row is, here and in `soft_share`.
+        Share of rows that are noise for HDBSCAN*, before soft assignment; 0 for other methods. If
+        only `max_fit_rows` were fitted, another row counts as its nearest fitted row, here and in
+        `soft_share`.
     soft_share : float
-        Share of the rows in a cluster whose most probable cluster is another one: what ``soft =
-        "all"`` changes.
+        Of the rows in a cluster, the share whose most probable cluster is another one: ``soft =
+        "all"`` changes their label.
     agreement : float, optional
-        How little the labels depend on what was drawn: the smallest adjusted Rand index with the
-        labels of two other seeds, on the rows that were fitted; for a mixture of Gaussians that of
-        the fits of largest and second largest likelihood; for HDBSCAN* above `max_fit_rows`, with
-        those learnt from a uniform sample, on rows that are not in it. None where nothing is drawn.
+        Adjusted Rand index between labels of different random draws. KMeans: the smallest index
+        with two other seeds, on the fitted rows. Mixture of Gaussians: between the fits of largest
+        and second largest likelihood. HDBSCAN* of a sample: with the labels from a uniform sample,
+        on rows outside of it. None if nothing is drawn at random.
     branches : Branches, optional
-        Condensed tree of HDBSCAN*, of the rows that were clustered.
+        Condensed tree of HDBSCAN* for the clustered rows.
     findings : tuple of Finding
         What the reader of a result must know.
     """
@@ -65,14 +66,14 @@ class Clustering:
 
 
 def agreement_finding(agreement: float | None, drawn: str, remedy: str) -> list[Finding]:
-    """Say how little the labels depend on what was drawn; nothing where nothing was.
+    """Return how well the labels of different random draws agree; no finding without a draw.
 
     Parameters
     ----------
     agreement : float, optional
         Adjusted Rand index.
     drawn : str
-        What was drawn: "seed", "starting point of the fit", "sample of rows that is clustered".
+        The draw: "seed", "starting point of the fit", "sample of rows that is clustered".
     remedy : str
         What to try if the agreement is low.
     """
@@ -84,7 +85,7 @@ def agreement_finding(agreement: float | None, drawn: str, remedy: str) -> list[
 
 
 def possible_clusters(rows: Scores, n_clusters: int) -> tuple[int, list[Finding]]:
-    """Return how many clusters the rows allow: no more than there are different rows."""
+    """Return the number of clusters, at most the number of different rows."""
     distinct = len(np.unique(rows[: 10 * n_clusters], axis=0))
     if distinct < n_clusters:
         distinct = len(np.unique(rows, axis=0))
@@ -95,7 +96,7 @@ def possible_clusters(rows: Scores, n_clusters: int) -> tuple[int, list[Finding]
 
 
 def uniform_sample(scores: Scores, n_most: int, seed: int) -> Scores:
-    """Return `n_most` rows drawn at random, or all if there are no more."""
+    """Return `n_most` rows drawn at random, or all rows if there are not more."""
     if len(scores) <= n_most:
         return scores
     rows = np.random.default_rng(seed).choice(len(scores), n_most, replace=False)

@@ -1,4 +1,4 @@
-"""Clusters where the rows are dense: HDBSCAN*."""
+"""Clustering by density: HDBSCAN*."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWEST_HELD_OUT = 1000  # rows
 
 
 def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | None) -> Clustering:
-    """Cluster by HDBSCAN*: all rows, or a sample that keeps what is rare.
+    """Cluster by HDBSCAN*: all rows, or a sample that keeps sparse regions.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | N
 
 
 def _most_probable(found: DensityClusters, soft: str) -> Labels:
-    """Return the most probable cluster of every row, where it matters; else the cluster itself."""
+    """Return the most probable cluster of every row if `soft` needs it, else its own cluster."""
     return found.labels if soft == "none" or not found.n_clusters else found.most_probable()
 
 
 def _soften(hard: Labels, probable: Labels, soft: str) -> Labels:
-    """Give rows to their most probable cluster: noise, all, or none."""
+    """Give noise rows, all rows or no rows to their most probable cluster."""
     if soft == "noise":
         return np.where(hard < 0, probable, hard)
     return probable if soft == "all" else hard
@@ -87,9 +87,9 @@ def _held_out_agreement(
     config: AnalysisConfig,
     rng: np.random.Generator,
 ) -> float | None:
-    """Compare with the labels learnt from a uniform sample, on rows outside; None if too few.
+    """Compare with labels from a uniform sample, on rows outside of it; None if these are too few.
 
-    A second sample drawn as the first would agree in what the way of drawing makes of the density.
+    A second sample of the same kind would change the density in the same way, and hide this effect.
     """
     from sklearn.metrics import adjusted_rand_score
 
@@ -110,7 +110,7 @@ def _held_out_agreement(
 def _tree_findings(
     found: DensityClusters, n_rows: int, config: AnalysisConfig
 ) -> Iterator[Finding]:
-    """Say where rows are a sample, too few, or without clusters; where the largest share acts."""
+    """Yield findings: a sample, too few rows, no cluster or one, a cluster above the limit."""
     size = {"min_cluster_size": config.min_cluster_size}
     if len(found.points) < n_rows:
         sample = {"n_fitted": len(found.points), "n_rows": n_rows}

@@ -1,4 +1,4 @@
-"""What environments are, in numbers that a physicist knows: neighbors, depth below a surface."""
+"""Environments described by their number of neighbors and their depth below a surface."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _N_FRAMES = 16
 
 @dataclass(frozen=True)
 class Description:
-    """Means over some frames of a recording.
+    """Means over frames of a recording.
 
     Attributes
     ----------
     n_neighbors : (n_environments,) float64 ndarray
         Mean number of neighbors in the lists of LENS; NaN for an environment without atoms.
     depth : (n_environments,) float64 ndarray
-        Mean depth below the surface [length]; NaN where there is none.
+        Mean depth below the surface [length]; NaN without a surface.
     """
 
     n_neighbors: NDArray[np.float64]
@@ -51,11 +51,11 @@ def describe_environments(
     Parameters
     ----------
     recording : Recording
-        Neighbor lists, positions, boxes.
+        Its neighbor lists, positions and boxes are read.
     frames : Frames
-        Of the labels.
+        Frames of the labels.
     labels : mapping of str to ((n_frames, n_atoms) int32 ndarray, int)
-        For every route: environments, and how many there are.
+        For every route: environment of every row, and number of environments.
     map_chunks : callable
         ``map`` or one of its kind.
 
@@ -63,7 +63,7 @@ def describe_environments(
     -------
     dict of str to Description
     """
-    # as a recording grows every other frame is left out: no old frame is new
+    # steps of a power of 2: as a recording grows, every other frame is left out, none is new
     picked = np.arange(0, len(frames), 1 << max(0, (len(frames) // _N_FRAMES).bit_length() - 1))
     rows = np.searchsorted(recording.steps, frames.steps[picked])
     chunks = [KnownFrames.of(recording, rows[k : k + 1]) for k in range(len(rows))]
@@ -95,10 +95,11 @@ def depths(
 ) -> NDArray[np.float64]:
     """Return how far below a surface the described atoms of a frame lie.
 
-    A surface is normal to the one direction of the box in which the described atoms leave a gap
-    wider than the cutoff of their lists. The end of it at which atoms have fewer neighbors than
-    usual is a surface. The depth of an atom is its distance to the highest described atom within
-    half a cutoff of its normal; of two surfaces the nearer one counts.
+    A surface needs one direction of the box, and only one, in which the described atoms leave a
+    gap wider than the cutoff of their neighbor lists. The atoms next to the gap are a surface if
+    they have fewer neighbors than usual. The depth of an atom is its distance along the normal to
+    the outermost described atom within half a cutoff of this normal. With two surfaces, the nearer
+    one counts.
 
     Parameters
     ----------
@@ -106,12 +107,12 @@ def depths(
     k : int
         Frame of the recording.
     n_neighbors : (n_atoms,) ndarray of float
-        Number of neighbors in it.
+        Number of neighbors of the atoms in this frame.
 
     Returns
     -------
     (n_atoms,) float64 ndarray
-        [length]; NaN where there is no surface.
+        Depths [length]; NaN without a surface.
     """
     from scipy.spatial import cKDTree
 
@@ -142,7 +143,7 @@ def depths(
 
 
 def _after_the_gap(fractions: NDArray[np.float64], least: float) -> float | None:
-    """Return where atoms begin after the widest gap of a box direction; None if it is narrower."""
+    """Return where atoms begin after the widest gap; None if the gap is narrower than `least`."""
     places = np.sort(fractions % 1.0)
     gaps = np.diff(places, append=places[0] + 1.0)
     widest = int(gaps.argmax())
@@ -150,7 +151,7 @@ def _after_the_gap(fractions: NDArray[np.float64], least: float) -> float | None
 
 
 def _means(labels: Labels, values: NDArray[np.float64], n_environments: int) -> NDArray[np.float64]:
-    """Return the mean of the known values in every environment; NaN for none."""
+    """Return the mean of the finite values in every environment; NaN if there are none."""
     known = (labels >= 0) & np.isfinite(values)
     total = np.bincount(labels[known], values[known], n_environments)
     size = np.bincount(labels[known], minlength=n_environments)

@@ -1,4 +1,4 @@
-"""How far fitted rows lie from each other: what is unlike them all."""
+"""Distances between fitted rows, and rows that are far from all of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fit_limits(
     residuals : (n_rows,) float32 ndarray
         Their distances to the plane of the components kept.
     seed : int
-        Of the rows (20 000) that are measured.
+        Seed of the choice of the rows (20 000) that are measured.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def far_rows(
     scores: NDArray[np.float32],
     residuals: NDArray[np.float32],
 ) -> NDArray[np.bool_]:
-    """Mark rows unlike anything that a model was fitted to.
+    """Mark rows that are far from all rows of the fit.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def far_rows(
     scores : (n_rows, n_components) float32 ndarray
         New rows in the same components.
     residuals : (n_rows,) float32 ndarray
-        Their distances to the plane of these components: a new structure may lie off it.
+        Their distances to the plane of these components.
 
     Returns
     -------
     (n_rows,) bool ndarray
-        Further than 99.9 % of the fitted rows, from all of them or from the plane.
+        Whether a row is further than 99.9 % of the fitted rows from the others, or from the plane.
     """
     from scipy.spatial import cKDTree
 

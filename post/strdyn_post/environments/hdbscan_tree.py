@@ -1,8 +1,8 @@
-"""HDBSCAN*: exact spanning tree, flat clusters and soft membership, put together from libraries.
+"""HDBSCAN*: exact spanning tree, flat clusters and soft membership, by several libraries.
 
-fast_plscan finds the exact spanning tree on all cores, hdbscan condenses it. hdbscan's default tree
-is an approximation that gives other clusters on data such as SOAP scores (adjusted Rand 0.76 on a
-copper surface), and its exact one takes several times longer.
+fast_plscan finds the exact spanning tree on all cores, and hdbscan condenses it. The default tree
+of hdbscan is an approximation. It gives other clusters on data such as SOAP scores (adjusted Rand
+index 0.76 on a copper surface). The exact tree of hdbscan takes several times longer.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _ROWS_PER_CHUNK = 65536
 
 @dataclass(frozen=True)
 class DensityClusters:
-    """Flat clusters of HDBSCAN* with what their soft membership needs.
+    """Flat clusters of HDBSCAN*, with the tree for their soft membership.
 
     Attributes
     ----------
     points : (n_rows, n_components) float64 ndarray
-        What was clustered.
+        The clustered rows.
     labels : (n_rows,) int32 ndarray
         Cluster of every row, −1 for noise.
     tree : structured ndarray
         Condensed tree of hdbscan: parent, child, lambda_val, child_size.
     branches : (n_clusters,) intp ndarray
-        Branch of the tree that each cluster is, counted from the root (0).
+        Branch of the tree of each cluster, counted from the root (0).
     refused_share : float
-        Largest share of the rows in a cluster that excess of mass prefers and `max_share` forbids;
-        0 if there is none.
+        Share of the rows in the largest cluster that excess of mass would choose but `max_share`
+        forbids; 0 without such a cluster.
     """
 
     points: NDArray[np.float64]
@@ -62,11 +62,11 @@ class DensityClusters:
     def memberships(self) -> NDArray[np.float64]:
         """Return the membership vectors of all rows, (n_rows, n_clusters).
 
-        The numbers of hdbscan's `all_points_membership_vectors`, without its second neighbor
-        search. Where a row is equally near several clusters, the length of its vector is that of
-        the one with the lowest number, there as here; numbers depend on the order of edges, so
-        vectors of another tree may have other lengths, but the same direction. Rows at the very
-        density where clusters join belong to either.
+        They equal those of hdbscan's `all_points_membership_vectors`, but need no second neighbor
+        search. If a row is equally near to several clusters, the length of its vector is that of
+        the cluster with the lowest number, as in hdbscan. These numbers depend on the order of the
+        edges, so another tree may give another length, but the same direction. A row exactly at
+        the density where two clusters join may belong to either.
         """
         return _Membership(self).of(slice(None))
 
@@ -88,14 +88,14 @@ def find_clusters(
     tree : {"exact", "approx"}
         Exact minimum spanning tree, or hdbscan's default approximation.
     max_share : float, optional
-        Share of the rows above which a branch is no cluster, if it splits further up: a sparse
-        cluster that lasts long makes excess of mass take all the rest as the other one. None: no
-        limit, as hdbscan has it by default.
+        A branch with more than this share of the rows is not a cluster if it splits. Without the
+        limit, excess of mass may choose one sparse cluster of long life and all other rows as the
+        second cluster. None: no limit, which is the default of hdbscan.
 
     Returns
     -------
     DensityClusters
-        Without any cluster if there are no more rows than `min_cluster_size`.
+        Without clusters if there are at most `min_cluster_size` rows.
 
     Notes
     -----
@@ -126,7 +126,7 @@ def choose_clusters(
     Parameters
     ----------
     rows : (n_rows, n_components) float64 ndarray
-        What was clustered.
+        The clustered rows.
     dendrogram : (n_rows - 1, 4) float64 ndarray
         Of `single_linkage`.
     min_cluster_size, max_share
@@ -147,18 +147,18 @@ def _spanning_tree(rows: NDArray[np.float64], min_samples: int) -> NDArray[np.fl
     from fast_plscan import compute_mutual_spanning_tree
     from scipy.spatial import cKDTree
 
-    # rows that are neighbors in memory need the same branches of its tree: three times the speed
+    # sorted so that near rows are near in memory: three times the speed
     order = cKDTree(rows).indices
     near = rows[order]
     _, tree, neighbors, _ = compute_mutual_spanning_tree(
         near.astype(np.float32), min_samples=min_samples
     )
-    # its weights are those of single precision
+    # fast_plscan has weights in single precision only
     core = np.linalg.norm(near - near[neighbors[:, -1]], axis=1)
     ends = np.column_stack([tree.parent, tree.child]).astype(np.intp)
     apart = np.linalg.norm(near[ends[:, 0]] - near[ends[:, 1]], axis=1)
     weights = np.maximum(apart, core[ends].max(axis=1))
-    # rows that coincide would have infinite density
+    # equal rows would have infinite density
     least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
     return np.column_stack([order[ends], weights.clip(least)])
 
@@ -166,9 +166,9 @@ def _spanning_tree(rows: NDArray[np.float64], min_samples: int) -> NDArray[np.fl
 def _most_excess_of_mass(
     tree: NDArray[Any], stability: dict[int, float], n_rows: int, n_most: int
 ) -> tuple[NDArray[np.intp], int]:
-    """Return the branches of largest summed stability, and the most rows of one that is too large.
+    """Return the branches of largest summed stability, and the rows of the largest forbidden one.
 
-    A branch of more than `n_most` rows is none of them if it has children. The root never is.
+    A branch with more than `n_most` rows is forbidden if it has children. So is the root.
     """
     children: dict[int, list[int]] = {}
     size = {n_rows: n_rows}
@@ -200,7 +200,7 @@ def _most_excess_of_mass(
 def _labels_of_rows(
     tree: NDArray[Any], branches: NDArray[np.intp], n_rows: int
 ) -> NDArray[np.int32]:
-    """Return the chosen branch above every row, (n_rows,); −1 where none is."""
+    """Return the cluster of every row, (n_rows,); −1 for rows outside of the chosen branches."""
     cluster = np.full(int(tree["parent"].max()) + 1 - n_rows, -1, dtype=np.int32)
     cluster[branches] = np.arange(len(branches))
     splits = tree[tree["child_size"] > 1]
@@ -214,10 +214,10 @@ def _labels_of_rows(
 
 
 class _Membership:
-    """Soft membership: near the densest rows of a cluster, and merging with it at high density.
+    """Soft membership, by the distance to the densest rows and by the density of joining.
 
-    The definition is hdbscan's; everything that depends on the branch of the condensed tree alone
-    is worked out once for each branch, not for each row.
+    The definition is that of hdbscan. Values that depend only on the branch of the condensed tree
+    are computed once for each branch, not for each row.
     """
 
     def __init__(self, clusters: DensityClusters) -> None:
@@ -233,7 +233,7 @@ class _Membership:
         self._branch[leaves["child"]] = leaves["parent"] - n_rows
         self._density = np.empty(n_rows)
         self._density[leaves["child"]] = leaves["lambda_val"]
-        # densest departure from every branch: of a row, or of its two children when it splits
+        # largest density of every branch: at which its last row leaves, or at which it splits
         self._densest = np.zeros(n_branches)
         np.maximum.at(self._densest, tree["parent"] - n_rows, tree["lambda_val"])
 
@@ -276,12 +276,12 @@ class _Membership:
 def _join_densities(
     parent: NDArray[Any], birth: NDArray[Any], chosen: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Say where branches and clusters meet.
+    """Return the densities at which branches and clusters join.
 
     Returns
     -------
     joins : (n_branches, n_clusters) float64 ndarray
-        Density at which the branch joins the cluster; NaN if one holds the other.
+        Density at which the branch joins the cluster; NaN if one is a part of the other.
     below : (n_branches, n_clusters) bool ndarray
         Whether the branch is part of the cluster.
     """

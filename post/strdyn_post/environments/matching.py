@@ -1,4 +1,4 @@
-"""Which cluster of another labelling a cluster is, by the observations that it holds."""
+"""Matching of the clusters of two labellings, by their observations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["match_labels"]
 def match_labels(
     labels: ArrayLike, reference: ArrayLike, n_clusters: int, n_reference: int, least: float = SAME
 ) -> NDArray[np.int32]:
-    """Find which cluster of a reference each cluster is, by their members.
+    """Find the cluster of a reference that corresponds to each cluster, by their rows.
 
     The assignment (Hungarian method) maximises the summed overlap 2 |A ∩ B| / (|A| + |B|).
 
@@ -29,7 +29,7 @@ def match_labels(
     Returns
     -------
     (n_clusters,) int32 ndarray
-        Cluster of the reference, −1 where none corresponds.
+        Corresponding cluster of the reference; −1 if there is none.
     """
     from scipy.optimize import linear_sum_assignment
 

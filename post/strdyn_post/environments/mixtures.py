@@ -1,4 +1,4 @@
-"""Clusters as a mixture of Gaussians."""
+"""Clustering by a mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Mixtures:
     Attributes
     ----------
     best : Mixture
-        That of largest likelihood.
+        The fit of largest likelihood.
     agreements : (n_init - 1,) float64 ndarray
-        Adjusted Rand index between its labels and those of the others, by decreasing likelihood.
+        Adjusted Rand index between its labels and those of the other fits, which are sorted by
+        decreasing likelihood.
     bic : float
         Its Bayesian information criterion on the rows that were fitted; smaller is better.
     """
@@ -35,7 +36,7 @@ class Mixtures:
 
     @property
     def agreement(self) -> float | None:
-        """Agreement with the second best: a fit that was found once is found by chance."""
+        """Agreement with the second best fit; if it is low, the best fit was found by chance."""
         return float(self.agreements[0]) if len(self.agreements) else None
 
 
@@ -60,7 +61,7 @@ def fit_mixtures(scores: Scores, n_clusters: int, config: AnalysisConfig) -> Mix
     from threadpoolctl import threadpool_limits
 
     rows = uniform_sample(scores, config.max_fit_rows, config.seed).astype(np.float64)
-    with threadpool_limits(1, "openmp"):  # a sum over threads has no fixed order
+    with threadpool_limits(1, "openmp"):  # the order of a sum over threads is not fixed
         fits = [
             GaussianMixture(n_clusters, random_state=config.seed + k, reg_covar=1e-9).fit(rows)
             for k in range(config.n_init)

@@ -1,4 +1,4 @@
-"""Models that last: labels for rows that were never seen."""
+"""Models: they label rows that were not fitted."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class NearestRow:
-    """Gives a row the label of the nearest fitted row: the model of HDBSCAN*.
+    """Model of HDBSCAN*: a row has the label of the nearest fitted row.
 
     Fitted rows keep their labels.
+
+    Attributes
+    ----------
+    rows : (n_fitted, n_components) float32 ndarray
+        Scores of the fitted rows.
+    labels : (n_fitted,) int32 ndarray
+        Their labels; −1 is noise.
     """
 
     rows: NDArray[np.float32]
@@ -47,7 +54,15 @@ class NearestRow:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A mixture of Gaussians: the most probable component."""
+    """Mixture of Gaussians: a row has the label of the most probable one.
+
+    Attributes
+    ----------
+    means : (n_clusters, n_components) float64 ndarray
+    covariances : (n_clusters, n_components, n_components) float64 ndarray
+    shares : (n_clusters,) float64 ndarray
+        Weights of the Gaussians; their sum is 1.
+    """
 
     means: NDArray[np.float64]
     covariances: NDArray[np.float64]
@@ -71,7 +86,12 @@ class Mixture:
 
 @dataclass(frozen=True)
 class NearestMean:
-    """Gives a row the label of the nearest mean: the model of KMeans."""
+    """Model of KMeans: a row has the label of the nearest mean.
+
+    Attributes
+    ----------
+    means : (n_clusters, n_components) float64 ndarray
+    """
 
     means: NDArray[np.float64]
     kind = "nearest_mean"
@@ -85,7 +105,13 @@ class NearestMean:
 
 @dataclass(frozen=True)
 class Bands:
-    """Intervals of δ between increasing thresholds: the model of LENS alone."""
+    """Model of LENS alone: intervals of δ between thresholds.
+
+    Attributes
+    ----------
+    thresholds : (n_clusters - 1,) float64 ndarray
+        Increasing values of δ.
+    """
 
     thresholds: NDArray[np.float64]
     kind = "bands"

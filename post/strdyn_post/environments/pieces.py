@@ -1,4 +1,4 @@
-"""Clusters that are pieces of equal δ: where δ has few values, each of them looks dense."""
+"""Clusters that are pieces of equal δ: if δ has few values, the rows at each value look dense."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["pieces_of_equal_delta"]
 def pieces_of_equal_delta(
     labels: Labels, delta: NDArray[np.floating[Any]], n_clusters: int, n_of_soap: int
 ) -> list[Finding]:
-    """Say if HDBSCAN* has broken SOAP&LENS into pieces of equal δ.
+    """Find out whether HDBSCAN* has broken SOAP&LENS into pieces of equal δ.
 
-    Rows with the same δ are infinitely dense along it: where the lists are short, δ has few
-    values, and every one of them looks like a cluster.
+    Short neighbor lists give few values of δ. Rows with the same δ are infinitely dense along δ,
+    so each value looks like a cluster.
 
     Parameters
     ----------

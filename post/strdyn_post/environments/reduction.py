@@ -1,4 +1,4 @@
-"""PCA of a data set that is never whole in memory: float64 moments, float32 scores."""
+"""PCA of a data set that is read in chunks: float64 moments, float32 scores."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Moments:
-    """Number, sum and outer products of rows, about a fixed origin.
+    """Number, sum and sum of outer products of rows, relative to a fixed origin.
 
-    The origin is near the mean: normalised spectra are nearly parallel, and their variance would
-    be lost in the difference of two sums of squares about 0.
+    The origin is near the mean. Normalised spectra are nearly parallel: with an origin at 0 their
+    variance would be lost in the difference of two large sums of squares.
 
     Attributes
     ----------
     origin : (n_features,) float64 ndarray
         Subtracted from every row.
     n_rows : int
-        Rows seen.
+        Number of rows.
     total : (n_features,) float64 ndarray
         Sum of the rows.
     products : (n_features, n_features) float64 ndarray
@@ -60,7 +60,7 @@ class Moments:
 
     @classmethod
     def sum(cls, parts: Iterable[Moments]) -> Moments:
-        """Add in the order given: the same parts give the same bits."""
+        """Return the sum of parts, added in their order, so that the result is reproducible."""
         return reduce(cls.__add__, parts)
 
     @property
@@ -77,18 +77,18 @@ class Moments:
 
 @dataclass(frozen=True)
 class Pca:
-    """Principal components of the first n_features columns of χ, the last one weighted.
+    """Principal components of the first n_features columns of χ, with a weight for δ.
 
     Attributes
     ----------
     mean : (n_features,) float64 ndarray
         Subtracted from every row.
     weights : (n_features,) float64 ndarray
-        Factor of every column, after that.
+        Factor of every column, after the subtraction.
     components : (n_components, n_features) float64 ndarray
         Unit vectors; the entry of largest magnitude is positive in each.
     explained_variance : (n_features,) float64 ndarray
-        Variance along every component, decreasing; not only of those kept.
+        Variance along every component, decreasing, also of those that are not kept.
     """
 
     mean: NDArray[np.float64]
@@ -98,7 +98,7 @@ class Pca:
 
     @property
     def n_components(self) -> int:
-        """Components kept."""
+        """Number of components kept."""
         return len(self.components)
 
     @property
@@ -142,7 +142,7 @@ class Pca:
         if lens_weight is not None:
             weights[-1] = lens_weight
         covariance = moments.covariance[:n_features, :n_features] * np.outer(weights, weights)
-        with threadpool_limits(1, "blas"):  # small: threads would mostly wait for each other
+        with threadpool_limits(1, "blas"):  # the matrix is small: threads would mostly wait
             values, vectors = eigh(covariance)
         values, vectors = values[::-1].clip(0.0), vectors[:, ::-1].T
         if values.sum() <= 0.0:
@@ -152,11 +152,12 @@ class Pca:
             )
         if n_components is None:
             share = np.cumsum(values) / values.sum()
-            # the full sum may miss 1 by a rounding error
+            # the full sum may differ from 1 by a rounding error
             n_components = int(np.searchsorted(share, min(variance, share[-1]))) + 1
         elif n_components > n_features:
             raise AnalysisError(
-                f"n_components = {n_components}, but a row has {n_features} features."
+                f"n_components = {n_components}, but a row has {n_features} features: expected at "
+                "most as many. Set a smaller n_components."
             )
         components = vectors[:n_components]
         largest = np.abs(components).argmax(axis=1)
@@ -183,7 +184,7 @@ class Pca:
 
 
 def fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
-    """Return the components of SOAP alone and of SOAP&LENS, of the same rows."""
+    """Return the PCA of SOAP alone and that of SOAP&LENS, from the same rows."""
     weights = {"soap": None, "soap_lens": config.lens_weight}
     return {
         name: Pca.fit(
@@ -196,5 +197,5 @@ def fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:
 def project(
     pcas: Mapping[Key, Pca], chi: NDArray[np.float64]
 ) -> dict[Key, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Return what `Pca.transform` of each makes of the same rows."""
+    """Return scores and residuals of the same rows by each `Pca.transform`."""
     return {key: pca.transform(chi) for key, pca in pcas.items()}

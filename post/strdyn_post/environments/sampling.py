@@ -1,4 +1,4 @@
-"""A part of many rows that keeps what is rare."""
+"""A sample of many rows that keeps the rows of sparse regions."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ __all__ = ["sample_rows"]
 
 
 def sample_rows(scores: Scores, n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Choose rows so that sparse regions keep all of theirs.
+    """Choose rows; sparse regions keep all of their rows.
 
     The scores are counted in cubic cells (1/64 of the extent of the first component, up to four
-    components). A cell of m rows keeps about c √m of them, or all where m ≤ c²: density keeps its
-    order, so clusters and the valleys between them stay, while rare environments lose nothing.
+    components). A cell of m rows keeps about c √m of them, or all if m ≤ c². The order of the
+    densities stays the same, so clusters and the valleys between them stay. Rare environments lose
+    no rows.
 
     Parameters
     ----------
     scores : (n_all, n_components) ndarray of float
         Scores.
     n_rows : int
-        About how many rows to choose.
+        Approximate number of rows to choose.
     rng : numpy.random.Generator
-        Of the choice within cells.
+        Generator for the choice within cells.
 
     Returns
     -------
     (about n_rows,) intp ndarray
-        Increasing rows.
+        Indices of the chosen rows, increasing.
     """
     if n_rows >= len(scores):
         return np.arange(len(scores))

@@ -1,4 +1,4 @@
-// The single-linkage dendrogram of a minimum spanning tree; single_linkage.py says what it is.
+// The single-linkage dendrogram of a minimum spanning tree; defined in single_linkage.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
@@ -39,8 +39,8 @@ struct Components {
         return root;
     }
 
-    // Sort components into the chains that edges of one weight make of them: each chain by size,
-    // the largest first, then by first row; chains in the order of their first members.
+    // Sort the components that edges of one weight connect into chains: in each chain the largest
+    // component first, then by first row; chains in the order of their first members.
     std::vector<std::vector<Node>> chains(std::vector<Node> tops) {
         if (tops.size() == 2) return {std::move(tops)};
         for (std::size_t k = 0; k < tops.size(); k += 2) parent[top(tops[k])] = top(tops[k + 1]);
@@ -70,10 +70,10 @@ Array as_array(std::vector<T> values, std::initializer_list<std::size_t> shape) 
 
 std::tuple<Joined, Sizes> join(Ends ends, Weights weights) {
     const Node n_edges = static_cast<Node>(weights.shape(0)), n_rows = n_edges + 1;
-    if (ends.shape(0) != weights.shape(0)) throw std::invalid_argument("one weight per edge is expected.");
+    if (ends.shape(0) != weights.shape(0)) throw std::invalid_argument("expected one weight for each edge.");
     for (Node k = 0; k < 2 * n_edges; ++k)
         if (ends.data()[k] < 0 || ends.data()[k] >= n_rows)
-            throw std::invalid_argument("an edge leads to a row that is not there.");
+            throw std::invalid_argument("an edge leads to a row that does not exist: expected rows from 0 to the number of edges.");
     std::vector<Node> joined, sizes;
     joined.reserve(2 * n_edges);
     sizes.reserve(n_edges);
@@ -102,7 +102,7 @@ std::tuple<Joined, Sizes> join(Ends ends, Weights weights) {
         }
     }
     if (static_cast<Node>(sizes.size()) != n_edges)
-        throw std::invalid_argument("the edges are no spanning tree: some of them close a ring.");
+        throw std::invalid_argument("the edges are not a spanning tree: some of them close a ring. Give the edges of a tree.");
     const std::size_t n = sizes.size();
     return {as_array<Node, Joined>(std::move(joined), {n, 2}), as_array<Node, Sizes>(std::move(sizes), {n})};
 }

@@ -1,4 +1,4 @@
-"""The single-linkage dendrogram of a minimum spanning tree, the same for all such trees."""
+"""The single-linkage dendrogram of a minimum spanning tree, in a unique form."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["single_linkage"]
 def single_linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the single-linkage dendrogram of a minimum spanning tree.
 
-    All minimum spanning trees have the same components below every weight, but they differ where
-    weights are equal, as they often are: the core distance of a row is the weight of many edges.
-    Components that join at one weight are put in a chain, the largest first, then by their first
-    row: the dendrogram depends on the points alone, not on the order in which threads found edges.
+    All minimum spanning trees of the same points have the same components below every weight. But
+    they may have other edges of equal weight, and many weights are equal: the core distance of a
+    row is the weight of many edges. So components that join at one weight are sorted into a chain,
+    the largest first, then by their first row. The dendrogram then depends on the points alone, not
+    on the order in which threads find the edges.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def single_linkage(edges: NDArray[np.float64]) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the edges are no spanning tree.
+        If the edges are not a spanning tree.
     """
     order = np.argsort(edges[:, 2], kind="stable")
     weights = edges[order, 2]

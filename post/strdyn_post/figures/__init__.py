@@ -1,4 +1,4 @@
-"""Figures: ``plot_*(..., ax=None) -> Axes``, all in one names, each usable on its own."""
+"""Figures: ``plot_*(..., ax=None) -> Axes``, each usable on its own."""
 
 from .alluvial import plot_alluvial
 from .branches import plot_branches

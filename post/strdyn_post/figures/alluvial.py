@@ -1,4 +1,4 @@
-"""The alluvial chart: environments at chosen times, and who moves between them."""
+"""The alluvial chart: environments at chosen times, and the atoms that move between them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def plot_alluvial(
     n = shown.n_clusters
     if frames is None:
         frames = sorted({int(k) for k in np.linspace(0, len(route.steps) - 1, 5)})
-    # from bottom to top: noise, then the environments so that the first is on top
+    # from bottom to top: noise, then the environments, the first one on top
     stack = [-1, *reversed(names.order)]
     place = np.empty(n + 1, dtype=np.int64)
     place[stack] = np.arange(n + 1)

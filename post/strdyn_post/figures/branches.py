@@ -1,4 +1,4 @@
-"""The condensed tree of HDBSCAN*: what splits off as the density grows, and how dynamic it is."""
+"""The condensed tree of HDBSCAN*: its branches over the density, coloured by mean δ."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def plot_branches(
 ) -> Any:
     """Draw the condensed tree, each branch in the colour of its mean δ.
 
-    A dynamic branch is seen whether it was chosen as a cluster or not.
+    A branch of large δ is visible, also if it was not chosen as a cluster.
 
     Parameters
     ----------
     route : Route
         Fitted by HDBSCAN*.
     names : Names, optional
-        Of its environments: the marks of the branches that are clusters.
+        Names of its environments: their marks stand at the branches that are clusters.
     limits : (float, float), optional
         δ at the ends of the colour scale; by default those of the branches drawn.
     ax : matplotlib Axes, optional
@@ -44,7 +44,7 @@ def plot_branches(
     Returns
     -------
     matplotlib Axes
-        Width: number of rows, logarithmic. Small branches that are no cluster are left out.
+        Width: number of rows, logarithmic. Small branches that are not clusters are left out.
     """
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -53,15 +53,13 @@ def plot_branches(
     dress(ax)
     tree = route.fit.branches
     if tree is None or len(tree.parent) < 2:
-        explain_empty(
-            ax, "no condensed tree: these clusters are not those of HDBSCAN*, or nothing splits"
-        )
+        explain_empty(ax, "no condensed tree: the method is not HDBSCAN*, or no branch splits")
         return ax
     shown = _large_enough(tree)
     place = _places(tree, shown)
     first = tree.birth[1:][shown[1:]].min()
     birth = np.where(tree.parent < 0, 0.8 * first, tree.birth)
-    death = np.maximum(_deaths(tree, shown), 1.04 * birth)  # a short life is seen as a line
+    death = np.maximum(_deaths(tree, shown), 1.04 * birth)  # a short branch is drawn as a line
     width = 0.06 + 0.36 * np.log(tree.size) / np.log(tree.size[0])
     boxes = [
         [(x - w, low), (x + w, low), (x + w, high), (x - w, high)]
@@ -110,9 +108,9 @@ def plot_branches(
 
 
 def _large_enough(tree: Branches) -> NDArray[np.bool_]:
-    """Mark branches to draw, (n_branches,): clusters, what holds them, and the largest others.
+    """Mark branches to draw, (n_branches,): clusters, their parents, and the largest others.
 
-    With a branch its sibling is drawn, so that a split looks like one.
+    The sibling of a drawn branch is drawn too, so that a split shows both parts.
     """
     is_leaf = ~np.isin(np.arange(len(tree.parent)), tree.parent)
     least = np.sort(tree.size[is_leaf])[::-1][:_MOST_LEAVES].min()
@@ -126,7 +124,7 @@ def _large_enough(tree: Branches) -> NDArray[np.bool_]:
 
 
 def _deaths(tree: Branches, shown: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return where branches end, (n_branches,): with the last of the parts that are not drawn."""
+    """Return the densities at which branches end, with parts that are not drawn, (n_branches,)."""
     death = tree.death.copy()
     for k in range(len(death) - 1, 0, -1):  # children have larger numbers than their parents
         if not shown[k]:
@@ -135,7 +133,7 @@ def _deaths(tree: Branches, shown: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _places(tree: Branches, shown: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the horizontal place of every branch: leaves side by side, parents in their middle."""
+    """Return horizontal places, (n_branches,): leaves side by side, parents between their parts."""
     children: dict[int, list[int]] = {}
     for k in np.flatnonzero(shown)[1:].tolist():
         children.setdefault(int(tree.parent[k]), []).append(k)

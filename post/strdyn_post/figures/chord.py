@@ -21,10 +21,10 @@ __all__ = ["chord_geometry", "plot_chord"]
 def plot_chord(route: Route, names: Names | None = None, *, ax: Any = None) -> Any:
     """Draw populations as arcs and fluxes as chords between them.
 
-    The share of an arc that a chord covers is the probability to leave along it within one lag,
-    times the factor written below where the fluxes are thin. A chord has the colour of the
-    environment that sends more than it gets back; it is pale where the two directions agree
-    within chance (`CLEAR` standard deviations).
+    The share of an arc that a chord covers is the probability to leave along it within one lag.
+    If the chords are thin they are enlarged by a factor, which is written below. A chord has the
+    colour of the environment that sends more than it gets back. It is pale if the two directions
+    agree within chance (`CLEAR` standard deviations).
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def plot_chord(route: Route, names: Names | None = None, *, ax: Any = None) -> A
     probabilities = np.asarray(shown.transition_matrix)[np.ix_(order, order)]
     if route.checks is None:
         excess = flux_imbalance(counts)
-    else:  # these know the lag
+    else:  # the checks take the lag into account
         excess = route.checks.imbalance[np.ix_(order, order)]
     arcs, chords, factor = chord_geometry(np.asarray(shown.populations)[order], probabilities)
     # thick chords first: a thin one stays visible on top
@@ -116,7 +116,7 @@ def chord_geometry(
     gap : float
         Angle between arcs [rad].
     smallest : float
-        Angle that even the rarest environment gets [rad].
+        Smallest angle of an arc [rad].
 
     Returns
     -------
@@ -169,7 +169,7 @@ def _arc_points(span: Span, radius: float) -> NDArray[np.float64]:
 
 
 def _chord_path(first: Span, second: Span, radius: float = 0.9) -> Any:
-    """Return the closed path: along one arc, over to the other, along it, and back."""
+    """Return the closed path of a chord: one arc, across, the other arc, and back."""
     from matplotlib.path import Path
 
     one, two = _arc_points(first, radius), _arc_points(second, radius)

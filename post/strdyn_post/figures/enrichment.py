@@ -1,4 +1,4 @@
-"""Where an environment sits among those of SOAP alone, against what chance would give."""
+"""Where the observations of an environment are in SOAP alone, compared with chance."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def plot_sites(
 
     Parameters
     ----------
-    route, soap : routes of one result
-        SOAP&LENS and SOAP.
+    route, soap : Route
+        SOAP&LENS and SOAP of one result.
     label : int
         Final label of the environment of `route`.
     names : dict of str to Names, optional
-        Of both routes.
+        Names of both routes.
     ax : matplotlib Axes, optional
 
     Returns

@@ -1,4 +1,4 @@
-"""δ over the distance of the frames, or over the smoothing window, with the atoms that move."""
+"""δ over Δt, or over the smoothing window, with the fast environments."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ __all__ = ["plot_intervals"]
 def plot_intervals(
     result: AnalysisResult, over: str = "interval", *, units: str | None = None, ax: Any = None
 ) -> Any:
-    """Draw δ of all atoms as bands, and the mean δ of what is fast as points with its share.
+    """Draw δ of all atoms as bands, and the mean δ of the fast environments as points.
 
-    The second number of a point says how many times as often as by chance it sits in one
-    environment of SOAP. A filled disk is motion; a ring sits where chance puts it.
+    The first number of a point is the share of the fast environments in all observations. The
+    second number is how many times as often as by chance they lie in one environment of SOAP. A
+    filled disk shows motion; for a ring this place may be chance.
 
     Parameters
     ----------
     result : AnalysisResult
-        Drawn is its `interval_scan`.
+        Its `interval_scan` is drawn.
     over : {"interval", "window"}
-        Over Δt at the window in use, or over the window at the Δt in use.
+        Draw over Δt at the window in use, or over the window at the Δt in use.
     units : str, optional
         LAMMPS `units` of the run.
     ax : matplotlib Axes, optional
@@ -46,7 +47,7 @@ def plot_intervals(
     points = [each for each in result.interval_scan if _belongs(each, over, config)]
     values = np.array([getattr(point, over) for point in points], dtype=np.float64)
     if not points:
-        explain_empty(ax, "no other Δt was tried: scan_intervals = [1, 2, 5, 10]")
+        explain_empty(ax, "no other Δt was tried: set scan_intervals = [1, 2, 5, 10]")
         dress(ax)
         return ax
     if over == "interval":
@@ -58,7 +59,7 @@ def plot_intervals(
         np.array([getattr(point, f"delta_{name}") for point in points])
         for name in ("low", "median", "high", "top")
     )
-    # the bands reach a little beyond the outer points, also where there is but one
+    # the bands reach a little beyond the outer points, also if there is only one point
     ends = np.array([values[0] / 1.12, *values, values[-1] * 1.12])
     low, median, high, top = (np.pad(each, 1, mode="edge") for each in (low, median, high, top))
     grey = {"color": MUTED, "linewidth": 0}
@@ -87,9 +88,9 @@ def plot_intervals(
             fontsize=8,
             color=color,
         )
-    kinds = [(HIGHLIGHT, "fast: mean δ, share, times chance")]
+    kinds = [(HIGHLIGHT, "fast: mean δ, share, × chance")]
     if any(point.n_fast and not point.shows_motion for point in points):
-        kinds.append((PAPER, "fast, but maybe there by chance"))
+        kinds.append((PAPER, "fast, but its place may be chance"))
     for face, label in kinds:
         ax.plot([], [], "o", mfc=face, mec=HIGHLIGHT, mew=1.4, ms=7, label=label)
     style = {"frameon": False, "labelcolor": INK, "fontsize": 8}
@@ -110,7 +111,7 @@ def _belongs(point: IntervalPoint, over: str, config: AnalysisConfig) -> bool:
 
 
 def _draw_point(ax: Any, value: float, point: IntervalPoint, above: float, *, below: bool) -> None:
-    """Draw what is fast, with its share; or say that nothing is."""
+    """Draw the fast environments with their numbers, or write that nothing is fast."""
     words, color, height, ground = "nothing\nfast", MUTED, above, PAPER
     if point.n_fast:
         face = HIGHLIGHT if point.shows_motion else PAPER

@@ -1,4 +1,4 @@
-"""What changes with the lag: implied timescales, and how many stay."""
+"""Implied timescales and the probability to stay, over the lag."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["plot_persistence", "plot_timescales"]
 def plot_timescales(route: Route, *, units: str | None = None, ax: Any = None) -> Any:
     """Draw the implied timescales −lag / ln ``|λ|`` over the lag, both logarithmic.
 
-    Level lines: moves without memory. What lies in the grey is over within one lag and cannot be
-    resolved; lines that rise beside it say that moves are undone.
+    Flat curve: the process is Markovian at this lag. Rising curve: atoms that leave come back.
+    Grey: times shorter than the lag cannot be resolved.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def plot_persistence(
 ) -> Any:
     """Draw the probability to be in the same environment after a lag (Chapman–Kolmogorov test).
 
-    Disks: counted at this lag. Lines: what the moves of the shortest lag give if they have no
-    memory.
+    Disks: counted at this lag. Lines: predicted from the moves at the shortest lag, for a
+    Markovian process.
 
     Parameters
     ----------

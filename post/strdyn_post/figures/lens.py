@@ -1,4 +1,4 @@
-"""The LENS signal in time, its histogram and the bands that classify it."""
+"""The LENS signal in time, its histogram and the limits between its levels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plot_lens_series(
     n_lines: int = 25,
     ax: Any = None,
 ) -> Any:
-    """Draw δ(t) of all atoms as a density, some of them as lines, and the histogram beside.
+    """Draw δ(t) of all atoms as a density, some atoms as lines, and a histogram beside it.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def plot_lens_series(
     units : str, optional
         LAMMPS `units` of the run.
     n_lines : int
-        Number of atoms drawn as lines: half of them the liveliest, half spread over the rest.
+        Number of atoms drawn as lines: half of them those of largest δ, half
+        spread over the rest.
     ax : matplotlib Axes, optional
         The histogram is put at its right.
 
@@ -103,7 +104,7 @@ def plot_lens_series(
 
 
 def band_limits(delta: NDArray[np.float64], labels: NDArray[np.int32]) -> list[float]:
-    """Return the values of δ between classes, where they are bands: half way between neighbors."""
+    """Return the limits of δ between levels, half way between two; none if the levels overlap."""
     spans = sorted(
         (float(delta[labels == label].min()), float(delta[labels == label].max()))
         for label in np.unique(labels[labels >= 0])
@@ -114,7 +115,7 @@ def band_limits(delta: NDArray[np.float64], labels: NDArray[np.int32]) -> list[f
 def _draw_histogram(
     ax: Any, delta: NDArray[np.float64], labels: Any, borders: Any, names: Names
 ) -> None:
-    """Stack the classes: every bar is what the whole signal has there, on a log scale."""
+    """Draw the histogram of all levels, stacked, on a logarithmic scale."""
     middle = (borders[1:] + borders[:-1]) / 2
     height = borders[1] - borders[0]
     base = np.zeros(len(middle))

@@ -1,4 +1,4 @@
-"""Maps of the principal components, and how much variance they hold."""
+"""Maps of the observations on the principal components, and the variance that these hold."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def plot_pca(
 ) -> Any:
     """Draw all (frame, atom) rows on the first two principal components.
 
-    Each pixel has the mean colour of the rows in it and is the more opaque the more rows there
-    are (logarithmic), so that half a million rows and a dozen rare ones are both visible.
+    A pixel has the mean colour of its rows. It is more opaque if it holds more rows (logarithmic),
+    so that half a million rows and a dozen rare ones are both visible.
 
     Parameters
     ----------
     route : Route
-        With scores (n_frames, n_atoms, k); where k = 1 the second axis is left at 0.
+        With scores (n_frames, n_atoms, k); if k = 1 the second axis is 0.
     names : Names, optional
-        From `make_palettes`, so that colours agree between routes.
+        Of ``result.names``: the colours agree between routes.
     color : {"environment", "density"}
         By environment with its mark, or by number of rows alone.
     atom_id : int, optional
@@ -49,6 +49,11 @@ def plot_pca(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the atom was not analysed.
     """
     ax, names = axes_of(route, names, ax)
     x, y = _first_two(route).reshape(-1, 2).T
@@ -82,10 +87,10 @@ def plot_variance(routes: Sequence[Route], *, wanted: float | None = None, ax: A
 
     Parameters
     ----------
-    routes : sequence of routes
+    routes : sequence of Route
         Filled disks are the components that were kept.
     wanted : float, optional
-        The share that was asked for, as a line.
+        The share that was asked for, drawn as a line.
     ax : matplotlib Axes, optional
 
     Returns
@@ -158,7 +163,7 @@ def _histogram(x: Any, y: Any, edges: Any) -> NDArray[np.float64]:
 
 
 def _opacity(density: NDArray[np.float64], lowest: float) -> NDArray[np.float64]:
-    """Return alpha: 0 where nothing is, `lowest` for a single row, 1 at the densest."""
+    """Return opacities: 0 without rows, `lowest` for a single row, 1 at the largest density."""
     # one row spreads to a peak of 0.25 under the filter of _histogram
     strength = np.log1p(density * 4) / np.log1p(max(float(density.max()) * 4, 1.0))
     edge = np.clip(density / 0.12, 0, 1)
@@ -230,7 +235,7 @@ def _draw_path(ax: Any, route: Route, atom_id: int, units: str | None) -> None:
     if len(rows) == 0:
         raise ValueError(
             f"atom_id = {atom_id} is not among the {len(route.atom_ids)} analysed atoms "
-            f"(IDs {route.atom_ids.min()} to {route.atom_ids.max()})."
+            f"(IDs {route.atom_ids.min()} to {route.atom_ids.max()}). Give the ID of one of them."
         )
     path = _first_two(route)[:, rows[0]]
     times, symbol = time_axis(route.times, units)

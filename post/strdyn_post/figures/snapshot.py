@@ -17,7 +17,7 @@ from .style import axes_of, dress
 
 __all__ = ["VIEWS", "plot_snapshot"]
 
-# elevation above the xy plane and azimuth, in degrees: where the viewer stands
+# direction of the viewer: elevation above the xy plane and azimuth [degree]
 VIEWS = {"above": (90.0, -90.0), "oblique": (32.0, -62.0), "side": (0.0, -90.0)}
 _LIGHT = np.array([-0.35, 0.50, 0.79])
 
@@ -38,12 +38,12 @@ def plot_snapshot(
     ----------
     route : Route
     recording : Recording
-        Where the positions are; the frame is found by its step, the atoms by their IDs.
+        The positions. The frame is found by its step, the atoms by their IDs.
     names : Names, optional
     frame : int
         Index into ``route.steps``.
     view : {"above", "oblique", "side"}
-        Where the viewer stands; z points up, except seen from above.
+        Direction of the viewer; z points up, except for "above".
     pale : bool
         Draw all but the highlighted environments in pale colours.
     ax : matplotlib Axes, optional
@@ -51,6 +51,11 @@ def plot_snapshot(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the view is unknown, or the recording does not hold the frame.
     """
     if view not in VIEWS:
         raise ValueError(f"view = {view!r}: expected one of {', '.join(VIEWS)}.")
@@ -87,7 +92,7 @@ def _colors(labels: NDArray[np.int32], names: Names, pale: bool) -> NDArray[np.f
 
 
 def view_axes(elevation: float, azimuth: float) -> NDArray[np.float64]:
-    """Return the right, up and towards-the-viewer directions as rows, (3, 3)."""
+    """Return unit vectors to the right, up and towards the viewer as rows, (3, 3)."""
     theta, phi = np.radians(elevation), np.radians(azimuth)
     toward = np.array([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), np.sin(theta)])
     right = np.array([-np.sin(phi), np.cos(phi), 0.0])
@@ -114,7 +119,7 @@ def render_spheres(
     seen : (n_atoms, 3) float64 ndarray
         Right, up and towards the viewer [length].
     radius : float
-        Of every sphere [length].
+        Radius of every sphere [length].
     colors : (n_atoms, 3) float64 ndarray
         In [0, 1].
     n_pixels : int
@@ -166,7 +171,7 @@ def render_spheres(
     lit = np.clip(normal @ (_LIGHT / np.linalg.norm(_LIGHT)), 0, 1)
     shade = (0.50 + 0.55 * lit) * np.clip(0.55 + 1.1 * normal[:, 2], 0, 1)
 
-    # what lies lower than its surroundings is darker, and so is what lies far back
+    # points lower than their surroundings are darker, and so are points far back
     floor = depth[hit].min()
     filled = np.where(hit, depth, floor)
     coarse = max(1, int(radius * scale / 6))  # a blur as wide as an atom needs no fine grid

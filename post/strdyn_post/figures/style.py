@@ -1,4 +1,4 @@
-"""What all figures share: the colours of the page, the look of axes, file output."""
+"""Shared by all figures: the colours of the page, the look of axes, file output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INK, MUTED, GRID, PAPER = "#1C2127", "#66707B", "#D9DEE4", "#FEFEFE"
 
 
 def new_axes(ax: Any, size: tuple[float, float] = (4.2, 3.6)) -> Any:
-    """Return the caller's axes, or new ones of a figure of their own."""
+    """Return the caller's axes, or the axes of a new figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -44,7 +44,7 @@ def new_axes(ax: Any, size: tuple[float, float] = (4.2, 3.6)) -> Any:
 def axes_of(
     route: Route, names: Names | None, ax: Any, size: tuple[float, float] = (4.2, 3.6)
 ) -> tuple[Any, Names]:
-    """Return axes with the title of a route, and the names of its environments."""
+    """Return axes titled by the route, and the names of its environments."""
     ax = new_axes(ax, size)
     ax.set_title(route.title)
     return ax, names or Names.of(route)
@@ -70,7 +70,7 @@ def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
 
 
 def explain_empty(ax: Any, words: str) -> None:
-    """Write on empty axes why they are empty."""
+    """Write the reason on empty axes."""
     ax.text(
         0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=9, color=MUTED
     )
@@ -103,24 +103,29 @@ def save_figure(
 ) -> str:
     """Write ``NAME.svg`` and ``NAME.png`` on white ground; return the SVG for an HTML page.
 
-    There text stays text in the font of the page, and ink follows its light or dark theme.
+    In the page, text of the SVG has the font of the page, and ink follows its light or dark theme.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     folder : Path
     name : str
-        Also makes the element IDs of the SVG different from those of other figures on the page.
+        Name of the files; it also makes the element IDs of the SVG unique on the page.
     title : str
         What a screen reader says.
     tight : bool
-        Cut the empty margins above and below off.
+        Cut off the empty margins above and below.
     mark : str
         Identifier in the metadata of both files.
 
     Returns
     -------
     str
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
     """
     import matplotlib as mpl
 
@@ -136,7 +141,7 @@ def save_figure(
             metadata={"Date": None, "Identifier": mark},
         )
     svg = out.getvalue()
-    figure.set_layout_engine("none")  # the one just found serves the second file too
+    figure.set_layout_engine("none")  # keep this layout for the second file
     png = io.BytesIO()
     figure.savefig(
         png,
@@ -166,7 +171,7 @@ def save_figure(
 
 
 def _without_margins(figure: Any) -> Any:
-    """Return the part of a figure to keep: its whole width, so that text keeps its size."""
+    """Return the part of a figure without margins, in its whole width: text keeps its size."""
     from matplotlib.transforms import Bbox
 
     figure.draw_without_rendering()
@@ -175,7 +180,7 @@ def _without_margins(figure: Any) -> Any:
 
 
 def _smaller_image(png: re.Match[str]) -> str:
-    """Return the image as WebP: a tenth of the size, and the eye sees no difference."""
+    """Return the image as WebP, a tenth of the size without a visible difference."""
     from PIL import Image
 
     out = io.BytesIO()

@@ -19,16 +19,16 @@ __all__ = ["plot_dendrogram", "plot_transition_matrix"]
 def plot_dendrogram(
     route: Route, names: Names | None = None, *, cut: float = 1.0, ax: Any = None
 ) -> Any:
-    """Draw how alike the clusters are in where their atoms go, and where the tree is cut.
+    """Draw the dendrogram of the rows of the transition matrix, and its cut.
 
     Parameters
     ----------
     route : Route
-        Leaves are its clusters *before* merging, in the colours of the merged ones.
+        Leaves are its clusters *before* merging, in the colours of the merged environments.
     names : Names, optional
     cut : float
-        Correlation distance below which clusters merge. The grey band: any cut in it gives the
-        same environments.
+        Correlation distance below which clusters merge. Any cut in the grey band gives the same
+        environments.
     ax : matplotlib Axes, optional
 
     Returns
@@ -95,12 +95,11 @@ def plot_dendrogram(
 
 
 def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any = None) -> Any:
-    """Draw the probabilities to go from row to column within one lag, with what they rest on.
+    """Draw the probabilities to go from row to column within one lag, with the number of events.
 
-    Probabilities in percent; below them their 95 % interval where the route has checks, and the
-    number of observed transitions. Of what was never seen the largest probability that agrees
-    with that. Cells of fewer than `FEW_EVENTS` transitions are set in italics: they are hardly
-    more than an observation.
+    Probabilities in percent; below them their 95 % interval if the route has checks, and the
+    number of counted transitions. For a move that was never seen: the upper limit of its
+    probability. Cells with fewer than `FEW_EVENTS` transitions are in italics.
 
     Parameters
     ----------
@@ -127,7 +126,7 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
     if route.checks is not None:
         rare |= route.checks.few_events[cells]
         bounds = [route.checks.low[cells], route.checks.high[cells]]
-    # a root scale: one in a thousand is seen, and 90 % differs from 99 %
+    # a root scale: 0.1 % is visible, and 90 % differs from 99 %
     alpha = 0.88 * probabilities**0.4
     image = np.ones((n, n, 4)) * [0.10, 0.30, 0.55, 1.0]
     image[..., 3] = np.where(counts > 0, alpha, 0.0)
@@ -138,7 +137,7 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
         probability, events = percent(float(probabilities[a, b])), f"{counts[a, b]:,}"
         lines, ink = [(0.0, probability, large)], MUTED if rare[a, b] else INK
         if not counts[a, b]:
-            # of an environment without any move nothing is known
+            # an environment without any counted pair has no limit
             known = small and interval and counts[a].any()
             lines = [(0.0, f"< {interval[1]}", small)] if known else []
         elif small and interval:
@@ -174,5 +173,5 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
 
 
 def _bound(share: float) -> str:
-    """Return an end of an interval as percent: small ones to one digit, so that it fits a cell."""
+    """Return a bound in percent, small ones with one digit: it must fit into a cell."""
     return f"{100 * share:.1g}" if 1e-5 <= share < 1e-4 else percent(share)

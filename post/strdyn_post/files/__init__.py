@@ -1,1 +1,1 @@
-"""Results on disk: who may write a folder, and what stands in its files."""
+"""Results on disk: the lock of a folder, and the content of its files."""

@@ -1,4 +1,4 @@
-"""A folder of results: who writes it, which files in it are ours, and which run they are of."""
+"""A folder of results: its lock, the files that strdyn wrote, and the run of each file."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ SETTINGS, OTHER_SETTINGS = "analysis.toml", "analysis.used.toml"
 
 _LOCK = ".strdyn.lock"
 UNFINISHED = ".strdyn-analysis-"
-"""Begins the name of a file that an analysis is writing."""
+"""First part of the name of a file that an analysis is writing."""
 _MARK = re.compile(rb"strdyn run ([0-9a-f]{32})")
 _SETTINGS = re.compile(r"# Settings of strdyn run [0-9a-f]{32}, sha256 ([0-9a-f]{64})\n#.*\n")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def mark(run_id: str) -> str:
-    """Return what every file of an analysis carries near its beginning."""
+    """Return the mark that every file of an analysis has near its beginning."""
     return f"strdyn run {run_id}"
 
 
 def run_of(path: Path) -> str | None:
-    """Return the run ID that a file carries; None for a file that is not ours."""
+    """Return the run ID in a file; None for a file that strdyn did not write."""
     found = _MARK.search(_head(path))
     return found[1].decode() if found else None
 
 
 def other_runs(folder: Path, run_id: str) -> list[str]:
-    """Return the files of a folder that are of another run than this; of figures the first."""
+    """Return the files of a folder that belong to another run; of the figures only the first."""
     names = [name for name in (PAGE, SUMMARY, *_figures()) if run_of(folder / name)]
     names += [name for name in (SETTINGS, OTHER_SETTINGS) if _is_unchanged(folder / name)]
     others = [name for name in names if run_of(folder / name) != run_id]
@@ -69,7 +69,7 @@ def other_runs(folder: Path, run_id: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to write a folder of results (see `claim`)."""
+    """A folder of results that this process has locked for writing (see `claim`)."""
 
     folder: Path
 
@@ -78,7 +78,7 @@ class Claim:
 
     @contextlib.contextmanager
     def new_file(self, name: str) -> Iterator[ForgivingFile]:
-        """Write a file that appears when it is whole (see `files.new_file`)."""
+        """Write a file that appears only when it is complete (see `files.output.new_file`)."""
         with new_file(self.folder / name, UNFINISHED) as file:
             yield file
 
@@ -89,7 +89,7 @@ class Claim:
         return self.folder / name
 
     def remove_figures_but(self, names: set[str]) -> None:
-        """Remove the figures of an earlier analysis that this one does not have."""
+        """Remove the figures of an earlier analysis that are not in `names`."""
         for name in set(FIGURES) - names:
             for kind in ("svg", "png"):
                 file = self.folder / "figures" / f"{name}.{kind}"
@@ -97,7 +97,7 @@ class Claim:
                     file.unlink()
 
     def write_settings(self, result: AnalysisResult) -> Path:
-        """Write the settings used, beside a file of the user that has their name."""
+        """Write the settings used; a file of the user with the same name stays."""
         text = result.config.to_toml()
         digest = hashlib.sha256(text.encode()).hexdigest()
         head = (
@@ -114,17 +114,18 @@ class Claim:
 
 @contextlib.contextmanager
 def claim(folder: str | os.PathLike[str]) -> Iterator[Claim]:
-    """Hold a folder of results for writing, and make it if it is not there.
+    """Lock a folder of results for writing, and make it if it does not exist.
 
     Parameters
     ----------
     folder : path or Claim
-        Who holds a claim may claim again.
+        A process that holds the lock may ask for it again, with its Claim.
 
     Raises
     ------
     OutputError
-        If another process holds it, it cannot be written, or what would be replaced is not ours.
+        If another process holds the lock, the folder cannot be written, or a file that would be
+        replaced was not written by strdyn.
     """
     if isinstance(folder, Claim):
         yield folder
@@ -141,7 +142,7 @@ def claim(folder: str | os.PathLike[str]) -> Iterator[Claim]:
         raise cannot_write(path, error) from error
     try:
         for part in (*path.glob(f"{UNFINISHED}*{PART}"), *path.glob(f"*/{UNFINISHED}*{PART}")):
-            part.unlink()  # of an analysis that was killed
+            part.unlink()  # left by an analysis that was killed
         yield Claim(path)
     finally:
         with contextlib.suppress(OSError):
@@ -153,18 +154,18 @@ def claim(folder: str | os.PathLike[str]) -> Iterator[Claim]:
 
 
 def check_folder(path: Path) -> None:
-    """Raise OutputError where no results can be written, or a file of the user would be lost."""
+    """Raise OutputError if no results can be written, or a file of the user would be lost."""
     check_not_in_buffer(path)
     for folder in (path, path / "figures"):
         if os.path.lexists(folder) and not folder.is_dir():
             raise OutputError(
-                f"cannot write {folder}: it is there and is no folder. Give another one (-o)."
+                f"cannot write {folder}: it exists, but is not a folder. Give another one (-o)."
             )
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(
-                f"cannot write {folder}: this user has no right to. Give another folder (-o)."
+                f"cannot write {folder}: you have no write permission. Give another folder (-o)."
             )
-    was_ours = _is_format_1(path / RESULTS)  # it had no marks
+    was_ours = _is_format_1(path / RESULTS)  # files of format 1 have no marks
     for name in (RESULTS, PAGE, SUMMARY, *_figures()):
         file = path / name
         if os.path.lexists(file) and not (was_ours or run_of(file)):
@@ -203,12 +204,12 @@ def _is_format_1(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "provenance" in file.attrs and "soap_lens" in file
-    except Exception:  # whatever HDF5 makes of another file
+    except Exception:  # HDF5 raises many kinds of errors for other files
         return False
 
 
 def _is_unchanged(path: Path) -> bool:
-    """Whether these are settings that we wrote and nobody has changed."""
+    """Whether strdyn wrote these settings and nobody has changed them."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -222,7 +223,7 @@ def _is_users_settings(path: Path) -> bool:
 
 
 def _lock(folder: Path) -> int:
-    """Return the descriptor of the lock file: the kernel drops the lock with the process."""
+    """Return the descriptor of the lock file; the kernel drops the lock when the process ends."""
     path = folder / _LOCK
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -235,13 +236,13 @@ def _lock(folder: Path) -> int:
                 is_free = True
             except BlockingIOError:
                 is_free = False
-            except OSError:  # no locks on this file system: the name in the file decides
+            except OSError:  # this file system has no locks: the name in the file decides
                 is_free = not holder
                 remedy += f" If that process has died, delete {path}."
             if not is_free:
                 holder = holder or "another process"
                 raise OutputError(f"{folder} is being written by {holder}: {remedy}")
-            with contextlib.suppress(FileNotFoundError):  # who held it has just deleted it
+            with contextlib.suppress(FileNotFoundError):  # the last holder has just deleted it
                 if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                     os.ftruncate(descriptor, 0)
                     name = f"process {os.getpid()} on host {socket.gethostname()}\n"

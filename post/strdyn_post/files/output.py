@@ -1,4 +1,4 @@
-"""Files that appear under their name only when whole; errors that say what to do."""
+"""Files that appear only when they are complete; errors that say what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REMEDIES = {
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
-    """Return the error for an output and what the system said."""
+    """Return the error for an output, with the message of the system and a remedy."""
     remedy = _REMEDIES.get(error.errno or 0, f"Check the storage, {_ELSEWHERE}.")
     return OutputError(f"cannot write {path}: {error.strerror or error}. {remedy}")
 
@@ -43,21 +43,21 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 def new_file(
     path: Path, prefix: str = ".strdyn-", *, durable: bool = True
 ) -> Iterator[ForgivingFile]:
-    """Write a file that appears under its name only when whole.
+    """Write a file that appears under its name only when it is complete.
 
     Parameters
     ----------
     path : Path
-        Name of the finished file; what stood there is replaced, a link as well.
+        Name of the finished file. An existing file or link of this name is replaced.
     prefix : str
-        Begins the name of the unfinished file, which nobody can guess.
+        First part of the name of the unfinished file; the rest is random.
     durable : bool
-        Wait until it is on the disk: not for what can be drawn again.
+        Wait until the file is on the disk. False for files that can be drawn again.
 
     Raises
     ------
     OutputError
-        If it cannot be written; nothing is left of it then.
+        If the file cannot be written; no part of it is left.
     """
     part = path.with_name(f"{prefix}{secrets.token_hex(8)}{PART}")
     try:
@@ -79,20 +79,20 @@ def new_file(
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(part)
-        # HDF5 stumbles over bytes that the disk did not take: the disk is the reason
+        # if the disk did not take all bytes, HDF5 fails later: the disk is the cause
         if file.error is not None and not isinstance(error, OutputError | KeyboardInterrupt):
             raise cannot_write(path, file.error) from error
         raise
 
 
 def write_text(file: ForgivingFile, text: str) -> None:
-    """Write text as UTF-8, also names of files that are not; raise what goes wrong at once."""
+    """Write text as UTF-8, with escapes for names of files that are not; raise errors at once."""
     file.write(text.encode("utf-8", "backslashreplace"))
     file.check()
 
 
 def is_ours(path: Path, sign: str) -> bool:
-    """Whether a file has our sign near its beginning."""
+    """Whether a file has a sign of strdyn near its beginning."""
     try:
         if not path.is_file():
             return False
@@ -103,7 +103,7 @@ def is_ours(path: Path, sign: str) -> bool:
 
 
 def check_not_in_buffer(path: Path) -> None:
-    """Raise OutputError for an output in the folder of a buffer."""
+    """Raise OutputError for an output inside a buffer."""
     try:
         place = path.resolve()
     except (OSError, RuntimeError) as error:  # links that lead to each other

@@ -1,4 +1,4 @@
-"""What a result that was read must be, before anything is drawn or counted from it."""
+"""Checks of a result that was read from a file, before it is used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTEGER, _FLOAT, _BOOL = "iu", "f", "b"
 
 
 def check_result(result: AnalysisResult) -> None:
-    """Raise AnalysisError where the parts of a result do not fit together, naming the part."""
+    """Raise AnalysisError if parts of a result do not fit together; the message names the part."""
     missing = [name for name in ROUTES if name not in result.routes]
     if missing:
         raise AnalysisError(f"it has no group {', '.join(missing)}.")
@@ -64,7 +64,9 @@ def _check_findings(result: AnalysisResult) -> None:
             raise AnalysisError(f"a finding is of the route {found.route!r}.")
         n = 0 if found.route is None else result[found.route].final.n_clusters
         if not all(isinstance(label, int) and 0 <= label < n for label in found.environments):
-            raise AnalysisError(f"a finding names the environments {found.environments} of {n}.")
+            raise AnalysisError(
+                f"a finding names environments {found.environments}, but there are {n}."
+            )
     try:
         _ = result.lines
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -107,7 +109,7 @@ def _check_scan(result: AnalysisResult) -> None:
         if not (point.stride > 0 and point.window > 0 and -1 <= point.home < n_soap):
             raise AnalysisError(f"interval_scan has an impossible point: {point}.")
     if points and sum(in_use(point, result.config) for point in points) != 1:
-        raise AnalysisError("interval_scan does not hold the point in use once.")
+        raise AnalysisError("interval_scan must hold the point in use exactly once.")
 
 
 def _check_mixtures(points: tuple[MixturePoint, ...]) -> None:
@@ -153,7 +155,7 @@ def _check_route(name: str, route: Route) -> None:
     _within(f"{name}/far", _numbers(f"{name}/far", route.far, shape[:1]), 1.0)
     shares = (route.fit.noise_share, route.fit.soft_share, route.fit.agreement or 0.0)
     if not all(math.isfinite(share) for share in shares):
-        raise AnalysisError(f"a share of {name} is no number: {shares}.")
+        raise AnalysisError(f"a share of {name} is not finite: {shares}.")
     if (route.fit.pca is None) != (name == "lens"):
         raise AnalysisError(f"{name} has {'no' if route.fit.pca is None else 'a'} pca.")
     if route.fit.pca is not None:
@@ -239,7 +241,7 @@ def _numbers(
     *,
     finite: bool = True,
 ) -> Any:
-    """Return an array of this shape (None: any length) and kind of number, or raise."""
+    """Return the value as an array; raise if shape (None: any length) or kind differs."""
     array = np.asarray(value)
     fits = array.ndim == len(shape) and all(
         wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)

@@ -1,8 +1,8 @@
 """Results in a folder: ``results.h5``, and the settings in ``analysis.toml``.
 
 ``results.h5`` is an HDF5 file behind a block of 512 bytes (a user block, which HDF5 readers skip).
-The block names the run and holds the SHA-256 of everything else: a file that has changed since it
-was written is refused.
+The block holds the run ID and the SHA-256 of all other bytes. A file that has changed since it was
+written is refused.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 def save_results(result: AnalysisResult, directory: str | os.PathLike[str]) -> Path:
     """Write ``results.h5`` and ``analysis.toml`` into a folder.
 
-    Each file is complete or not there: written beside, synchronised, renamed. The settings go
-    into ``analysis.used.toml`` where ``analysis.toml`` is a file of the user.
+    Each file appears only when it is complete. The settings go into ``analysis.used.toml`` if
+    ``analysis.toml`` is a file of the user.
 
     Returns
     -------
     Path
-        Of ``results.h5``.
+        Path of ``results.h5``.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def load_results(path: str | Path) -> AnalysisResult:
     Raises
     ------
     AnalysisError
-        If there are none, they have changed since they were written, or they are of a newer
-        version. Results of format 1 have no checksum to tell changes by.
+        If there are no results, or they have changed since they were written, or another version
+        wrote them. Results of format 1 have no checksum: changes in them are not found.
     """
     path = Path(path)
     path = path / RESULTS if path.is_dir() else path
@@ -77,7 +77,7 @@ def load_results(path: str | Path) -> AnalysisResult:
         try:
             result = read_content(file, run_id or _name_of(file))
             check_result(result)
-        except Exception as error:  # a wrong entry shows in many ways
+        except Exception as error:  # a wrong entry raises many kinds of errors
             said = str(error) or type(error).__name__
             raise AnalysisError(
                 f"{path} is not as strdyn writes it: {said} Analyse the buffer again."
@@ -106,12 +106,13 @@ def _check_bytes(path: Path, file: io.BufferedReader) -> str | None:
     found = _HEAD.fullmatch(start)
     if found is None:
         raise AnalysisError(
-            f"{path} is no file of results, or its beginning is damaged: analyse the buffer again."
+            f"{path} is not a file of results, or its beginning is damaged. Analyse the buffer "
+            "again."
         )
     if _digest(file, found[1]) != found[4].decode():
         raise AnalysisError(
             f"{path} has changed since it was written: its checksum differs. Copy it again from "
-            "where it is whole, or analyse the buffer again."
+            "an undamaged copy, or analyse the buffer again."
         )
     if int(found[3]) != _FORMAT:
         raise AnalysisError(
@@ -122,6 +123,6 @@ def _check_bytes(path: Path, file: io.BufferedReader) -> str | None:
 
 
 def _name_of(file: io.BufferedReader) -> str:
-    """Return a run ID for results of format 1, which have none: made of their bytes."""
+    """Return a run ID, made from the bytes, for results of format 1, which have none."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What stands where in ``results.h5``: one group for every route, scans and findings beside."""
+"""The layout of ``results.h5``: one group for every route, then scans and findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from strdyn_post.signal.series import Series
 __all__ = ["read_content", "write_content"]
 
 _FORMATS = (1, 2)
-# settings of results that were written before these existed
+# values of newer settings in results of earlier versions
 _EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False, "n_init": 1}
 _SCANS = {
     "weight_scan": WeightPoint,
@@ -58,7 +58,7 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
         )
         for name in ("provenance", "timings"):
             file.attrs[name] = json.dumps(getattr(result, name))
-        # an attribute holds no more than 64 kB
+        # an attribute holds at most 64 kB
         file["findings"] = json.dumps([line.as_dict() for line in result.lines], ensure_ascii=False)
         file["delta/value"] = result.delta.values
         _write_frames(file["delta"], result.delta.frames)
@@ -112,7 +112,7 @@ def _write_route(group: Any, route: Route) -> None:
             group[f"{folder}/{item.name}"] = getattr(part, item.name)
     model = group.create_group("model")
     model.attrs["kind"] = fit.model.kind
-    # HDBSCAN* on all rows: the fitted rows are `score` and `label`, and need no second copy
+    # for HDBSCAN* on all rows the fitted rows are `score` and `label`: no second copy
     rows = route.scores.reshape(-1, route.n_components)
     if not isinstance(fit.model, NearestRow) or not np.array_equal(fit.model.rows, rows):
         for item in fields(fit.model):
@@ -140,7 +140,7 @@ def _write_names(group: Any, names: Names, described: Description | None) -> Non
 
 
 def read_content(file: Any, run_id: str) -> AnalysisResult:
-    """Read a result from an open file; what is wrong in it shows in many ways."""
+    """Read a result from an open file; a damaged file raises many kinds of errors."""
     import h5py
 
     with h5py.File(file, "r") as content:

@@ -1,6 +1,6 @@
-"""The checks that every analysis makes of its kinetics, and what they find.
+"""The checks of the kinetics of every analysis, and their findings.
 
-Warnings, page and figures take every judgement of the kinetics from here.
+Warnings, page and figures use these judgements.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Checks:
     low, high : (n_clusters, n_clusters) float64 ndarray
         95 % confidence intervals of the transition probabilities.
     few_events : (n_clusters, n_clusters) bool ndarray
-        Moves seen, but fewer than `FEW_EVENTS` times: their probabilities are rough.
+        Moves that were seen fewer than `FEW_EVENTS` times: their probabilities are rough.
     lags : (n_lags,) int64 ndarray
-        Lags of the next three [frames].
+        Lags of the next three arrays [frames].
     timescales : (n_lags, n_clusters - 1) float64 ndarray
         Implied timescales [frames].
     stay, predicted_stay : (n_lags, n_clusters) float64 ndarray
@@ -52,7 +52,7 @@ class Checks:
     exits : (n_clusters,) int64 ndarray
         Visits whose end was seen.
     imbalance : (n_clusters, n_clusters) float64 ndarray
-        Excess of the flux from a to b over that back, in standard deviations.
+        Excess of the flux from a to b over the flux back, in standard deviations.
     early, late, drift : (n_clusters,) float64 ndarray
         Shares in both halves of the recording, and their difference in standard errors.
     merge_cuts : (2,) float64 ndarray
@@ -79,20 +79,20 @@ class Checks:
 
     @property
     def memory(self) -> float:
-        """Largest difference of a probability to stay from that without memory."""
+        """Largest difference between the counted and the predicted probability to stay."""
         return float(np.nan_to_num(np.abs(self.stay - self.predicted_stay)).max(initial=0.0))
 
     @property
     def remembers(self) -> NDArray[np.bool_]:
-        """Where whether atoms stay depends on where they came from, (n_lags, n_clusters)."""
+        """Whether the probability to stay differs from the prediction, (n_lags, n_clusters)."""
         expected = self.predicted_stay
-        # each visit says once how long atoms stay, however many frames it takes
+        # each visit counts once, however many frames it takes
         chance = np.sqrt(expected * (1.0 - expected) / (self.exits + 1))
         return np.abs(self.stay - expected) > np.maximum(MEMORY, CLEAR * chance)
 
     @property
     def returns(self) -> bool:
-        """Whether all memory is that of atoms which come back."""
+        """Whether all memory comes from atoms that come back."""
         return bool((self.stay > self.predicted_stay)[self.remembers].all())
 
     @property
@@ -182,7 +182,7 @@ def check_moves(
 def judge_moves(
     checks: Checks, final: Partition, stretches: NDArray[np.int64], lag: int, *, merged: bool
 ) -> Iterator[Finding]:
-    """Say what the checks of a route find: what is fine, and what a reader must know.
+    """Yield the findings of the checks of a route: what is fine, and what a reader must know.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where an environment sits: its share in each environment of another route, against chance."""
+"""Where an environment lies: its share in each environment of another route, against chance."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sites:
-    """Shares of some rows in the environments of another route.
+    """Shares of selected rows in the environments of another route.
 
     Attributes
     ----------
     shares : (n_clusters,) float64 ndarray
-        Of the rows in question.
+        Shares of the selected rows.
     low, high : (n_clusters,) float64 ndarray
         Their 95 % confidence intervals.
     expected : (n_clusters,) float64 ndarray
-        Shares of all rows: what chance would give.
+        Shares of all rows, which are those by chance.
     """
 
     shares: Float
@@ -41,22 +41,23 @@ class Sites:
 def find_sites(
     inside: NDArray[np.bool_], reference: NDArray[np.int32], n_clusters: int, seed: int = 0
 ) -> Sites:
-    """Say in which environments of a reference some rows are.
+    """Find in which environments of a reference the selected rows are.
 
-    That an environment is fast proves little: the tail of any column makes such a cluster. Where
-    it sits does not follow from the way it was found. The intervals hold those of the bootstrap
-    over atoms and over blocks of time, and that of as many independent rows (Clopper–Pearson).
+    A fast environment alone proves little: the tail of any column can make such a cluster. But its
+    place in the environments of SOAP does not follow from δ. Each interval covers three intervals:
+    the bootstrap over atoms, the bootstrap over blocks of time, and the binomial one of independent
+    rows (Clopper–Pearson).
 
     Parameters
     ----------
     inside : (n_frames, n_atoms) bool ndarray
-        The rows in question.
+        The selected rows.
     reference : (n_frames, n_atoms) int32 ndarray
-        Environments of all rows; negative is noise, which counts nowhere.
+        Environments of all rows; negative is noise, which is not counted.
     n_clusters : int
         Number of environments of the reference.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def find_sites(
     counts = np.bincount(cluster, minlength=n_clusters)
     total, n_frames, n_atoms = counts.sum(), *inside.shape
     tail = (1.0 - CONFIDENCE) / 2.0
-    # none, or all: the bound is that of the interval (nan of beta)
+    # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
     low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
     high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
     rng = np.random.default_rng(seed)

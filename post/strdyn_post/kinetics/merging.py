@@ -1,4 +1,4 @@
-"""Merging of clusters that exchange atoms alike: dendrogram of the transition probabilities."""
+"""Merging of clusters whose atoms go to the same places: dendrogram of the transition matrix."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Merge", "differ_in_dynamics", "merge_clusters", "row_distances"]
 
 @dataclass(frozen=True)
 class Merge:
-    """A dendrogram and what its cut makes of the clusters.
+    """A dendrogram, and the merged clusters at its cut.
 
     Attributes
     ----------
     linkage : (n_clusters - 1, 4) float64 ndarray
-        As of `scipy.cluster.hierarchy.linkage`, with nothing kept apart.
+        As of `scipy.cluster.hierarchy.linkage`, without the rule of `apart`.
     heights : (n_joins,) float64 ndarray
-        Heights at which groups of clusters join, increasing; of those that may.
+        Heights at which clusters join, increasing, with the rule of `apart`.
     mapping : (n_clusters,) int32 ndarray
         Merged cluster of every cluster, in the order of their first members.
     counts : (n_merged, n_merged) int64 ndarray
-        Summed counts; normalise them for the probabilities of the merged clusters.
+        Summed counts; their normalised rows are the probabilities of the merged clusters.
     """
 
     linkage: NDArray[np.float64]
@@ -53,9 +53,9 @@ def merge_clusters(
     counts : (n_clusters, n_clusters) array_like
         Transition counts N_ab.
     cut : float, optional
-        Clusters that join below this height merge (strictly below); None merges none.
+        Clusters that join strictly below this height merge; None merges no clusters.
     apart : (n_clusters, n_clusters) bool ndarray, optional
-        Pairs that never merge, not even by way of a third cluster.
+        Pairs that never merge, also not through a third cluster.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def merge_clusters(
 def differ_in_dynamics(
     labels: NDArray[np.int32], delta: NDArray[np.floating[Any]], n_clusters: int
 ) -> NDArray[np.bool_]:
-    """Say which clusters differ in δ beyond their spread.
+    """Find the pairs of clusters whose mean δ differ by more than their spread.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def differ_in_dynamics(
     Returns
     -------
     (n_clusters, n_clusters) bool ndarray
-        Whether the means of δ are further apart than √(s_a² + s_b²), the standard deviation of the
-        difference of one row of each.
+        Whether the means of δ differ by more than √(s_a² + s_b²), where s is the standard deviation
+        of δ in a cluster.
     """
     inside = labels >= 0
     rows, values = labels[inside], np.asarray(delta, dtype=np.float64)[inside]
@@ -150,8 +150,8 @@ def _join_all_but(
 def row_distances(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 − correlation of every two rows, condensed as of `scipy.spatial.distance.pdist`.
 
-    A constant row correlates with nothing: its distance is 1. Two clusters that go everywhere
-    alike have distance 0; of a cluster without counts nothing is known.
+    The correlation of a constant row is not defined: its distance is set to 1. Two constant rows
+    with counts are the same: their distance is 0.
     """
     from scipy.spatial.distance import pdist
 

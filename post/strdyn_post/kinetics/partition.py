@@ -1,4 +1,4 @@
-"""A partition: where every atom is at every frame, and the moves that follow from it."""
+"""A partition: the cluster of every atom at every frame, and the moves between clusters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Partition"]
 
 @dataclass(frozen=True, kw_only=True)
 class Partition:
-    """In which cluster every atom is at every frame, and the moves between clusters.
+    """The cluster of every atom at every frame, and the moves between clusters.
 
     Attributes
     ----------
     labels : (n_frames, n_atoms) int32 ndarray
-        Cluster, counted from 0; −1 is noise that was left out.
+        Cluster, counted from 0; −1 is noise that belongs to no cluster.
     counts : (n_clusters, n_clusters) int64 ndarray
-        Transitions N_ab; pairs with noise at either end are not counted.
+        Transitions N_ab; a pair of frames with noise at either end is not counted.
     """
 
     labels: NDArray[np.int32]
@@ -45,5 +45,5 @@ class Partition:
 
     @cached_property
     def populations(self) -> NDArray[np.int64]:
-        """Rows (frame, atom) in every cluster, (n_clusters,)."""
+        """Number of rows (observations) in every cluster, (n_clusters,)."""
         return np.bincount(self.labels[self.labels >= 0], minlength=self.n_clusters)

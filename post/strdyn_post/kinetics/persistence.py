@@ -1,7 +1,4 @@
-"""How long atoms stay, and whether they forget where they came from.
-
-Every function is pure: labels in, numbers out.
-"""
+"""How long atoms stay, and whether their moves are Markovian."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ Int = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LagScan:
-    """Is the exchange Markovian? Timescales and persistence over lags.
+    """Timescales and probabilities to stay over lags, which show whether moves are Markovian.
 
     Attributes
     ----------
@@ -66,10 +63,10 @@ def lag_scan(
     Raises
     ------
     ValueError
-        If a lag is no multiple of the first.
+        If a lag is not a multiple of the first.
     """
     if any(lag % lags[0] for lag in lags):
-        raise ValueError(f"lags = {list(lags)}: each must be a multiple of the first.")
+        raise ValueError(f"lags = {list(lags)}: expected multiples of the first, {lags[0]}.")
     first = transition_matrix(count_transitions(labels, n_clusters, lags[0], stretches))
     timescales = np.full((len(lags), max(0, n_clusters - 1)), np.nan)
     stay, predicted = np.zeros((2, len(lags), n_clusters))
@@ -92,12 +89,12 @@ class ResidenceTimes:
     Attributes
     ----------
     mean : (n_clusters,) float64 ndarray
-        Frames spent, divided by the number of exits: unbiased by visits cut off at the ends of
-        the recording. Infinite for a cluster that was never left.
+        Mean stay [frames]: frames spent, divided by the number of exits. Visits that the ends of
+        the recording cut off do not bias it. Infinite for a cluster that was never left.
     n_exits : (n_clusters,) int64 ndarray
         Visits whose end was seen.
     single : (n_clusters,) float64 ndarray
-        Share of the visits with known begin and end that last one frame only; NaN without any.
+        Of the visits with known begin and end, the share that lasts one frame; NaN without any.
     """
 
     mean: Float
@@ -108,7 +105,7 @@ class ResidenceTimes:
 def residence_times(
     labels: NDArray[np.int32], n_clusters: int, stretches: Int | None = None
 ) -> ResidenceTimes:
-    """Return mean residence times [frames] of every cluster."""
+    """Return the mean residence time [frames] of every cluster, and the exits from it."""
     stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
     counts = count_transitions(labels, n_clusters, 1, stretches)
     n_exits = counts.sum(axis=1) - np.diag(counts)
@@ -121,7 +118,7 @@ def residence_times(
         for atom in path:
             change = np.flatnonzero(np.diff(atom)) + 1
             lengths, states = np.diff(change), atom[change[:-1]]
-            # a visit next to noise has no known begin or end
+            # begin or end of a visit next to noise is not known
             inner = (states >= 0) & (atom[change[:-1] - 1] >= 0) & (atom[change[1:]] >= 0)
             visits += np.bincount(states[inner], minlength=n_clusters)
             single += np.bincount(states[inner & (lengths == 1)], minlength=n_clusters)

@@ -38,7 +38,7 @@ def count_transitions(
     Raises
     ------
     ValueError
-        For a lag below 1 or a label outside the clusters.
+        If the lag is below 1, or a label is larger than n_clusters − 1.
 
     Examples
     --------
@@ -55,7 +55,10 @@ def count_transitions(
     if lag < 1:
         raise ValueError(f"lag = {lag}: expected 1 frame or more.")
     if highest >= n_clusters:
-        raise ValueError(f"label {highest} found, but n_clusters = {n_clusters}.")
+        raise ValueError(
+            f"label {highest} found, but n_clusters = {n_clusters}: expected labels below it. Give "
+            "a larger n_clusters."
+        )
     stretches = np.zeros(len(labels), np.int64) if stretches is None else np.asarray(stretches)
     counts = np.zeros(n_clusters * n_clusters, dtype=np.int64)
     for rows in iter_stretches(stretches):
@@ -79,8 +82,8 @@ def transition_matrix(counts: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     (n_clusters, n_clusters) float64 ndarray
-        Probability to go from a to b. A cluster that was never left nor kept within the counted
-        pairs has a row of zeros: nothing is known about it.
+        Probability to go from a to b. A cluster without counts has a row of zeros: its
+        probabilities are not known.
 
     Examples
     --------

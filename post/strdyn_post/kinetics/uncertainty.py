@@ -1,7 +1,4 @@
-"""How far the kinetics can be trusted: intervals, balance, stationarity.
-
-Every function is pure: labels or counts in, numbers out.
-"""
+"""How far the kinetics can be trusted: intervals, balance, stationarity."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ __all__ = [
 ]
 
 TIME_BLOCKS = 20
-"""Blocks of time that the bootstrap draws."""
+"""Number of blocks of time of the bootstrap."""
 _ATOM_GROUPS = 2000
 
 Float = NDArray[np.float64]
@@ -43,9 +40,9 @@ class Intervals:
     Attributes
     ----------
     low, high : (n_clusters, n_clusters) float64 ndarray
-        Bounds; 0 and 1 where a cluster has no counts.
+        Bounds; 0 and 1 if a cluster has no counts.
     few_events : (n_clusters, n_clusters) bool ndarray
-        Moves that were seen, but fewer than `FEW_EVENTS` times.
+        Moves that were seen fewer than `FEW_EVENTS` times.
     """
 
     low: Float
@@ -58,9 +55,10 @@ def transition_intervals(
 ) -> Intervals:
     """Return confidence intervals of every transition probability.
 
-    Percentiles over resampled atoms, and over resampled blocks of time: the moves of one atom
-    depend on each other, and so do those of neighbors at one time. The interval holds both, and
-    that of as many independent moves (Clopper–Pearson), which bounds what was never seen.
+    The moves of one atom depend on each other, and so do the moves of neighbors at one time. So
+    each interval covers three intervals: percentiles over resampled atoms, percentiles over
+    resampled blocks of time, and the binomial one of independent moves (Clopper–Pearson). The last
+    one also limits the probability of a move that was never seen.
 
     Parameters
     ----------
@@ -71,14 +69,14 @@ def transition_intervals(
     level : float
         Coverage.
     lag : int
-        Lag of the counts [frames]: their windows overlap, so one move is counted up to `lag` times.
+        Lag of the counts [frames]. Counting windows overlap: one move is counted up to `lag` times.
     """
     from scipy.stats import beta
 
     tail = (1.0 - level) / 2.0
     moves = counts / lag
     total = np.broadcast_to(moves.sum(axis=1, keepdims=True), counts.shape)
-    # no move, or nothing but this move: the bound is that of the interval (nan of beta)
+    # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
     low = np.nan_to_num(beta.ppf(tail, moves, total - moves + 1), nan=0.0)
     high = np.nan_to_num(beta.ppf(1.0 - tail, moves + 1, total - moves), nan=1.0)
     seen = counts.sum(axis=1) > 0
@@ -102,7 +100,7 @@ def resample_counts(
     n_resamples: int = 200,
     seed: int = 0,
 ) -> Int:
-    """Draw transition counts anew by the bootstrap.
+    """Resample transition counts by the bootstrap.
 
     Parameters
     ----------
@@ -116,8 +114,10 @@ def resample_counts(
         Lag [frames].
     stretches : (n_frames,) int64 ndarray, optional
         Gapless stretches.
-    n_resamples, seed : int
-        How many, and of the draw.
+    n_resamples : int
+        Number of resamples.
+    seed : int
+        Seed of the draw.
 
     Returns
     -------
@@ -155,12 +155,12 @@ def merge_support(
     cut: float | None,
     apart: NDArray[np.bool_] | None = None,
 ) -> tuple[tuple[float, float], float]:
-    """Say how firmly the cut decides what merges.
+    """Return how firm the merge is: which cuts, and which share of the resamples, give the same.
 
     Parameters
     ----------
     counts : (n_clusters, n_clusters) int64 ndarray
-        Of the unmerged clusters.
+        Counts of the clusters before merging.
     resampled : sequence of (n_resamples, n_clusters, n_clusters) int64 ndarray
         Of `resample_counts`.
     cut : float or None
@@ -171,7 +171,7 @@ def merge_support(
     Returns
     -------
     cuts : (float, float)
-        The same clusters merge for any cut above the first and up to the second.
+        Any cut above the first and up to the second merges the same clusters.
     share : float
         Share of the resampled counts that merge in the same way.
     """
@@ -189,14 +189,14 @@ def merge_support(
 
 
 def flux_imbalance(counts: ArrayLike, lag: int = 1) -> Float:
-    """Return how far the flux from a to b exceeds that back, in standard deviations.
+    """Return the excess of the flux from a to b over the flux back, in standard deviations.
 
     Parameters
     ----------
     counts : (n_clusters, n_clusters) array_like
         N_ab.
     lag : int
-        Lag of the counts [frames], in which one move is counted up to `lag` times.
+        Lag of the counts [frames]. One move is counted up to `lag` times.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def flux_imbalance(counts: ArrayLike, lag: int = 1) -> Float:
 
 @dataclass(frozen=True)
 class Stationarity:
-    """The early half of the recording against the late half.
+    """The early half of the recording compared with the late half.
 
     Attributes
     ----------
@@ -221,8 +221,8 @@ class Stationarity:
     early_matrix, late_matrix : (n_clusters, n_clusters) float64 ndarray
         Transition probabilities.
     drift : (n_clusters,) float64 ndarray
-        Difference of the shares in standard errors, of which the larger counts: from the spread
-        over blocks of time, or from that over the atoms, each with its own difference.
+        Difference of the shares in standard errors. The standard error is the larger one of two:
+        from the spread over blocks of time, and from the spread over atoms.
     """
 
     early: Float
@@ -235,7 +235,7 @@ class Stationarity:
 def stationarity(
     labels: NDArray[np.int32], n_clusters: int, lag: int = 1, stretches: Int | None = None
 ) -> Stationarity:
-    """Compare populations and probabilities of the two halves of a recording."""
+    """Compare shares and transition probabilities of the two halves of a recording."""
     stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
     middle = len(labels) // 2
     halves = [slice(0, middle), slice(middle, len(labels))]
@@ -247,15 +247,15 @@ def stationarity(
         errors.append(block_shares.var(axis=0, ddof=1) / len(blocks) if len(blocks) > 1 else 0.0)
         counts = count_transitions(labels[half], n_clusters, lag, stretches[half])
         matrices.append(transition_matrix(counts))
-    # atoms that stay long are alike from block to block, but differ from each other
+    # if atoms stay long, blocks are alike but atoms differ from each other
     error = np.sqrt(np.maximum(errors[0] + errors[1], _spread_of_atoms(labels, halves, n_clusters)))
-    # a share that only jumps in the middle has no spread: its error is one row
+    # a share that only jumps in the middle has no spread: its error is set to one row
     drift = (shares[1] - shares[0]) / np.maximum(error, 1.0 / max(1, labels.size))
     return Stationarity(shares[0], shares[1], matrices[0], matrices[1], drift)
 
 
 def _spread_of_atoms(labels: NDArray[np.int32], halves: Sequence[slice], n_clusters: int) -> Float:
-    """Return the variance of the mean difference of an atom between two halves, (n_clusters,)."""
+    """Return the variance of the mean change of a share over the atoms, (n_clusters,)."""
     n_atoms = labels.shape[1]
     if min(n_atoms, len(labels)) < 2 or not n_clusters:
         return np.zeros(n_clusters)

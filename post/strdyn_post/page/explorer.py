@@ -1,4 +1,4 @@
-"""The explorer: the viewer of chemiscope and its data, to be put into a page."""
+"""The explorer: the viewer of chemiscope and its data, packed for a page."""
 
 from __future__ import annotations
 
@@ -20,25 +20,30 @@ _BUNDLE = "sphinx/static/chemiscope.min.js"
 
 
 def explorer_payload(data: Mapping[str, Any], names: Names) -> dict[str, str]:
-    """Return viewer and data as gzip in base64, to be put into a page and unpacked by it.
+    """Return viewer and data as gzip in base64; the page unpacks them.
 
     Parameters
     ----------
     data : mapping
         Of `chemiscope_data`.
     names : Names
-        Of SOAP&LENS: the viewer shows the colours of the figures.
+        Of SOAP&LENS. The viewer shows the colours of the figures.
 
     Returns
     -------
     dict of str to str
         ``code`` (JavaScript) and ``data`` (JSON).
+
+    Raises
+    ------
+    ImportError
+        If chemiscope is missing, or its files have another layout.
     """
     bundle = Path(load_chemiscope().__file__).parent / _BUNDLE
     if not bundle.exists():
         raise ImportError(
             f"chemiscope has no {_BUNDLE}: its layout has changed. "
-            "Install the one this was made for: pip install 'chemiscope>=1.1,<2'."
+            "Install a version that fits: pip install 'chemiscope>=1.1,<2'."
         )
     code = _with_palette(bundle.read_text(encoding="utf-8"), names)
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
@@ -46,7 +51,7 @@ def explorer_payload(data: Mapping[str, Any], names: Names) -> dict[str, str]:
 
 
 def _with_palette(code: str, names: Names) -> str:
-    """Put our colours in the place of the qualitative palette tab10: chemiscope takes no others."""
+    """Replace the colours of chemiscope's palette tab10 by ours: it has no setting for them."""
     colors = [NOISE, *(names.colors[label] for label in names.order)]
     stops = []
     for place, color in enumerate(colors):
@@ -56,8 +61,8 @@ def _with_palette(code: str, names: Names) -> str:
     changed, n_places = re.subn(r"(\btab10:\w+\()\[\[0,.*?\]\]\]\)", rf"\g<1>{table})", code)
     if n_places == 0:
         raise ImportError(
-            "the colours of chemiscope's viewer are not where they were. "
-            "Install the one this was made for: pip install 'chemiscope>=1.1,<2'."
+            "chemiscope's viewer has no palette tab10 that fits: its layout has changed. "
+            "Install a version that fits: pip install 'chemiscope>=1.1,<2'."
         )
     return changed
 

@@ -1,4 +1,4 @@
-"""The kinetics of a route as the page shows them: stays, shares in both halves, moves."""
+"""The kinetics of a route for the page: mean stays, shares in both halves of the run, moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["route_kinetics"]
 
 
 def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, Any] | None:
-    """Return the checks of a route as JSON types; None where nothing was checked or counted.
+    """Return the checks of a route as JSON types; None if nothing was checked or counted.
 
     Parameters
     ----------
@@ -28,8 +28,9 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
     -------
     dict or None
         ``rows`` with one entry for each environment in the order of the names, ``rough`` moves,
-        ``unbalanced`` pairs, ``memory``, whether chance explains it (``forgets``) or atoms that
-        come back (``returns``), ``longest_lag``, ``merge_cuts``, ``merge_support``, ``merge_firm``.
+        ``unbalanced`` pairs, ``memory``, whether chance explains it (``forgets``), whether atoms
+        that come back do (``returns``), ``longest_lag``, ``merge_cuts``, ``merge_support``,
+        ``merge_firm``.
     """
     checks, counts = route.checks, route.final.counts
     if checks is None or not counts.any():
@@ -58,7 +59,7 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
         moved[label] = 0
         if not moved.any():
             return None
-        # of equally balanced ones that with most moves
+        # of equally balanced pairs the one with most moves
         other = int(np.lexsort((moved, np.abs(checks.imbalance[label])))[-1])
         return {
             "mark": names.marks[other],

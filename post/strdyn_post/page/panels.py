@@ -1,4 +1,4 @@
-"""The figures of the page: what is drawn in which section, and how large."""
+"""The figures of the page, by section, with their sizes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Panel:
     Attributes
     ----------
     section : str
-        Where it stands.
+        Section of the page.
     name : str
-        Of its files.
+        Name of its files.
     title : str
         What a screen reader says.
     size : (float, float)
@@ -51,7 +51,7 @@ class Panel:
     draw : callable
         Called with the axes.
     tight : bool
-        As tall as what is drawn, without margins.
+        Cut off the empty margins above and below.
     """
 
     section: str
@@ -163,7 +163,7 @@ def _lens(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
 
 
 def _finding(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
-    """Show the first new environment where most atoms are in it, and where SOAP puts it."""
+    """Show the first new environment at the frame with most atoms in it, and where SOAP puts it."""
     soap, chi, names = result["soap"], result["soap_lens"], result.names
     new = shown_label(names["soap_lens"])
     if new is None:
@@ -262,20 +262,20 @@ def _seen(
 
 
 def shown_label(names: Names) -> int | None:
-    """Return the first of the environments that SOAP alone does not find; None without such."""
+    """Return the first environment that SOAP alone does not find; None if there is none."""
     return next((label for label in names.order if label in names.highlighted), None)
 
 
 def telling_frame(route: Route, names: Names) -> int:
-    """Return the frame with most atoms in what is highlighted; without such, the last."""
+    """Return the frame with most atoms in highlighted environments; the last if there are none."""
     inside = np.isin(route.final.labels, names.highlighted).sum(axis=1)
     return int(inside.argmax()) if inside.any() else len(inside) - 1
 
 
 def telling_atom(route: Route, names: Names) -> tuple[int, bool]:
-    """Return the atom to follow, and whether it enters and leaves what is highlighted.
+    """Return the atom to follow, and whether it enters and leaves a highlighted environment.
 
-    Without such an atom, that which moves most.
+    If there is no such atom, return the one that changes its environment most often.
     """
     labels = route.final.labels
     inside = np.isin(labels, names.highlighted)

@@ -41,21 +41,21 @@ def write_report(
     result : AnalysisResult
         Of `analyse` or `label`.
     recording : Recording
-        What was analysed: positions for the snapshots, settings of the recording.
+        The recording that was analysed: positions for the snapshots, settings.
     out_dir : path
-        Made if it is not there; files of earlier analyses are replaced, others are not.
+        The folder; made if it does not exist. Files of earlier analyses are replaced.
 
     Returns
     -------
     Path
-        Of ``report.html``.
+        Path of ``report.html``.
 
     Raises
     ------
     AnalysisError
-        If the recording is not that of the result.
+        If the result is of another recording.
     OutputError
-        If the folder cannot be written, or holds files of these names that are not ours.
+        If the folder cannot be written, or holds files of these names that strdyn did not write.
     """
     check_same_run(result, recording)
     with claim(out_dir) as claimed:
@@ -63,7 +63,7 @@ def write_report(
 
 
 def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path:
-    """Draw the figures, put the page together, write both."""
+    """Draw the figures and write the page."""
     from markupsafe import Markup
 
     summary = summarise(result, recording)
@@ -89,7 +89,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         },
         provenance=result.provenance,
         explorer=_explorer(result, recording),
-        # inside a script no "<" may be read as a tag
+        # inside a script "<" could begin a tag
         summary_json=Markup(json.dumps(summary).replace("<", "\\u003c")),
         written_by=summary["written_by"],
     )

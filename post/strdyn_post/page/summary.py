@@ -1,4 +1,4 @@
-"""The headline numbers of an analysis: what the page and summary.json show."""
+"""The headline numbers of an analysis, for the page and ``summary.json``."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["summarise"]
 
 
 def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
-    """Return the headline numbers as JSON types: what the page shows, and nothing else does.
+    """Return the headline numbers as JSON types.
 
     Parameters
     ----------
     result : AnalysisResult
     recording : Recording
-        What was analysed.
+        The recording that was analysed.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
         ``checks``, ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``,
         ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares, ``timings``.
-        ``run.dt`` is the Δt of the frames analysed.
+        ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
     new = of_kind(result.findings, "new_environment")
@@ -85,7 +85,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
 
 
 def _run(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
-    """Describe the recording and what of it was analysed."""
+    """Describe the recording and its analysed frames."""
     frames = result["soap_lens"].frames
     # a buffer may have grown since it was analysed
     n_frames = int(result.provenance.get("n_frames", len(recording.steps)))
@@ -146,7 +146,7 @@ def _route_numbers(route: Route, names: Names) -> dict[str, Any]:
 
 
 def _environment_rows(result: AnalysisResult) -> list[dict[str, Any]]:
-    """One row for each environment of SOAP or SOAP&LENS: what it is, and how long atoms stay."""
+    """Return one row for each environment of SOAP or SOAP&LENS, for the table of the page."""
     delta = result.smoothed_delta.values
     rows: dict[str, dict[str, Any]] = {}
     for route_name in ("soap", "soap_lens"):
@@ -187,7 +187,7 @@ def _called(names: dict[str, Names], found: Finding) -> dict[str, Any]:
 
 
 def _new_environment(found: Finding, names: dict[str, Names]) -> dict[str, Any]:
-    """Return the numbers of a new environment, with names in the place of labels."""
+    """Return the numbers of a new environment, with names instead of labels."""
     soap, chi = names["soap"].names, names["soap_lens"].names
     entry = {**_called(names, found), **found.values}
     for key, called in (

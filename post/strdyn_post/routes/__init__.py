@@ -1,4 +1,4 @@
-"""SOAP alone, LENS alone, SOAP&LENS: what is fitted along each, and what one adds to another."""
+"""The routes SOAP alone, LENS alone and SOAP&LENS: their fits, and what SOAP&LENS adds to SOAP."""
 
 from .route import ROUTES, TITLES, Merged, Route, RouteFit, shared_rows
 

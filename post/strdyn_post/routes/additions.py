@@ -1,4 +1,4 @@
-"""What SOAP&LENS adds to SOAP: new environments, where they sit; dynamics that a merge hides."""
+"""What SOAP&LENS adds to SOAP: new environments and their place; dynamics that a merge hides."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["merged_dynamics", "new_environments"]
 
 
 def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> list[Finding]:
-    """Describe what SOAP&LENS finds and SOAP alone does not: where its atoms come from and go.
+    """Describe the environments that SOAP alone does not find, and where their atoms come from.
 
     Parameters
     ----------
     routes : mapping of str to Route
         The three routes of an analysis.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     lag : int
-        Of the transition counts [frames].
+        Lag of the transition counts [frames].
 
     Returns
     -------
     list of Finding
-        Of the kind ``new_environment``, the fast ones first; or one of the kind ``nothing_new``.
-        Environments of SOAP are named by their labels.
+        Findings ``new_environment``, the fast ones first; or one finding ``nothing_new``. Their
+        values give environments of SOAP as labels.
     """
     chi, soap = routes["soap_lens"], routes["soap"]
     delta = routes["lens"].scores[..., 0]
@@ -53,7 +53,7 @@ def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> li
     fresh = (k for k in np.argsort(chi.fit.identities).tolist() if k not in known)
     for label in (k for k in fresh if shown.populations[k]):
         inside = labels == label
-        # a fast environment is compared with those that are not
+        # a fast environment is compared with the environments that are not fast
         others = (k for k in range(len(means)) if k != label and not (fast[label] and fast[k]))
         highest = max((means[k] for k in others), default=0.0)
         joined, overlap = kept.get(label, (None, None))
@@ -64,7 +64,7 @@ def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> li
             "share": float(inside.mean()),
             "delta": means[label],
             "highest_other_delta": highest,
-            # nothing is called dynamic whose LENS signal is not above that of all others
+            # "higher" only if the mean δ is above that of all other environments
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
@@ -86,7 +86,7 @@ def _where(
     delta: NDArray[np.float32],
     seed: int,
 ) -> dict[str, Any]:
-    """Say where SOAP alone puts some rows."""
+    """Return where SOAP alone puts the rows of an environment."""
     sites = find_sites(inside, soap_labels, n_of_soap, seed)
     if not sites.shares.any():
         return {
@@ -121,7 +121,7 @@ def _where(
 
 
 def _ways(chi: Route, label: int) -> dict[str, Any]:
-    """Say from where most atoms come, and with which probabilities they come and go back."""
+    """Return from where most atoms come, and the probabilities to come and to go back."""
     shown = chi.final
     into = np.array(shown.counts[:, label])
     into[label] = 0
@@ -139,9 +139,10 @@ def _ways(chi: Route, label: int) -> dict[str, Any]:
 
 
 def _kept_apart(chi: Route, soap: Route) -> dict[int, tuple[int, float]]:
-    """Find what SOAP has as a cluster that it merges: the environment it joins, and the overlap.
+    """Find the environments that SOAP has as a cluster before merging.
 
-    The limit is that of `match_environments`.
+    Returns, for the label in SOAP&LENS, the environment of SOAP that this cluster joins, and the
+    overlap. The smallest overlap is that of `match_environments`.
     """
     if soap.merged is None:
         return {}
@@ -158,7 +159,7 @@ def _kept_apart(chi: Route, soap: Route) -> dict[int, tuple[int, float]]:
 
 
 def merged_dynamics(routes: Mapping[str, Route]) -> Iterator[Finding]:
-    """Name the environments whose merge joined clusters that differ in δ beyond their spread."""
+    """Yield the environments whose clusters differ in mean δ by more than their spread."""
     delta = routes["lens"].scores[..., 0].astype(np.float64)
     for name in ("soap_lens", "soap"):
         route = routes[name]

@@ -1,4 +1,4 @@
-"""One route: clusters to environments, the limits of the model, labels of new frames, checks."""
+"""One route: from clusters to environments, labels of new frames, checks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Rows", "checked", "fit_route", "label_route"]
 
 @dataclass(frozen=True)
 class Rows:
-    """The observations in the components of a route.
+    """The observations as rows in the components of a route.
 
     Attributes
     ----------
     scores : (n_rows, n_components) float32 ndarray
-        Of `Pca.transform`; the smoothed δ for LENS.
+        Scores of `Pca.transform`; the smoothed δ for LENS.
     residuals : (n_rows,) float32 ndarray or None
         Distances to the plane of the components; None for LENS.
     """
@@ -47,18 +47,18 @@ def fit_route(
     clusters: Clustering,
     config: AnalysisConfig,
 ) -> Route:
-    """Follow the clusters of a fit in time: counts, dendrogram, merging.
+    """Count the transitions between the clusters of a fit, and merge the clusters.
 
     Parameters
     ----------
     name : str
-        Of the route.
+        Name of the route.
     delta : Series
         Smoothed δ of the rows.
     rows : Rows
-        What was clustered.
+        The clustered rows.
     pca : Pca or None
-        What made the scores.
+        PCA of the scores; None for LENS.
     clusters : Clustering
         Labels of the rows.
     config : AnalysisConfig
@@ -75,7 +75,7 @@ def fit_route(
     apart = never_merged(name, labels, delta.values, len(counts), config)
     merge = merge_clusters(counts, config.merge_cut, apart)
     merged = None
-    # a number of clusters that was asked for stays: the dendrogram is shown, nothing merged
+    # only HDBSCAN* merges; other methods keep the number of clusters that was set
     if name != "lens" and config.method == "hdbscan" and config.merge_cut is not None:
         merged = _merged(labels, merge.mapping, merge.counts)
     n_environments = len(counts if merged is None else merged.counts)
@@ -159,9 +159,9 @@ def never_merged(
     n_clusters: int,
     config: AnalysisConfig,
 ) -> NDArray[np.bool_] | None:
-    """Return the pairs of clusters that `merge_keep_dynamics` keeps apart; None for no such rule.
+    """Return the pairs of clusters that `merge_keep_dynamics` keeps apart; None without this rule.
 
-    Only SOAP&LENS has dynamics of its own to keep.
+    The rule is for SOAP&LENS only.
     """
     if name != "soap_lens" or not config.merge_keep_dynamics:
         return None
@@ -169,5 +169,5 @@ def never_merged(
 
 
 def _merged(labels: Labels, mapping: NDArray[np.int32], counts: NDArray[np.int64]) -> Merged:
-    # noise is −1, so it picks the last entry
+    # noise is −1: it takes the last entry
     return Merged(labels=np.append(mapping, np.int32(-1))[labels], counts=counts, mapping=mapping)

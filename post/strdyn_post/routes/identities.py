@@ -1,4 +1,4 @@
-"""Which environments are the same: along two routes of one analysis, and from fit to fit."""
+"""Environments that correspond: in two routes of one analysis, and from fit to fit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["keep_identities", "match_environments"]
 
 
 def match_environments(route: Route, reference: Route, least: float = SAME) -> dict[int, int]:
-    """Find which environments of two routes are the same atoms at the same steps.
+    """Find the environments of two routes that hold the same atoms at the same steps.
 
-    The assignment maximises the summed overlap 2|A ∩ B| / (|A| + |B|); pairs below `least`
-    are no match. Rows are joined by (step, atom ID).
+    The assignment maximises the summed overlap 2|A ∩ B| / (|A| + |B|). Pairs with a smaller overlap
+    than `least` are left out. Rows are joined by (step, atom ID).
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def match_environments(route: Route, reference: Route, least: float = SAME) -> d
 def keep_identities(routes: Mapping[str, Route], previous: Mapping[str, Route]) -> dict[str, Route]:
     """Give the environments of a new fit the identities of an earlier one.
 
-    Environments that correspond on the rows (step, atom ID) of both keep their identity, so their
-    colour and mark; the others get identities never used before.
+    Environments that correspond on the rows (step, atom ID) of both fits keep their identity, and
+    so their colour and mark. The others get new identities.
 
     Parameters
     ----------
     routes, previous : mapping of str to Route
-        Of the same atoms, with some steps in common.
+        Routes of the same atoms, with some steps in common.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From χ to the rows of every route: principal components, and the scores in them."""
+"""From χ to the rows of every route: principal components and scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reduce_rows(
 
 
 def project_rows(observed: Observations, pcas: Mapping[str, Pca], work: Work) -> dict[str, Rows]:
-    """Read the rows of χ once, and return them as the three routes see them."""
+    """Read the rows of χ once, and return the rows of the three routes."""
     data = observed.data
     with work.stage("scores", len(data.chunks())):
         chunks = list(work.watch(data.map(partial(project, dict(pcas)), work.map_chunks)))

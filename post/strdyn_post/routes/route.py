@@ -1,4 +1,4 @@
-"""Routes: SOAP alone, LENS alone, SOAP&LENS; what is fitted of each, and the frames it labels."""
+"""Routes: SOAP alone, LENS alone, SOAP&LENS; the fit of each and the frames that it labels."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ ROUTES = ("soap", "lens", "soap_lens")
 """The routes, in the order of the paper."""
 
 TITLES = {"soap": "SOAP", "lens": "LENS", "soap_lens": "SOAP & LENS"}
-"""What a reader calls them."""
+"""Titles of the routes for readers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RouteFit:
-    """What is learnt along one route, and labels frames that were never seen.
+    """The fit of one route; it labels new frames.
 
     Attributes
     ----------
     name : {"soap", "lens", "soap_lens"}
     pca : Pca or None
-        Makes the scores; None for LENS, whose score is the smoothed δ.
+        PCA of the scores; None for LENS, whose score is the smoothed δ.
     model : Model
-        Gives scores a cluster.
+        Model that labels scores by cluster.
     n_clusters : int
         Number of clusters.
     linkage : (n_clusters - 1, 4) float64 ndarray
         Dendrogram of the transition probabilities of the clusters.
     mapping : (n_clusters,) int32 ndarray or None
-        Environment that every cluster has been merged into; None where nothing is merged by
-        design: every cluster is an environment.
+        Environment of every cluster after merging; None for methods that do not merge: every
+        cluster is an environment.
     known : (n_rows, n_components) float32 ndarray
-        Scores of all fitted rows; empty where they were not kept.
+        Scores of all fitted rows; empty if they were not kept.
     limits : (2,) float64 ndarray
-        How far a row may be from the fitted ones before it counts as unlike them all (see
-        `fit_limits`); infinite for LENS.
+        A row is far from the fit if its distances are larger than these (see `fit_limits`);
+        infinite for LENS.
     identities : (n_environments,) int32 ndarray
-        Identity of every environment, kept from fit to fit by `keep_identities`: what colours and
-        marks follow.
+        Identity of every environment, which sets its colour and mark; `keep_identities` keeps it
+        from fit to fit.
     n_identities : int
-        Identities given so far, by earlier fits too.
+        Number of identities given so far, also by earlier fits.
     noise_share, soft_share, agreement, branches
         See `Clustering`.
     """
@@ -73,7 +73,7 @@ class RouteFit:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged(Partition):
-    """Environments: clusters after merging at the cut of the dendrogram.
+    """Environments: the clusters after merging at the cut of the dendrogram.
 
     Attributes
     ----------
@@ -91,18 +91,17 @@ class Route(Partition):
     Attributes
     ----------
     fit : RouteFit
-        What labelled them.
+        The fit that labelled them.
     frames : Frames
         Steps, times, gaps and atom IDs of `labels`; the same for the three routes.
     scores : (n_frames, n_atoms, n_components) float32 ndarray
         PCA scores; for LENS the smoothed δ.
     merged : Merged or None
-        Environments after merging; None where nothing is merged by design.
+        Environments after merging; None for methods that do not merge.
     far : (n_frames,) float64 ndarray
-        Share of the atoms unlike anything that was fitted; 0 where the frames themselves were
-        fitted.
+        Share of the atoms that are far from the fit; 0 if these frames were fitted.
     checks : Checks or None
-        Intervals and tests of the environments.
+        Confidence intervals and checks of the moves.
     """
 
     fit: RouteFit
@@ -119,7 +118,7 @@ class Route(Partition):
 
     @property
     def title(self) -> str:
-        """What a reader calls it."""
+        """Title of the route for readers."""
         return TITLES.get(self.name, self.name)
 
     @property
@@ -144,12 +143,12 @@ class Route(Partition):
 
     @property
     def n_components(self) -> int:
-        """Components of a score."""
+        """Number of components of a score."""
         return int(self.scores.shape[2])
 
     @property
     def explained_variance_ratio(self) -> NDArray[np.float64]:
-        """Share of every component in the variance, all components; empty for LENS."""
+        """Share of every component in the variance, (n_features,); empty for LENS."""
         return np.empty(0) if self.fit.pca is None else self.fit.pca.explained_variance_ratio
 
     @property
@@ -159,12 +158,12 @@ class Route(Partition):
 
     @property
     def final(self) -> Partition:
-        """The environments: merged clusters, or the clusters where nothing is merged."""
+        """The environments: merged clusters, or the clusters if nothing is merged."""
         return self if self.merged is None else self.merged
 
 
 def shared_rows(route: Route, reference: Route) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the environments of two routes at the steps and atoms that both hold."""
+    """Return the labels of two routes at the steps and atoms that both hold, (n_steps, n_atoms)."""
     ours, theirs = route.frames, reference.frames
     _, steps, other_steps = np.intersect1d(ours.steps, theirs.steps, return_indices=True)
     _, atoms, other_atoms = np.intersect1d(ours.atom_ids, theirs.atom_ids, return_indices=True)

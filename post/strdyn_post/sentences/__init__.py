@@ -1,4 +1,4 @@
-"""The words of an analysis: one sentence for what it finds, the same on terminal and page."""
+"""The words of an analysis: each finding as a sentence, the same on terminal and page."""
 
 from .lines import Line, headline, lines_of
 from .of_dynamics import details

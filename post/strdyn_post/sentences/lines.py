@@ -1,4 +1,4 @@
-"""Lines for people: findings of one kind are said together, each line once."""
+"""Lines for readers: one line tells the findings of one kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .speaker import Say, Speaker
 __all__ = ["Line", "headline", "lines_of"]
 
 SAY: dict[str, Say] = {**of_dynamics.SAY, **of_data.SAY, **of_clusters.SAY, **of_kinetics.SAY}
-"""What makes sentences of the findings of every kind."""
+"""Functions that write the sentences of every kind of finding."""
 _TOGETHER = {"rare_moves", "memory", "drift", "balance", "agreement", "noise"}
 _READ_FIRST = ("soap_lens", "soap", "lens", None)
 
@@ -28,15 +28,15 @@ class Line:
     kind : str
         One of `KINDS`.
     severity : {"result", "fine", "attention"}
-        The gravest of its findings.
+        "result" if one of its findings is a result, else "attention" if one needs attention.
     title : str
-        In a word or two.
+        One or two words.
     text : str
-        In sentences.
+        The sentences.
     findings : tuple of Finding
-        What it says.
+        The findings that the line tells.
     speaker : Speaker
-        What environments are called in it.
+        Names of the environments in it.
     """
 
     kind: str
@@ -77,13 +77,13 @@ class Line:
 
 
 def lines_of(found: Iterable[Finding], speaker: Speaker) -> list[Line]:
-    """Say what was found, in the order in which it is read.
+    """Return the findings as lines, in the order in which they are read.
 
     Parameters
     ----------
     found : iterable of Finding
     speaker : Speaker
-        What environments and times are called.
+        Names of environments, units of times.
     """
     rank = {kind: place for place, kind in enumerate(KINDS)}
     groups: dict[tuple[str, int], list[Finding]] = {}
@@ -105,7 +105,7 @@ def lines_of(found: Iterable[Finding], speaker: Speaker) -> list[Line]:
 
 
 def headline(found: Iterable[Finding], speaker: Speaker) -> str:
-    """Return what SOAP&LENS adds to SOAP in one plain sentence; empty if it adds nothing."""
+    """Return what SOAP&LENS adds to SOAP, in a few sentences; empty if it adds nothing."""
     for finding in found:
         if finding.kind == "new_environment":
             return SAY[finding.kind]([finding], speaker)
@@ -113,7 +113,7 @@ def headline(found: Iterable[Finding], speaker: Speaker) -> str:
 
 
 def _names_no_route(kind: str) -> bool:
-    """Whether the sentence of a kind leaves out of which route it is."""
+    """Whether the sentence of a kind does not name its route."""
     return kind not in {
         *("new_environment", "nothing_new", "merged_dynamics", "merge", "unknown_name"),
         *("few_delta_values", "far_frames", "constant_lens"),

@@ -15,48 +15,48 @@ __all__ = ["SAY"]
 def _too_few_rows(found: Sequence[Finding], _: Speaker) -> str:
     n_rows, size = found[0].values["n_rows"], found[0].values["min_cluster_size"]
     return (
-        f"{n_rows} rows cannot hold two clusters of min_cluster_size = {size}: all are noise. "
-        "Record more frames, or set a smaller min_cluster_size."
+        f"{n_rows} observations are too few for two clusters of min_cluster_size = {size}: all are "
+        "noise. Record more frames, or set a smaller min_cluster_size."
     )
 
 
 def _no_cluster(found: Sequence[Finding], _: Speaker) -> str:
     n_rows, size = found[0].values["n_rows"], found[0].values["min_cluster_size"]
     return (
-        f"HDBSCAN* found no cluster (all of {n_rows} rows are noise): the scores have a single "
-        f"maximum of density at min_cluster_size = {size}. Try a smaller min_cluster_size, or "
-        'method = "gmm", which the paper uses where there are no gaps in density.'
+        f"HDBSCAN* found no cluster: all {n_rows} observations are noise. At min_cluster_size = "
+        f"{size} the scores have a single maximum of density. Try a smaller min_cluster_size, or "
+        'method = "gmm", which the paper uses if there are no gaps in density.'
     )
 
 
 def _one_cluster(found: Sequence[Finding], _: Speaker) -> str:
     return (
-        f"HDBSCAN* found one cluster at min_cluster_size = {found[0].values['min_cluster_size']}: "
-        "there are no transitions to count. Try a smaller min_cluster_size."
+        f"HDBSCAN* found one cluster at min_cluster_size = {found[0].values['min_cluster_size']}, "
+        "so there are no transitions to count. Try a smaller min_cluster_size."
     )
 
 
 def _share_limit(found: Sequence[Finding], _: Speaker) -> str:
     refused, limit = found[0].values["refused"], found[0].values["max_cluster_share"]
     return (
-        f"Without a limit HDBSCAN* would take {share(refused)} of the rows as one cluster. "
-        f"max_cluster_share = {limit:g} keeps the clusters inside it."
+        f"Without a limit HDBSCAN* would put {share(refused)} of the observations into one "
+        f"cluster. max_cluster_share = {limit:g} takes the smaller clusters inside it instead."
     )
 
 
 def _fewer_values(found: Sequence[Finding], _: Speaker) -> str:
     asked, made = found[0].values["asked"], found[0].values["found"]
     return (
-        f"{asked} clusters were asked for, but the rows have {made} different values: {made} were "
-        "made."
+        f"{asked} clusters were asked for, but the observations have only {made} different values: "
+        f"{made} were made."
     )
 
 
 def _few_delta_values(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     return (
-        "δ has few different values, and HDBSCAN* breaks the data into pieces of equal δ: "
-        f"{values['n_clusters']} clusters, where SOAP has {values['n_of_soap']}; "
+        "δ has few different values, so HDBSCAN* breaks the data into pieces of equal δ. It finds "
+        f"{values['n_clusters']} clusters; SOAP alone has {values['n_of_soap']}. "
         f'{share(values["share"])} of the observations are in such pieces. Set method = "gmm" or a '
         "longer smoothing_window, or record with a larger lens_r_cut."
     )
@@ -65,9 +65,10 @@ def _few_delta_values(found: Sequence[Finding], _: Speaker) -> str:
 def _sampled_rows(found: Sequence[Finding], _: Speaker) -> str:
     n_fitted, n_rows = found[0].values["n_fitted"], found[0].values["n_rows"]
     return (
-        f"HDBSCAN* clustered {n_fitted} of {n_rows} rows (max_fit_rows), among them all of the "
-        "sparse regions. The others have the label of the nearest. Density and min_cluster_size "
-        "are those of the sample: clusters may be coarser than of all rows."
+        f"HDBSCAN* clustered a sample of {n_fitted} of {n_rows} observations (max_fit_rows). The "
+        "sample keeps all observations of sparse regions. Every other observation has the label of "
+        "the nearest one in the sample. Density and min_cluster_size refer to the sample, so "
+        "clusters may be coarser than those of all observations."
     )
 
 
@@ -78,12 +79,12 @@ def _noise(found: Sequence[Finding], speaker: Speaker) -> str:
     where = "In the earlier analysis, the" if found[0].values["labelled"] else "The"
     text = f"{where} clustering leaves observations outside of every dense region: {shares}."
     if any(each.values["left_out"] > 0 for each in found):
-        text += " They are given to no environment, and no transition from or to them is counted."
+        text += " They belong to no environment, and no transition from or to them is counted."
     elif any(each.values["share"] > 0 for each in found):
-        text += " Each is given to its most probable cluster."
+        text += " Each of them is given to its most probable cluster."
     if any(each.values["share"] > MOST_NOISE for each in found):
         text += (
-            " The clusters rest on the smaller part of the data. A smaller min_cluster_size or "
+            " The clusters hold less than half of the data. A smaller min_cluster_size or "
             'method = "gmm" may describe it better.'
         )
     return text
@@ -95,13 +96,13 @@ def _agreement(found: Sequence[Finding], speaker: Speaker) -> str:
         f"{each.values['agreement']:.3f} ({speaker.title(each.route)})" for each in found
     )
     text = (
-        "Other random numbers, for the starting points or the choice of observations to cluster, "
-        f"{'change' if poor else 'hardly change'} the labels. Agreement with them (adjusted Rand "
-        f"index, 1: the same; 0: no more than by chance): {values}."
+        "Other random numbers (for starting points, or for the choice of the observations to "
+        f"cluster) {'change' if poor else 'hardly change'} the labels. Agreement of the labels "
+        f"(adjusted Rand index; 1: the same, 0: no more than by chance): {values}."
     )
     for each in poor:
         drawn, remedy = each.values["drawn"], each.values["remedy"]
-        text += f" {speaker.title(each.route)} depends on the {drawn}: try {remedy}."
+        text += f" {speaker.title(each.route)} depends on the {drawn}. Try {remedy}."
     return text
 
 
@@ -109,12 +110,13 @@ def _far_frames(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     text = (
         "These frames were labelled by an earlier fit. "
-        f"{values['n_far']} of {values['n_frames']} frames are far from what it has learnt"
+        f"{values['n_far']} of {values['n_frames']} frames are far from the fitted ones"
     )
     if values["n_far"]:
         text += f", the first at step {values['first']}"
     text += (
-        f"; at most {share(values['largest'])} of the atoms in a frame are unlike anything there."
+        f". In one frame, at most {share(values['largest'])} of the atoms are unlike all fitted "
+        "observations."
     )
     return text + (" Fit again with these frames." if values["n_far"] else "")
 

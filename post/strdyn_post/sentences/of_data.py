@@ -17,9 +17,9 @@ def _frames(found: Sequence[Finding], _: Speaker) -> str:
     taken = f" that stride = {values['stride']} takes" if values["stride"] != 1 else ""
     text = f"{values['analysed']} of {values['taken']} frames{taken} enter the analysis."
     if values["analysed"] < values["taken"]:
-        text += " The others have no next frame to compare with, or lie where smoothing ends."
+        text += " The others have no next frame to compare with, or smoothing leaves them out."
     if found[0].severity == ATTENTION:
-        text += f" Record at least {FEW_FRAMES}."
+        text += f" Record at least {FEW_FRAMES} frames."
     return text
 
 
@@ -31,7 +31,7 @@ def _gaps(found: Sequence[Finding], _: Speaker) -> str:
     ]
     return (
         f"Frames follow each other every {values['interval']} steps, except from step "
-        f"{a_few(gaps)}. LENS, smoothing and transitions do not go across."
+        f"{a_few(gaps)}. LENS, smoothing and transitions do not cross these gaps."
     )
 
 
@@ -40,31 +40,31 @@ def _skipped_stretches(found: Sequence[Finding], _: Speaker) -> str:
     named = a_few([f"{a} to {b}" for a, b in values["stretches"]])
     return (
         f"stride = {values['stride']} takes no frame of steps {named}. These stretches between "
-        "gaps are shorter than the distance of the frames compared."
+        "gaps are shorter than the distance between the frames compared."
     )
 
 
 def _cutoff(found: Sequence[Finding], _: Speaker) -> str:
     return (
-        f"{share(found[0].values['share'])} of all changes of neighbors are undone at the next "
-        "frame: atoms that swing across the cutoff, not atoms that move on."
+        f"The next frame undoes {share(found[0].values['share'])} of all changes of neighbors. "
+        "These atoms swing across the cutoff; they do not move to a new place."
     )
 
 
 def _even_window(found: Sequence[Finding], _: Speaker) -> str:
     window = found[0].values["window"]
     return (
-        f"smoothing_window = {window} is even: the smoothed LENS of a frame belongs half a frame "
-        f"later. smoothing_window = {window + 1} has no shift."
+        f"smoothing_window = {window} is even: each smoothed LENS value belongs half a frame later "
+        f"than its frame. smoothing_window = {window + 1} has no shift."
     )
 
 
 def _short_run(found: Sequence[Finding], _: Speaker) -> str:
     window, longest = (found[0].values[name] for name in ("window", "longest"))
     return (
-        f"There are too few frames for smoothing_window = {window}: the longest gapless stretch "
-        f"has {longest} values of LENS. LENS was neither smoothed nor trimmed. Record "
-        f"{2 * window + 1} frames or more, or choose a shorter window."
+        f"There are too few frames for smoothing_window = {window}: the longest stretch "
+        f"without a gap has {longest} values of LENS. LENS was neither smoothed nor trimmed. "
+        f"Record {2 * window + 1} frames or more, or choose a shorter window."
     )
 
 
@@ -73,23 +73,23 @@ def _short_stretch(found: Sequence[Finding], _: Speaker) -> str:
         found[0].values[name] for name in ("first", "last", "length", "window")
     )
     return (
-        f"Steps {first} to {last} are left out: {length} frames between gaps, smoothing_window = "
-        f"{window} needs {window}."
+        f"Steps {first} to {last} are left out: this stretch between gaps has {length} frames, but "
+        f"smoothing_window = {window} needs {window}."
     )
 
 
 def _constant_lens(found: Sequence[Finding], _: Speaker) -> str:
     return (
         f"LENS is constant (δ = {found[0].values['delta']:g} everywhere): no atom changes its "
-        "neighbors more than another. Write frames further apart, or check lens_r_cut."
+        "neighbors more than another. Record frames further apart, or check lens_r_cut."
     )
 
 
 def _nothing_fast(found: Sequence[Finding], speaker: Speaker) -> str:
     return (
-        "No environment of SOAP & LENS is fast. Either δ of moving atoms does not stand out of "
-        f"thermal flicker at {speaker.time(found[0].values['interval'])}, or no atom moves on. "
-        "scan_intervals = [1, 2, 5, 10] tells which distance of frames shows them."
+        "No environment of SOAP & LENS is fast. Either δ of moving atoms is not clearly above the "
+        f"thermal flicker at a Δt of {speaker.time(found[0].values['interval'])}, or no atom moves "
+        "to a new place. Set scan_intervals = [1, 2, 5, 10] to look for a Δt that shows motion."
     )
 
 
@@ -101,8 +101,8 @@ def _scan_skipped(found: Sequence[Finding], _: Speaker) -> str:
 def _scan_clusters_skipped(found: Sequence[Finding], _: Speaker) -> str:
     asked, possible = found[0].values["asked"], found[0].values["possible"]
     return (
-        f"scan_clusters: {asked} clusters were not tried, because the rows have {possible} "
-        "different values."
+        f"scan_clusters: {asked} clusters were not tried, because the observations have "
+        f"only {possible} different values."
     )
 
 
@@ -111,8 +111,8 @@ def _unknown_name(found: Sequence[Finding], speaker: Speaker) -> str:
     known = speaker.names.get(route or "")
     marks = ", ".join(known.marks[label] for label in known.order) if known else ""
     return (
-        f"[names] calls {mark} of {speaker.title(route)} “{name}”, but there is no such "
-        f"environment: expected one of {marks}."
+        f"[names] gives {mark} of {speaker.title(route)} the name “{name}”, but there is no such "
+        f"environment: expected one of {marks}. Correct the mark in [names]."
     )
 
 

@@ -20,29 +20,29 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     name = speaker.name("soap_lens", label)
     if values["soap_cluster_overlap"] is None:
         text = (
-            f"SOAP & LENS finds an environment that SOAP alone does not: {name}, "
+            f"SOAP & LENS finds an environment that SOAP alone does not find: {name}, with "
             f"{share(values['share'])} of all observations"
         )
     else:
-        text = f"SOAP & LENS keeps an environment apart that SOAP alone merges: {name}"
+        text = f"SOAP & LENS keeps an environment that SOAP alone merges with others: {name}"
     if values["dynamics"] != "fast":
-        return f"{text}. It is not set apart by its dynamics."
+        return f"{text}. It does not stand apart by its dynamics."
     text += (
         f". In {speaker.time(speaker.interval)} its atoms exchange {share(values['delta'])} of "
-        "their neighbors, those of the other environments at most "
+        "their neighbors; the atoms of the other environments exchange at most "
         f"{share(values['highest_other_delta'])}"
     )
     if not values["soap_enriched"]:
-        return f"{text}. It sits in the environments of SOAP as chance puts it."
+        return f"{text}. It lies in the environments of SOAP as by chance."
     home = speaker.name("soap", values["soap_environment"])
     return (
-        f"{text}; {share(values['soap_share'])} of it lies in {home} of SOAP alone, which holds "
+        f"{text}. {share(values['soap_share'])} of it lies in {home} of SOAP alone, which holds "
         f"{share(values['soap_expected'])} of all observations."
     )
 
 
 def details(finding: Finding, speaker: Speaker) -> str:
-    """Say more of a new environment: where SOAP alone puts it, and from where atoms enter it."""
+    """Say more about a new environment: where SOAP alone puts it, and from where atoms enter it."""
     values = finding.values
     parts = [f"{values['n_atoms']} different atoms are in it at some time."]
     if values["dynamics"] != "fast":
@@ -59,8 +59,8 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
     if values["soap_cluster_overlap"] is not None:
         joined = speaker.name("soap", values["soap_cluster_joins"])
         return (
-            f"SOAP's clusters have it too (overlap {share(values['soap_cluster_overlap'])}), but "
-            f"by the moves of its atoms it joins {joined}."
+            f"SOAP alone has it as a cluster (overlap {share(values['soap_cluster_overlap'])}), "
+            f"but merges this cluster into {joined}, because their atoms go to the same places."
         )
     if values["soap_environment"] is None:
         return ""
@@ -69,11 +69,11 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
     puts = f"SOAP alone puts {share(values['soap_share'])} of it into {home}"
     holds = f"which holds {share(values['soap_expected'])} of all observations"
     if not values["soap_enriched"]:
-        text = f"{puts}, {holds}: no more than chance would."
+        text = f"{puts}, {holds}: no more than by chance."
         if fast:
             text += (
-                " Such an environment also appears where δ has nothing to do with structure: it "
-                "is no evidence."
+                " Such an environment also appears if δ has nothing to do with structure: it is "
+                "not evidence."
             )
         return text
     text = f"{puts} ({low} to {high} with 95 % confidence), {holds}"
@@ -97,7 +97,7 @@ def _without_speed(values: Values, speaker: Speaker) -> str:
     if values["dynamics"] == "higher":
         return (
             f"Its atoms exchange somewhat more neighbors than others ({means}), but the values "
-            "overlap: dynamics alone does not tell it apart."
+            "overlap: dynamics alone does not distinguish it."
         )
     text = f"Its atoms exchange no more neighbors than others: {means}."
     if values["soap_cluster_overlap"] is None and (values["soap_share"] or 0) > MOSTLY:
@@ -120,8 +120,8 @@ def _ways(values: Values, speaker: Speaker) -> str:
     lag = speaker.time(speaker.interval * values["lag"])
     return (
         f"Atoms enter it mostly from {speaker.name('soap_lens', values['source'])}, with "
-        f"probability {share(values['p_in'])} per {lag} ({way('in')}), and return there with "
-        f"{share(values['p_out'])} ({way('out')})."
+        f"probability {share(values['p_in'])} per {lag} ({way('in')}). They return there with "
+        f"probability {share(values['p_out'])} ({way('out')})."
     )
 
 
@@ -133,13 +133,13 @@ def _nothing_new(found: Sequence[Finding], speaker: Speaker) -> str:
             "may help."
         )
     text = (
-        "SOAP & LENS finds no environment that SOAP alone does not: each corresponds to one of "
-        "SOAP, by the atoms it holds."
+        "SOAP & LENS finds no environment that SOAP alone does not find: each holds mostly the "
+        "same observations as one of SOAP."
     )
     alone = [speaker.name("soap", label) for label in values["only_of_soap"]]
     if alone:
         verb = "has" if len(alone) == 1 else "have"
-        text += f" Of those of SOAP, {' and '.join(alone)} {verb} no counterpart."
+        text += f" In SOAP & LENS, {' and '.join(alone)} of SOAP {verb} no counterpart."
     return text
 
 
@@ -151,10 +151,10 @@ def _merged_dynamics(found: Sequence[Finding], speaker: Speaker) -> str:
         for cluster in sorted(values["clusters"], key=lambda cluster: cluster["delta"])
     ]
     return (
-        f"Before merging, {name} of {speaker.title(finding.route)} is {len(parts)} clusters of "
+        f"Before merging, {name} of {speaker.title(finding.route)} is {len(parts)} clusters with "
         f"different dynamics: {', '.join(parts)}. Their atoms go to the same places, so the merge "
-        f"joins them (mean δ {values['delta']:.3f}). merge_keep_dynamics = true keeps clusters of "
-        "SOAP & LENS apart."
+        f"joins them (mean δ {values['delta']:.3f}). merge_keep_dynamics = true keeps such "
+        "clusters of SOAP & LENS apart."
     )
 
 
@@ -164,26 +164,27 @@ def _interval(found: Sequence[Finding], speaker: Speaker) -> str:
     if best is None:
         return _none_does(values, speaker)
     if not values["change"]:
-        return f"{_named(used, used, speaker)} does: {_reason(best)}."
+        return f"A Δt of {_named(used, used, speaker)} shows the motion: {_reason(best)}."
     if used["shows_motion"]:
         return (
-            f"{_named(used, best, speaker)} does: {_reason(used)}. {_named(best, used, speaker)} "
-            f"would do as well ({values['change']}), and follows the moves more closely."
+            f"A Δt of {_named(used, best, speaker)} shows the motion: {_reason(used)}. "
+            f"{_named(best, used, speaker)} would show it too ({values['change']}) and follows the "
+            "moves more closely."
         )
     where = _named(used, best, speaker)
     problem = (
-        f"The fast atoms found at {where} {_place(used)}"
+        f"The fast atoms at a Δt of {where} {_place(used)}"
         if used["n_fast"]
-        else f"δ of moving atoms does not stand out of thermal flicker at {where}"
+        else f"δ of moving atoms is not clearly above the thermal flicker at a Δt of {where}"
     )
     return (
-        f"{problem}. {_named(best, used, speaker)} would do: set {values['change']}. There "
-        f"{_reason(best)}."
+        f"{problem}. {_named(best, used, speaker)} would show the motion: set {values['change']}. "
+        f"There {_reason(best)}."
     )
 
 
 def _named(point: Values, other: Values, speaker: Speaker) -> str:
-    """Name a point by its Δt, and by its window where this tells it from another."""
+    """Name a point by its Δt, and by its window if the other point has another window."""
     time = speaker.time(point["interval"])
     if point["window"] == other["window"]:
         return time
@@ -197,16 +198,16 @@ def _reason(point: Values) -> str:
         f"LENS {'stands' if one else 'stand'} apart ({_rough(point['fast_share'])} of all "
         f"observations, {point['fast_atoms']} atoms, mean δ {point['fast_delta']:.2f}), and "
         f"{_rough(point['fast_at_home'])} of {'it is' if one else 'them are'} in one environment "
-        f"of SOAP that holds {_rough(point['home_share'])} of all: {point['enrichment']:.1f} times "
-        "what chance gives"
+        f"of SOAP that holds {_rough(point['home_share'])} of all observations: "
+        f"{point['enrichment']:.1f} times as much as by chance"
     )
 
 
 def _place(point: Values) -> str:
-    """Say why the place of fast atoms is no evidence."""
+    """Say why the place of fast atoms is not evidence."""
     if point["enrichment"] < ENRICHED:
-        return "sit in the environments of SOAP as chance puts them"
-    return f"are too few ({point['fast_atoms']} atoms) to tell their place from chance"
+        return "lie in the environments of SOAP as by chance"
+    return f"are too few ({point['fast_atoms']} atoms): their place may be chance"
 
 
 def _none_does(values: Values, speaker: Speaker) -> str:
@@ -217,15 +218,15 @@ def _none_does(values: Values, speaker: Speaker) -> str:
     found = (
         f"fast atoms appear (at {speaker.time(fast['interval'])}), but they {_place(fast)}"
         if fast["n_fast"]
-        else "δ of moving atoms does not stand out of thermal flicker"
+        else "δ of moving atoms is not clearly above the thermal flicker"
     )
-    remedy = "Nothing moves on within these times, or the atoms that do are too few"
+    remedy = "Either no atom moves to a new place within these times, or too few atoms do"
     if values["least_rows"] is not None:
-        remedy += f" (fewer than {values['least_rows']} observations make no cluster)"
+        remedy += f" (a cluster needs {values['least_rows']} observations)"
     remedy += ". A longer Δt may show more"
     if min(values["windows"]) > 1:
         remedy += ", or a shorter window (scan_windows = [1])"
-    return f"Nothing that was tried shows the atoms that move ({tried}): {found}. {remedy}."
+    return f"None of the tried settings shows motion ({tried}): {found}. {remedy}."
 
 
 def _rough(value: float) -> str:

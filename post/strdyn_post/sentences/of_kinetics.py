@@ -1,4 +1,4 @@
-"""Sentences on moves between environments: how many, how steady, how balanced, how they merge."""
+"""Sentences on moves between environments: number, memory, drift, balance, merging."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["SAY"]
 def _no_moves(found: Sequence[Finding], _: Speaker) -> str:
     lag, longest = found[0].values["lag"], found[0].values["longest"]
     return (
-        f"No transition was counted at lag = {lag}: the longest gapless stretch allows {longest}. "
-        "Nothing is merged, and nothing is known of the kinetics. Set a smaller lag, or record "
-        "more frames."
+        f"No transition was counted at lag = {lag}: the longest stretch without a gap allows a lag "
+        f"of {longest}. No cluster is merged, and the kinetics is not known. Set a smaller lag, or "
+        "record more frames."
     )
 
 
 def _silent_environments(found: Sequence[Finding], speaker: Speaker) -> str:
     names = [speaker.name(found[0].route, label) for label in found[0].environments]
-    return f"No transition was counted from {a_few(names)}: nothing is known of where its atoms go."
+    return f"No transition was counted from {a_few(names)}: it is not known where these atoms go."
 
 
 def _rare_moves(found: Sequence[Finding], speaker: Speaker) -> str:
@@ -32,17 +32,17 @@ def _rare_moves(found: Sequence[Finding], speaker: Speaker) -> str:
     for route, group in groupby(found, key=lambda each: each.route):
         moves = list(group)
         n_moves, n_kinds = moves[0].values["n_moves"], moves[0].values["n_kinds"]
-        text = f"{speaker.title(route)} sees {n_moves:,} moves of {n_kinds} kinds."
+        text = f"{speaker.title(route)} has {n_moves:,} moves of {n_kinds} kinds."
         rare = [each for each in moves if each.severity == ATTENTION]
         if rare:
             named = [f"{speaker.move(each)} ({each.values['events']})" for each in rare]
             text += (
-                f" {len(rare)} of them {'rests' if len(rare) == 1 else 'rest'} on fewer than "
-                f"{moves[0].values['few']} events: {a_few(named, 4)}. Take these probabilities as "
+                f" {len(rare)} {'kind has' if len(rare) == 1 else 'kinds have'} fewer than "
+                f"{moves[0].values['few']} events: {a_few(named, 4)}. These probabilities are "
                 "rough."
             )
         elif n_kinds:
-            text += f" Every kind rests on at least {moves[0].values['events']} events."
+            text += f" Every kind has at least {moves[0].values['events']} events."
         texts.append(text)
     return " ".join(texts)
 
@@ -50,8 +50,8 @@ def _rare_moves(found: Sequence[Finding], speaker: Speaker) -> str:
 def _memory(found: Sequence[Finding], speaker: Speaker) -> str:
     poor = [each for each in found if each.severity == ATTENTION]
     text = (
-        "What happens over longer lags follows from the moves at the shortest lag, within chance: "
-        "the probabilities may serve as rates."
+        "The moves over longer lags follow from those at the shortest lag, within chance: the "
+        "probabilities can be used as rates."
     )
     if poor:
         why = "Where atoms go depends on where they came from"
@@ -59,20 +59,20 @@ def _memory(found: Sequence[Finding], speaker: Speaker) -> str:
             why = "Atoms that have just moved often move back"
         text = (
             f"The moves are not Markovian at this lag. {why}, so the probabilities hold for this "
-            "lag only and are no rates. A longer lag, or frames further apart, may help."
+            "lag only and are not rates. A longer lag, or frames further apart, may help."
         )
     values = ", ".join(
         f"{each.values['difference']:.2f} ({speaker.title(each.route)})" for each in found
     )
-    return f"{text} Counted and predicted probability to stay differ by up to {values}."
+    return f"{text} The counted and the predicted probability to stay differ by up to {values}."
 
 
 def _drift(found: Sequence[Finding], speaker: Speaker) -> str:
     drifting = [each for each in found if each.environments]
     if not drifting:
         return (
-            "Both halves of the run hold the same share of every environment, within a tenth or "
-            f"{CLEAR:g} standard errors."
+            "Every environment has the same share in both halves of the run, within a tenth of "
+            f"this share or {CLEAR:g} standard errors."
         )
     named = [
         f"{speaker.title(each.route)}, {speaker.name(each.route, each.environments[0])}: "
@@ -80,22 +80,22 @@ def _drift(found: Sequence[Finding], speaker: Speaker) -> str:
         for each in drifting
     ]
     return (
-        "The run is not stationary: shares change from its first to its second half by more than a "
-        f"tenth, and by more than {CLEAR:g} standard errors. {'; '.join(named)}."
+        "The run is not stationary: from its first to its second half, shares change by more than "
+        f"a tenth and by more than {CLEAR:g} standard errors. {'; '.join(named)}."
     )
 
 
 def _balance(found: Sequence[Finding], speaker: Speaker) -> str:
     tilted = [each for each in found if each.environments]
     if not tilted:
-        return "Between any two environments as many atoms go one way as the other, within chance."
+        return "Between any two environments, equally many atoms go both ways, within chance."
     named = [
         f"{speaker.title(each.route)}, {speaker.move(each)}: {each.values['there']:,}, back "
         f"{each.values['back']:,}"
         for each in tilted
     ]
     return (
-        "More atoms go one way than the other, beyond chance: the system is not in equilibrium. "
+        "More atoms go one way than back, beyond chance: the system is not in equilibrium. "
         f"{'; '.join(named)}."
     )
 

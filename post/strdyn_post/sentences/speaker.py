@@ -1,4 +1,4 @@
-"""What makes names and times of labels and numbers."""
+"""Names of environments and times with units, for the sentences."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from strdyn_post.routes import TITLES
 __all__ = ["Say", "Speaker", "a_few", "share"]
 
 Say = Callable[[Sequence[Finding], "Speaker"], str]
-"""Makes a text of findings of one kind."""
+"""Writes the text of findings of one kind."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Knows what environments and times are called.
+    """Names of environments and unit of time in the sentences.
 
     Attributes
     ----------
@@ -36,17 +36,17 @@ class Speaker:
     interval: float = 0.0
 
     def name(self, route: str | None, label: int) -> str:
-        """Return what an environment is called."""
+        """Return the name of an environment."""
         known = self.names.get(route or "")
         return known.names[label] if known else f"environment with label {label}"
 
     def mark_and_name(self, route: str | None, label: int) -> dict[str, str]:
-        """Return mark and name of an environment; nothing where it has none."""
+        """Return mark and name of an environment; an empty dict if the route has no names."""
         known = self.names.get(route or "")
         return {"mark": known.marks[label], "name": known.names[label]} if known else {}
 
     def move(self, finding: Finding) -> str:
-        """Return source and target of a move."""
+        """Return the names of source and target of a move."""
         return " → ".join(self.name(finding.route, label) for label in finding.environments)
 
     def time(self, interval: float) -> str:
@@ -54,7 +54,7 @@ class Speaker:
         return time_text(interval, self.units)
 
     def title(self, route: str | None) -> str:
-        """Return what a route is called."""
+        """Return the title of a route."""
         return TITLES.get(route or "", route or "")
 
 
@@ -64,6 +64,6 @@ def share(value: float) -> str:
 
 
 def a_few(parts: Sequence[Any], n: int = 5) -> str:
-    """Join the first parts, and say how many more there are."""
+    """Join the first `n` parts, and say how many more there are."""
     more = f" and {len(parts) - n} more" if len(parts) > n else ""
     return ", ".join(map(str, parts[:n])) + more

@@ -1,1 +1,1 @@
-"""δ along the trajectory: LENS, its smoothing and flicker, and the data set of χ."""
+"""LENS along the trajectory: δ, its smoothing and flicker, and the data set of χ."""

@@ -1,4 +1,4 @@
-"""The data set of χ = (p/|p|, δ), read from the recording in chunks, never whole."""
+"""The data set of χ = (p/|p|, δ), read from the recording in chunks."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Dataset:
     delta : Series
         δ with the steps and IDs of the rows.
     frames : (n_frames,) int64 ndarray
-        Where these frames are in the recording.
+        Indices of these frames in the recording.
     rows_per_chunk : int
-        About how many rows are in memory at a time.
+        About the number of rows in memory at a time.
     """
 
     recording: Recording
@@ -55,7 +55,7 @@ class Dataset:
         Raises
         ------
         AnalysisError
-            If the buffer lacks a step, or its atoms are not those of `delta`.
+            If the recording lacks a step, or its atoms are not those of `delta`.
         """
         steps = np.asarray(recording.steps, dtype=np.int64)
         frames = np.searchsorted(steps, delta.frames.steps)
@@ -63,12 +63,13 @@ class Dataset:
         if not found.all():
             raise AnalysisError(
                 f"step {delta.frames.steps[~found][0]} of LENS is not in the buffer: "
-                "spectra and LENS come from different recordings."
+                "spectra and LENS come from different recordings. Take both from one recording."
             )
         if not np.array_equal(recording.atom_ids, delta.frames.atom_ids):
             raise AnalysisError(
                 f"the buffer describes {len(recording.atom_ids)} atoms and LENS "
-                f"{len(delta.frames.atom_ids)}, or other IDs: they come from different recordings."
+                f"{len(delta.frames.atom_ids)}, or other IDs: they come from different recordings. "
+                "Take both from one recording."
             )
         return cls(recording, delta, frames.astype(np.int64), rows_per_chunk)
 
@@ -104,8 +105,8 @@ class Dataset:
             frames = self.frames[chunk]
             known = KnownFrames.of(self.recording, frames)
             chunks.append((frames, known, self.delta.values[chunk]))
-        # Chunks are small and spread by `map_chunks`: one thread each is faster than many, and
-        # the sums do not depend on how many there are.
+        # Chunks are small and `map_chunks` spreads them: one thread each is faster than many, and
+        # the sums do not depend on the number of threads.
         with threadpool_limits(1, "blas"):
             yield from map_chunks(partial(_apply, self.recording, function), chunks)
 
@@ -115,7 +116,7 @@ def _apply(
     function: Callable[[NDArray[np.float64]], Any],
     chunk: tuple[NDArray[np.int64], KnownFrames, NDArray[np.floating[Any]]],
 ) -> Any:
-    """Read a chunk where it is worked on."""
+    """Read a chunk in the process that works on it, and apply the function."""
     frames, known, delta = chunk
     known.check(recording)
     return function(_rows(recording, frames, delta))
@@ -136,7 +137,7 @@ def _rows(
             row = int(strange.argmax())
             raise AnalysisError(
                 f"the spectrum of atom {recording.atom_ids[row]} at step {recording.steps[k]} has "
-                f"the norm {norms[row, 0]:g}, expected a positive number: a spectrum of zeros, or "
+                f"the norm {norms[row, 0]:g}, expected a positive number. A spectrum of zeros, or "
                 "with values that are not finite, cannot be analysed. Compute it again, or leave "
                 "this frame out."
             )

@@ -1,4 +1,4 @@
-"""Every n-th frame of a recording: record often, analyse at any multiple."""
+"""Every n-th frame of a recording."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["EveryNth", "every_nth", "n_comparable", "skipped_stretches", "taken_
 class EveryNth:
     """A recording with every n-th of its frames only.
 
-    It pickles as the recording and the stride, so it stays the same while a buffer grows.
+    It pickles as recording and stride only, so its pickle stays the same while a buffer grows.
 
     Attributes
     ----------
     recording : Recording
         With all frames.
     stride : int
-        The n.
+        Every so many frames are taken.
     rows : (n_taken,) int64 ndarray
-        Where the frames taken are in the recording (see `taken_frames`).
+        Indices of these frames in the recording (see `taken_frames`).
     steps, times, entries
-        Of these frames; `entries` is None where the recording has none.
+        Of these frames; `entries` is None if the recording has none.
     atom_ids, species, config, units, uuid, path, periodic
         Of the recording.
     """
@@ -84,9 +84,9 @@ def every_nth(recording: Recording, stride: int) -> Recording:
     Raises
     ------
     AnalysisError
-        If LENS would have no two frames so far apart, or would compare others.
+        If no two frames are at this distance, or most of the frames taken are at another one.
     """
-    if stride == 1 or len(recording.steps) < 2:  # too few to analyse at any stride: LENS says so
+    if stride == 1 or len(recording.steps) < 2:  # too few at any stride: LENS raises
         return recording
     view = EveryNth(recording, stride)
     _, interval = find_stretches(recording.steps)
@@ -101,8 +101,8 @@ def every_nth(recording: Recording, stride: int) -> Recording:
     _, usual = find_stretches(view.steps)
     if usual != stride * interval:
         raise AnalysisError(
-            f"stride = {stride}: the buffer has so many gaps that most of its frames taken are "
-            f"{usual} steps apart, expected {stride * interval}: choose a smaller stride."
+            f"stride = {stride}: because of gaps in the buffer, most of the frames taken are "
+            f"{usual} steps apart, expected {stride * interval}. Choose a smaller stride."
         )
     return view
 
@@ -110,9 +110,9 @@ def every_nth(recording: Recording, stride: int) -> Recording:
 def taken_frames(steps: Any, stride: int) -> NDArray[np.int64]:
     """Return the frames on the grid of a stride.
 
-    The grid is step ≡ first step (mod stride × usual distance), so a gap does not shift it. Frames
-    between the usual steps (a run that went on at another phase) have a grid of their own, from
-    the first of them.
+    The grid is step ≡ first step (mod stride × usual distance), so a gap does not shift it. A run
+    may go on with steps between those of the grid. These frames have their own grid, which begins
+    at the first of them.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def taken_frames(steps: Any, stride: int) -> NDArray[np.int64]:
     Returns
     -------
     (n_taken,) int64 ndarray
-        Their rows in `steps`.
+        Their indices in `steps`.
     """
     steps = np.asarray(steps, dtype=np.int64)
     _, interval = find_stretches(steps)
@@ -134,7 +134,7 @@ def taken_frames(steps: Any, stride: int) -> NDArray[np.int64]:
 
 
 def n_comparable(recording: Recording, stride: int) -> int:
-    """Return how many frames a stride takes; 0 as long as LENS has no two of them to compare."""
+    """Return how many frames a stride takes; 0 if no two of them can be compared by LENS."""
     steps = np.asarray(recording.steps, dtype=np.int64)
     taken = steps[taken_frames(steps, stride)]
     _, interval = find_stretches(steps)
@@ -142,7 +142,7 @@ def n_comparable(recording: Recording, stride: int) -> int:
 
 
 def skipped_stretches(recording: Recording) -> list[Finding]:
-    """Name the stretches of which a stride takes no frame: too short for LENS at this distance."""
+    """Find the stretches of which a stride takes no frame, because they are too short."""
     if not isinstance(recording, EveryNth):
         return []
     steps = np.asarray(recording.recording.steps)

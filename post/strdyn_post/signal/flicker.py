@@ -1,4 +1,4 @@
-"""Flicker: neighbors that cross the cutoff to and fro, and count in LENS each time."""
+"""Flicker: neighbors that cross the cutoff and come back; LENS counts both changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FRAMES_PER_CHUNK = 32
 
 
 def changes(before: NeighborLists, now: NeighborLists) -> NDArray[np.int64]:
-    """Return the neighbors that came or went between two frames.
+    """Return the neighbors that were added or lost between two frames.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def changes(before: NeighborLists, now: NeighborLists) -> NDArray[np.int64]:
     Returns
     -------
     (n_changes,) int64 ndarray
-        Center and neighbor ID of each as one number, center · 2⁴⁰ + ID.
+        Index of the center and ID of the neighbor as one number, center · 2⁴⁰ + ID.
     """
     return np.setxor1d(_pairs(before), _pairs(now), assume_unique=True)
 
@@ -38,8 +38,8 @@ def changes(before: NeighborLists, now: NeighborLists) -> NDArray[np.int64]:
 def flicker_share(recording: Recording, map_chunks: MapChunks = map) -> float:
     """Return the share of all changes of neighbors that the next frame undoes.
 
-    Near 1, LENS shows atoms that vibrate at the cutoff; near 0, atoms that move on. A recording
-    without three successive frames has no answer: NaN.
+    Near 1: LENS shows atoms that vibrate at the cutoff. Near 0: it shows atoms that move to a new
+    place. NaN if the recording has no three successive frames, or no change.
     """
     stretches, _ = find_stretches(recording.steps, recording.times)
     same = np.diff(stretches) == 0
@@ -54,7 +54,7 @@ def flicker_share(recording: Recording, map_chunks: MapChunks = map) -> float:
 
 
 def _count(recording: Recording, chunk: tuple[NDArray[np.int64], KnownFrames]) -> NDArray[np.int64]:
-    """Count changes up to the frames of a chunk, and those of them that the next frame undoes."""
+    """Count the changes before the frames of a chunk, and how many the next frame undoes."""
     middle, known = chunk
     known.check(recording)
     lists: dict[int, NeighborLists] = {}
@@ -65,12 +65,12 @@ def _count(recording: Recording, chunk: tuple[NDArray[np.int64], KnownFrames]) -
         changed = {
             j: changed[j] if j in changed else changes(lists[j - 1], lists[j]) for j in (k, k + 1)
         }
-        # what changes twice is as it was
+        # a neighbor that changes twice is back in its first state
         undone = np.intersect1d(changed[k], changed[k + 1], assume_unique=True)
         counted += len(changed[k]), len(undone)
     return counted
 
 
 def _pairs(lists: NeighborLists) -> NDArray[np.int64]:
-    """Return (center, neighbor ID) of every pair as one number; IDs stay below 2⁴⁰."""
+    """Return (center, neighbor ID) of every pair as one number; IDs are below 2⁴⁰."""
     return (np.repeat(np.arange(len(lists)), lists.counts) << 40) + lists.ids

@@ -1,4 +1,4 @@
-"""Frames: the steps, times, gaps and atom IDs that every series and every route stand on."""
+"""Frames: the steps, times, gaps and atom IDs of a series or a route."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Frames:
     times : (n_frames,) float64 ndarray
         Simulated time [time unit of the run].
     stretches : (n_frames,) int64 ndarray
-        Number of the gapless stretch that a frame belongs to (see `find_stretches`).
+        Number of the gapless stretch of every frame (see `find_stretches`).
     atom_ids : (n_atoms,) int64 ndarray
         Atom ID of every column of a series.
     """
@@ -69,8 +69,8 @@ def find_stretches(
     steps : (n_frames,) array_like of int
         Increasing timesteps.
     times : (n_frames,) array_like of float, optional
-        Their times: a distance in steps that is usual but takes another time (the timestep was
-        changed) separates as well.
+        Their times. If the timestep of the run was changed, the time between two frames changes at
+        the same distance in steps: a new stretch begins there too.
 
     Returns
     -------
@@ -92,14 +92,15 @@ def find_stretches(
     if differences.min() <= 0:
         row = int(np.argmax(differences <= 0))
         raise AnalysisError(
-            f"steps must increase, but step {steps[row]} is followed by {steps[row + 1]}."
+            f"steps must increase, but step {steps[row]} is followed by {steps[row + 1]}. Sort the "
+            "frames by step, and keep each step once."
         )
     values, counts = np.unique(differences, return_counts=True)
     interval = int(values[counts.argmax()])
     usual = differences == interval
     if times is not None:
         durations = np.diff(np.asarray(times, dtype=np.float64))
-        # the median, but always one that occurs
+        # the median, taken from the values that occur
         expected = np.quantile(durations[usual], 0.5, method="lower")
         usual &= np.abs(durations - expected) <= 1e-3 * abs(expected)
     return np.concatenate([[0], np.cumsum(~usual)]).astype(np.int64), interval

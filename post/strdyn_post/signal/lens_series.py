@@ -34,14 +34,13 @@ def lens_series(recording: Recording, map_chunks: MapChunks = map) -> Series:
     Returns
     -------
     Series
-        ``values[k]`` in [0, 1] is the change from frame k to the next one and carries the step of
-        frame k: it pairs with the spectrum of frame k. A frame before a gap, or before an unequal
-        distance, has none.
+        ``values[k]`` in [0, 1] is δ from frame k to the next frame. It has the step of frame k, and
+        pairs with the spectrum of frame k. A frame before a gap has no value.
 
     Raises
     ------
     AnalysisError
-        If there are fewer than two frames, or a time is no number.
+        If there are fewer than two frames, or a time is not finite.
     """
     steps = np.asarray(recording.steps, dtype=np.int64)
     times = np.asarray(recording.times, dtype=np.float64)
@@ -53,8 +52,8 @@ def lens_series(recording: Recording, map_chunks: MapChunks = map) -> Series:
     if not np.isfinite(times).all():
         row = int(np.argmin(np.isfinite(times)))
         raise AnalysisError(
-            f"the frame of step {steps[row]} has the time {times[row]}, expected a finite number: "
-            "without it no distance of frames is known. Leave this frame out."
+            f"the frame of step {steps[row]} has the time {times[row]}, expected a finite number. "
+            "Without it, Δt is not known. Leave this frame out."
         )
     stretches, _ = find_stretches(steps, times)
     before = np.flatnonzero(np.diff(stretches) == 0)

@@ -1,4 +1,4 @@
-"""What an analysis sees of a recording: δ as it is and smoothed, the rows of χ, flicker, gaps."""
+"""The observations of an analysis: δ before and after smoothing, the rows of χ, flicker, gaps."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def observe(
     work : Work
         Maps the chunks.
     known : Observations, optional
-        Of the same recording at the same stride: only the smoothing is done anew.
+        Of the same recording at the same stride: only the smoothing is repeated.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def observe(
 
 
 def _gaps(recording: Recording) -> list[Finding]:
-    """Name the gaps: nothing is compared or counted across them."""
+    """Find the gaps: nothing is compared or counted across them."""
     steps = np.asarray(recording.steps)
     stretches, interval = find_stretches(steps, recording.times)
     gaps = np.flatnonzero(np.diff(stretches))

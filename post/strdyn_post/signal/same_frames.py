@@ -1,4 +1,4 @@
-"""A worker in another process opens the buffer itself: it must find the frames that were meant."""
+"""Workers in other processes open the buffer again: a check that they see the same frames."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["KnownFrames"]
 
 @dataclass(frozen=True)
 class KnownFrames:
-    """Some frames of a buffer, with what tells them from others.
+    """Some frames of a buffer, with keys that identify them.
 
     Attributes
     ----------
     numbers : list of int
-        Where they are in the buffer.
+        Their indices in the buffer.
     keys : list of tuple
-        Step, and the stored checksums where the buffer has them.
+        Step, and the stored checksums if the buffer has them.
     """
 
     numbers: list[int]
@@ -31,12 +31,12 @@ class KnownFrames:
 
     @classmethod
     def of(cls, recording: Recording, frames: NDArray[Any]) -> KnownFrames:
-        """Note some frames of a buffer."""
+        """Return the keys of some frames of a buffer."""
         numbers = frames.tolist()
         return cls(numbers, [_key(recording, k) for k in numbers])
 
     def check(self, recording: Recording) -> None:
-        """Raise AnalysisError where a buffer that was opened elsewhere has other frames."""
+        """Raise AnalysisError if the buffer as opened here has other frames."""
         for k, key in zip(self.numbers, self.keys, strict=True):
             found = _key(recording, k)
             if found == key:
@@ -46,9 +46,9 @@ class KnownFrames:
                 there = "another one of this step"
             raise AnalysisError(
                 f"frame {k} of {recording.path}, of step {key[0]}, is {there} for the process on "
-                f"host {socket.gethostname()}: the run went on from an earlier step meanwhile, or "
-                "that host does not see all files of the buffer. Analyse again; if this comes "
-                "again, without --scheduler."
+                f"host {socket.gethostname()}: the run has gone on from an earlier step, or that "
+                "host does not see all files of the buffer. Analyse again; if the error is the "
+                "same, analyse without --scheduler."
             )
 
 

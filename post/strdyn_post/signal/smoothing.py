@@ -1,4 +1,4 @@
-"""Smoothing of LENS: Savitzky–Golay along time, per atom, never across a gap."""
+"""Smoothing of LENS: Savitzky–Golay along time, for each atom, not across a gap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["smooth"]
 
 
 def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[Finding]]:
-    """Smooth a series and trim the ends at which the filter extrapolates.
+    """Smooth a series, and trim the ends, where the filter extrapolates.
 
     Parameters
     ----------
@@ -27,15 +27,20 @@ def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[Finding
     Returns
     -------
     smoothed : Series
-        Clipped to [0, 1], with the steps and IDs that survive. A stretch shorter than the window
-        is dropped; if every stretch is, the series comes back as it was.
+        Clipped to [0, 1], with the steps that are left. A stretch shorter than the window is
+        dropped; if every stretch is shorter, the series is returned unchanged.
     found : list of Finding
         `even_window`, `short_run`, `short_stretch`.
+
+    Raises
+    ------
+    AnalysisError
+        If the series holds no frame.
 
     Notes
     -----
     Savitzky and Golay, Anal. Chem. 36, 1627 (1964); the paper uses order 2 and 20 (Cu) or 100
-    frames. The value of an even window belongs half a frame later than its frame.
+    frames. With an even window a value belongs half a frame later than its frame.
     """
     from scipy.signal import savgol_filter
 
@@ -47,7 +52,9 @@ def smooth(series: Series, config: AnalysisConfig) -> tuple[Series, list[Finding
         found.append(Finding("even_window", ATTENTION, values={"window": window}))
     slices = list(iter_stretches(series.frames.stretches))
     if not slices:
-        raise AnalysisError("there is no δ to smooth: the series holds no frame.")
+        raise AnalysisError(
+            "there is no δ to smooth: the series holds no frame. Record more frames."
+        )
     lengths = [rows.stop - rows.start for rows in slices]
     if max(lengths) < window:
         values = {"window": window, "longest": max(lengths)}

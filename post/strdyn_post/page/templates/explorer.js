@@ -1,4 +1,4 @@
-// chemiscope is unpacked when it is asked for: most readers of the page never do
+// chemiscope is unpacked only when a reader opens it: most readers do not
 const unpack = async (id) => {
   const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
@@ -21,7 +21,7 @@ button.addEventListener("click", async () => {
     button.hidden = true;
     document.getElementById("explorer-view").dataset.ready = "yes";
   } catch (error) {
-    note.textContent = "The explorer could not start: " + error.message;
+    note.textContent = "The explorer could not start: " + error.message + ". Try another browser.";
     button.disabled = false;
     button.textContent = "Open the explorer";
     console.error(error);
