@@ -1,4 +1,4 @@
-"""A map of chunks that remembers: of a recording that grows, only the new frames are read."""
+"""A map of chunks that keeps results: of a growing recording, only new frames are read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["ChunkMemory"]
 
 
 class ChunkMemory:
-    """A map of chunks that works each out once: what it has seen before, it remembers.
+    """A map of chunks that keeps the result of every chunk, and computes only new ones.
 
-    A buffer only grows at its end, so all chunks but the last are the same at the next analysis:
-    their LENS, moments and scores are not read from the buffer again.
+    A buffer grows only at its end, so all chunks but the last are the same at the next analysis.
+    For these, nothing is read from the buffer again.
 
     Parameters
     ----------
     map_chunks : callable
-        Does the work (see `analyse`). Functions and chunks must pickle.
+        Maps the new chunks (see `analyse`). Functions and chunks must pickle.
     """
 
     def __init__(self, map_chunks: MapChunks = map) -> None:
@@ -42,6 +42,6 @@ class ChunkMemory:
             yield self._known[key]
 
     def forget(self, *, all_of_it: bool = False) -> None:
-        """Forget what was not used since the last call, or everything."""
+        """Forget the results that were not used since the last call, or all results."""
         self._known = {} if all_of_it else {key: self._known[key] for key in self._used}
         self._used = set()

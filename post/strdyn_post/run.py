@@ -1,4 +1,4 @@
-"""From a recording to results and report in a folder."""
+"""From a recording to a folder with results and report."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ def analyse_into(
     map_chunks: MapChunks = map,
     previous: AnalysisResult | None = None,
 ) -> AnalysisResult:
-    """Analyse, save, and write the report; files appear whole.
+    """Analyse a recording, save the results, and write the report.
 
-    The folder is held from before the work until its end (see `folder.claim`).
+    The folder is locked before the work begins and until it ends (see `files.folder.claim`).
 
     Parameters
     ----------
     recording, config, progress, map_chunks
         As of `analyse`.
     model : Fit, optional
-        Label the frames with it, instead of fitting them.
+        Label the frames with this fit, without a new fit.
     folder : path
-        Where `results.h5` and `report.html` go.
+        Folder for ``results.h5`` and ``report.html``.
     tell : callable, optional
         Called as ``tell(result, page)``.
     previous : AnalysisResult, optional
-        Environments that correspond to some of this result keep their identity.
+        Environments that correspond to those of this result keep their identity.
 
     Raises
     ------
     OutputError
-        If the folder cannot be written, before any work; if it becomes so, the message says where
-        the results are.
+        If the folder cannot be written. This is tested before the work. If writing fails later,
+        the message says where the results are.
     """
     with claim(folder) as claimed:
         if model is None:
@@ -75,8 +75,8 @@ def analyse_into(
             page = write_report(result, recording, claimed)
         except OutputError as error:
             raise OutputError(
-                f"{error} The results are saved; the page is not: `strdyn report {claimed.folder}` "
-                "draws it."
+                f"{error} The results are saved, but the page is not. Run `strdyn report "
+                f"{claimed.folder}` to draw it."
             ) from error
     if tell is not None:
         tell(result, page)
@@ -84,7 +84,7 @@ def analyse_into(
 
 
 def _save_somewhere(result: AnalysisResult, claimed: Claim) -> None:
-    """Save where it was asked for; if that fails, where there is room, and raise in any case."""
+    """Save into the folder; if that fails, save into a temporary folder, and raise OutputError."""
     try:
         save_results(result, claimed)
         return
@@ -92,7 +92,7 @@ def _save_somewhere(result: AnalysisResult, claimed: Claim) -> None:
         failed = error
     places = []
     for find in (tempfile.gettempdir, os.getcwd):
-        with contextlib.suppress(OSError):  # none that takes a byte
+        with contextlib.suppress(OSError):  # no temporary folder can be written
             places.append(find())
     for place in places:
         rescue = ""
@@ -105,12 +105,13 @@ def _save_somewhere(result: AnalysisResult, claimed: Claim) -> None:
             continue
         raise OutputError(
             f"{failed} The analysis is not lost: its results are in {rescue}. Move {RESULTS} from "
-            f"there to {claimed.folder} once there is room; `strdyn report {claimed.folder}` draws "
-            "the page."
+            f"there to {claimed.folder} when there is space, and run `strdyn report "
+            f"{claimed.folder}` to draw the page."
         ) from failed
     raise OutputError(
-        f"{failed} No other place was found for them ({', '.join(places) or 'none'} tried): the "
-        "analysis has to be repeated. The variable TMPDIR names another place to try."
+        f"{failed} The results could not be saved in another place either (tried: "
+        f"{', '.join(places) or 'none'}). Repeat the analysis; the variable TMPDIR can name "
+        "another place."
     ) from failed
 
 
@@ -119,14 +120,14 @@ def analyse_run(
     settings: str | Path | None = None,
     output: str | Path | None = None,
 ) -> None:
-    """Analyse what a recorder has recorded, as ``strdyn analyse`` does: the end of an input script.
+    """Analyse the buffer of a recorder, as ``strdyn analyse`` does, at the end of an input script.
 
-    The recorder is closed; rank 0 analyses, the other ranks go on.
+    The recorder is closed. Rank 0 analyses; the other ranks go on.
 
     Parameters
     ----------
     recorder : Recorder
-        Of the run that has ended.
+        Recorder of the run that has ended.
     settings : path, optional
         An ``analysis.toml``.
     output : path, optional

@@ -1,4 +1,4 @@
-"""Analyses of a buffer while it grows."""
+"""Repeated analysis of a buffer while it grows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .work import MapChunks
 
 __all__ = ["GrowingRecording", "watch_into"]
 
-_REFIT = 1.25  # fit anew when there are so many times the frames of the last fit
+_REFIT = 1.25  # fit again when there are so many times the frames of the last fit
 _PAUSE = 5.0  # seconds between looks at the buffer
 
 
@@ -41,16 +41,16 @@ def watch_into(
 ) -> None:
     """Analyse a growing buffer whenever it has new frames, until interrupted.
 
-    New frames are labelled by the last fit; once there are a quarter more of them, a new one is
-    made, in which environments keep their identities. Either way only the new frames are read. Only
-    frames that the analysis takes count as new (`stride`). The folder is held all the time.
+    New frames are labelled by the last fit. When there are a quarter more frames than in this fit,
+    a new fit is made, in which environments keep their identities. In both cases only new frames
+    are read. A frame counts as new only if the `stride` takes it. The folder stays locked.
 
     Parameters
     ----------
     n_rounds : int, optional
         End after so many analyses.
     model, map_chunks, **options
-        As of `analyse_into`; a `model` that is given is never fitted anew.
+        As of `analyse_into`. With a `model` there is no new fit.
     """
     with claim(folder) as claimed:
         memory = ChunkMemory(map_chunks)

@@ -1,4 +1,4 @@
-"""How an analysis is worked off: who maps the chunks, how long every stage takes, how far it is."""
+"""The work of an analysis: the map of chunks, the time of every stage, the progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``."""
 
 MapChunks = Callable[..., Iterable[Any]]
-"""``map``, or one of its kind that returns results in order, such as the `map` of an executor."""
+"""``map``, or another map that returns results in order, such as that of an executor."""
 
 
 class Work:
@@ -24,7 +24,7 @@ class Work:
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     map_chunks : callable
-        ``map``, or one of its kind.
+        ``map``, or another map that returns results in order.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Work:
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[None]:
-        """Time what is done inside ``with work.stage(name, total):``."""
+        """Time the code inside ``with work.stage(name, total):``."""
         self._stage, self._total = name, total
         self._tell(0)
         start = time.perf_counter()
@@ -49,7 +49,7 @@ class Work:
         self._tell(total)
 
     def watch(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """Pass parts on and report each as done."""
+        """Yield the parts, and report each as done."""
         for done, part in enumerate(parts, start=1):
             yield part
             self._tell(done)

@@ -57,7 +57,7 @@ def describe_environments(
     labels : mapping of str to ((n_frames, n_atoms) int32 ndarray, int)
         For every route: environment of every row, and number of environments.
     map_chunks : callable
-        ``map`` or one of its kind.
+        ``map``, or another map that returns results in order.
 
     Returns
     -------

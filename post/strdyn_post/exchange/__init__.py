@@ -1,1 +1,1 @@
-"""Data for and from other programs."""
+"""Data to and from other programs."""

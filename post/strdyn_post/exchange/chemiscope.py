@@ -16,7 +16,7 @@ from strdyn_post.results import AnalysisResult
 __all__ = ["chemiscope_data", "load_chemiscope"]
 
 MAX_POINTS = 50_000
-_NEIGHBORHOOD = 3.5  # length: what the viewer may cut out around an atom
+_NEIGHBORHOOD = 3.5  # [length]: radius that the viewer may cut out around an atom
 
 Column = tuple[Any, str, str]
 """Values, unit and description of a property."""
@@ -31,27 +31,27 @@ def chemiscope_data(
 ) -> dict[str, Any]:
     """Return map and structures of SOAP&LENS as a chemiscope dataset.
 
-    Environments are counted from 1 in the order of their marks; 0 is given to none.
+    Environments are counted from 1 in the order of their marks; 0 is noise.
 
     Parameters
     ----------
     result : AnalysisResult
     recording : Recording
-        Positions, boxes, species.
+        Its positions, boxes and species are read.
     max_points : int
-        Whole frames are taken, evenly spread, so that not more points than this come out.
+        Largest number of points; whole frames are taken, evenly spread.
     keep : int, optional
-        Index into the steps of SOAP&LENS of a frame to take in any case.
+        Index, in the steps of SOAP&LENS, of a frame that is always taken.
 
     Returns
     -------
     dict
-        As `chemiscope.create_input` makes it.
+        As `chemiscope.create_input` returns it.
 
     Raises
     ------
     ImportError
-        Without the package chemiscope.
+        If chemiscope is not installed.
     """
     chemiscope = load_chemiscope()
     chi, names = result["soap_lens"], result.names["soap_lens"]
@@ -77,11 +77,11 @@ def chemiscope_data(
 
 
 def _pick(n_frames: int, most: int, keep: int | None) -> list[int]:
-    """Choose frames, evenly spread; one of them in any case."""
+    """Choose frames, evenly spread; `keep` is always one of them."""
     n_picked = max(1, min(n_frames, most))
     picked = {int(k) for k in np.linspace(0, n_frames - 1, n_picked)}
     if keep is not None and keep not in picked:
-        # in place of its neighbor: the number of points stays
+        # it replaces the nearest frame: the number of points stays
         picked.remove(min(picked, key=lambda k: abs(k - keep)))
         picked.add(keep)
     return sorted(picked)
@@ -115,7 +115,7 @@ def _structures(
 def _columns(
     result: AnalysisResult, recording: Recording, frames: list[int]
 ) -> Mapping[str, Column]:
-    """Return what a point of the map knows."""
+    """Return the properties of the points of the map."""
     chi, soap = result["soap_lens"], result["soap"]
     shape = (len(frames), chi.frames.n_atoms)
     times, symbol = time_axis(chi.times, recording.units)
@@ -137,7 +137,7 @@ def _columns(
 
 
 def _places(names: Names, labels: NDArray[np.int32]) -> Column:
-    """Return environments as places in the order of their marks: chemiscope wants numbers."""
+    """Return environments as numbers in the order of their marks, as chemiscope needs them."""
     order = names.order
     place = np.empty(len(order) + 1, dtype=np.int64)  # the last one is that of label -1
     place[order] = np.arange(1, len(order) + 1)
@@ -150,7 +150,7 @@ def _places(names: Names, labels: NDArray[np.int32]) -> Column:
 
 
 def _settings(n_environments: int, y_component: int) -> dict[str, Any]:
-    """Return how the viewer begins."""
+    """Return the settings with which the viewer starts."""
     color = {
         "property": "environment",
         "min": -0.5,
@@ -179,7 +179,7 @@ def _settings(n_environments: int, y_component: int) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[float] | list[int]:
-    """Return numbers in a row with the digits that a screen shows."""
+    """Return the numbers as a flat list, rounded to 4 digits."""
     array = np.asarray(values).ravel()
     if array.dtype.kind in "iu":
         return array.tolist()
@@ -187,7 +187,7 @@ def _plain(values: Any) -> list[float] | list[int]:
 
 
 def load_chemiscope() -> Any:
-    """Import chemiscope; raise ImportError with what to install."""
+    """Import chemiscope; the ImportError says what to install."""
     try:
         import chemiscope
     except ImportError as error:

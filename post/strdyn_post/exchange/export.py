@@ -29,20 +29,20 @@ _Path = str | os.PathLike[str]
 def export(result: AnalysisResult, recording: Recording, to: str, path: _Path) -> Path:
     """Write a result in the format of another program.
 
-    One column for each route holds the environments, as the numbers of `Names.numbers` (a mark that
-    is a number is this number, A is 101, B is 102; −1 is none). `delta` is the smoothed δ. Every
-    file holds the frames of the result, the atoms by their IDs.
+    One column for each route holds the environments as numbers (`Names.numbers`): a mark that is a
+    number stays this number, A is 101, B is 102; −1 is noise. The column `delta` is the smoothed
+    δ. Every file holds the frames of the result, with the atoms by their IDs.
 
     Parameters
     ----------
     result : AnalysisResult
     recording : Recording
-        What was analysed.
+        The recording that was analysed.
     to : {"extxyz", "dump", "csv", "chemiscope", "soapify"}
         Extended XYZ (OVITO, ASE), LAMMPS dump (OVITO, LAMMPS), CSV, the explorer's data (open it
         at chemiscope.org), trajectory and spectra in the HDF5 layout of cpctools.
     path : path
-        The file to write; an older export of this format is replaced, another file is not.
+        The file to write. An older export of this format is replaced; any other file is not.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def export(result: AnalysisResult, recording: Recording, to: str, path: _Path) -
     Raises
     ------
     ValueError
-        For an unknown format; an `AnalysisError` if the recording is not that of the result.
+        If the format is unknown; an `AnalysisError` if the result is of another recording.
     OutputError
-        If the file cannot be written, or another one has its name.
+        If the file cannot be written, or another file has this name.
     ImportError
         If the format needs a package that is not installed.
     """
@@ -65,7 +65,7 @@ def export(result: AnalysisResult, recording: Recording, to: str, path: _Path) -
 
 
 def check_output(to: str, path: _Path) -> Path:
-    """Raise what `export` would, as far as format and file tell; return the path."""
+    """Return the path; raise the errors of `export` that follow from format and file alone."""
     if to not in FORMATS:
         raise ValueError(f"unknown format {to!r}: expected one of {', '.join(FORMATS)}.")
     path = Path(path)
@@ -74,12 +74,12 @@ def check_output(to: str, path: _Path) -> Path:
         raise OutputError(f"cannot write {path}: it is a folder. Give the name of a file (-o).")
     if os.path.lexists(path) and not is_ours(path, FORMATS[to].sign):
         raise OutputError(
-            f"cannot write {path}: it is there, and is no {to} that strdyn has written. "
+            f"cannot write {path}: it exists, and is not a {to} file that strdyn wrote. "
             "Move it away, or give another file (-o)."
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(
-            f"cannot write {path}: its folder is not there, or this user has no right to write "
+            f"cannot write {path}: its folder does not exist, or you have no write permission "
             "there. Give another file (-o)."
         )
     return path
@@ -99,7 +99,7 @@ def _write_soapify(_result: AnalysisResult, recording: Recording, file: Forgivin
 class _Format(NamedTuple):
     write: Callable[[AnalysisResult, Recording, ForgivingFile], None]
     sign: str
-    """What stands near the beginning of every file of this format that we write."""
+    """Text near the beginning of every file of this format that strdyn writes."""
 
 
 FORMATS = {

@@ -1,4 +1,4 @@
-"""Frames of a result with positions and environments: what every export is made of."""
+"""Frames of a result with positions and environments, for all exports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LabelledFrame:
     step, time, cell, origin, atom_ids, symbols, types, positions
         As recorded; types count from 1.
     numbers : dict of str to (n_atoms,) int32 ndarray
-        For every route the numbers of `Names.numbers`; −1 for none.
+        For every route the numbers of `Names.numbers`; −1 is noise.
     labels : (n_atoms,) int32 ndarray
         Final labels of SOAP&LENS.
     delta : (n_atoms,) float64 ndarray

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["iter_ase", "to_ase", "to_mda"]
 
-# MDAnalysis counts time in ps, as metal does; lj has no clock and stays as it is
+# MDAnalysis has times in ps, like metal; times of lj are not converted
 _PICOSECONDS = {"real": 1e-3, "electron": 1e-3, "nano": 1e3, "micro": 1e6, "si": 1e12, "cgs": 1e12}
 
 
@@ -66,15 +66,15 @@ def to_mda(result: AnalysisResult, recording: Recording) -> Any:
     -------
     MDAnalysis.Universe
         ``timestep.data`` holds ``soap``, ``lens``, ``soap_lens``, ``delta`` and ``step`` of the
-        frame that was read: ``u.atoms[ts.data["soap_lens"] == 3]``. Each has its own time, in ps
+        current frame: ``u.atoms[ts.data["soap_lens"] == 3]``. Every frame has its own time in ps
         (lj: in units of the run), also after a gap.
 
     Raises
     ------
     AnalysisError
-        If the recording is not that of the result.
+        If the result is of another recording.
     ImportError
-        Without MDAnalysis.
+        If MDAnalysis is not installed.
     """
     try:
         import MDAnalysis
@@ -85,7 +85,7 @@ def to_mda(result: AnalysisResult, recording: Recording) -> Any:
     times = [frame.time * _PICOSECONDS.get(recording.units, 1.0) for frame in frames]
 
     class LabelReader(MemoryReader):  # type: ignore[misc]
-        # transformations of a reader in memory are applied once, not whenever a frame is read
+        # MDAnalysis applies transformations in memory only once, not each time a frame is read
         def _read_next_timestep(self, ts: Any = None) -> Any:
             ts = super()._read_next_timestep(ts)
             frame = frames[ts.frame]

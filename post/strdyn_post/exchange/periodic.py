@@ -1,4 +1,4 @@
-"""Neighbor lists of a whole periodic frame, for trajectories that another program has recorded."""
+"""Neighbor lists of a whole periodic frame, for trajectories of other programs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def periodic_neighbors(
     centers: NDArray[np.int64],
     r_cut: float,
 ) -> NeighborLists:
-    """Find the neighbors of some atoms among all atoms of a frame and their images.
+    """Find the neighbors of the centers among all atoms of a frame and their images.
 
     Parameters
     ----------
     positions : (n_all, 3) float64 ndarray
-        All atoms, wrapped into the box or not [length].
+        Positions of all atoms, wrapped into the box or not [length].
     box : Box
-        Of any shape, also smaller than `r_cut`.
+        Box of any shape, also smaller than `r_cut`.
     centers : (n_centers,) int64 ndarray
         Rows of the centers.
     r_cut : float
@@ -33,7 +33,8 @@ def periodic_neighbors(
     Returns
     -------
     NeighborLists
-        Of the centers, in their order. An atom's ID is its row; its own images are left out.
+        Lists of the centers, in their order. The ID of an atom is its row. Images of a center are
+        left out of its own list.
     """
     around, rows = box.images(positions, r_cut)
     return find_neighbors(around, rows, centers, np.ones(len(rows), dtype=np.bool_), r_cut)

@@ -18,7 +18,7 @@ from strdyn_post.recording import Recording
 __all__ = ["CREATOR", "symbols", "write_soapify", "write_soapify_into"]
 
 CREATOR = "written by strdyn"
-"""Tells our files from those of cpctools."""
+"""Attribute of files that strdyn wrote; files of cpctools do not have it."""
 
 
 def write_soapify(
@@ -26,18 +26,18 @@ def write_soapify(
 ) -> Path:
     """Write trajectory and spectra in the HDF5 layout of cpctools (SOAPify).
 
-    The layout wants spectra as DScribe returns them: same-species blocks with n ≤ n' only. Ours
-    have lost their norm when they were recorded, which no analysis notices that normalises
-    (``fillSOAPVectorFromdscribe`` and ``normalizeArray``, the way of the paper).
+    The spectra are as DScribe returns them, with n ≤ n' only in same-species blocks, but
+    normalised, because the recorder normalises them. This does not matter for an analysis that
+    normalises too, as in the paper (``fillSOAPVectorFromdscribe`` and ``normalizeArray``).
 
     Parameters
     ----------
     recording : Recording
         All of its frames are written.
     path : path
-        HDF5 file; groups ``Trajectories/NAME`` and ``SOAP/NAME``.
+        HDF5 file, with ``Trajectories/NAME`` and ``SOAP/NAME``.
     name : str, optional
-        By default that of the recording.
+        By default the name of the buffer.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def write_soapify(
 def write_soapify_into(
     target: ForgivingFile, recording: Recording, name: str | None = None
 ) -> None:
-    """Write what `write_soapify` does into an open file."""
+    """Write the content of `write_soapify` into an open file."""
     import h5py
 
     config = recording.config
@@ -106,7 +106,7 @@ def symbols(recording: Recording) -> list[str]:
 
 
 def _species_locations(soap: Soap) -> dict[str, list[int]]:
-    """Return the attributes that say where every ordered pair of species begins and ends."""
+    """Return the attributes with begin and end of the block of every ordered pair of species."""
     locations: dict[str, list[int]] = {}
     start = 0
     for first, second in itertools.combinations_with_replacement(soap.species, 2):

@@ -1,4 +1,4 @@
-"""The HDF5 layout of cpctools (SOAPify): what must stand where, and what it must fit."""
+"""The HDF5 layout of cpctools (SOAPify), and checks of files in it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
     "species_of",
 ]
 
-_SAMPLES, _SAMPLE = 64, 16384  # blocks of a file that its identity rests on, and their bytes
-_FLATTEST = 0.02  # cutoffs: no box of atoms is as flat
+_SAMPLES, _SAMPLE = 64, 16384  # number of blocks that enter the identity of a file, and their bytes
+_FLATTEST = 0.02  # [cutoffs]: every box of atoms is thicker
 
 
 def choose(path: Path, trajectories: Path, name: str | None) -> str:
-    """Return the name that was asked for, or the only one, of a trajectory with spectra."""
+    """Return the name of a trajectory with spectra: the given one, or the only one."""
     spectra, others = _names(path, "SOAP"), _names(trajectories, "Trajectories")
     names = [each for each in others if each in spectra]
     if name in names or (name is None and len(names) == 1):
@@ -39,11 +39,12 @@ def choose(path: Path, trajectories: Path, name: str | None) -> str:
     if not names:
         raise AnalysisError(
             f"{path} has spectra of {', '.join(spectra) or 'nothing'}, but the trajectories are "
-            f"{', '.join(others) or 'none'}: expected a name in common."
+            f"{', '.join(others) or 'none'}: expected a name in common. Give the file of the "
+            "trajectory (trajectories=...)."
         )
     found = ", ".join(names)
     if name is not None:
-        raise AnalysisError(f"name = {name!r}: {path} holds {found}.")
+        raise AnalysisError(f"name = {name!r}: {path} holds {found}. Give one of these names.")
     raise AnalysisError(
         f"{path} holds several trajectories: {found}. Choose one: "
         f"read_soapify({path.name!r}, name={names[0]!r})."
@@ -54,7 +55,9 @@ def _names(path: Path, group: str) -> list[str]:
     import h5py
 
     if not h5py.is_hdf5(path):
-        raise AnalysisError(f"{path} is no HDF5 file, or not there.")
+        raise AnalysisError(
+            f"{path} is not an HDF5 file, or does not exist. Give a file in the layout of cpctools."
+        )
     with h5py.File(path) as file:
         if group not in file:
             raise AnalysisError(
@@ -65,9 +68,9 @@ def _names(path: Path, group: str) -> list[str]:
 
 
 def identity(name: str, *paths: Path) -> str:
-    """Return a UUID of a trajectory: another one if its files are others or have changed.
+    """Return a UUID of a trajectory, which changes if its files change.
 
-    Size and 64 blocks of 16 kB, evenly spread, of every file; small files as a whole.
+    It is made from the size and 64 blocks of 16 kB, evenly spread, of every file.
     """
     found = hashlib.sha256(name.encode())
     for path in paths:
@@ -81,12 +84,14 @@ def identity(name: str, *paths: Path) -> str:
 
 
 def open_dataset(path: Path, key: str, shape: tuple[int | None, ...]) -> Any:
-    """Open a dataset whose frames are read one by one: HDF5 keeps the chunk that it unpacked."""
+    """Open a dataset to read its frames one by one; HDF5 keeps the last unpacked chunk."""
     import h5py
 
     with h5py.File(path) as file:
         if key not in file or not isinstance(file[key], h5py.Dataset):
-            raise AnalysisError(f"{path} has no {key}, or it is no dataset.")
+            raise AnalysisError(
+                f"{path} has no dataset {key}: expected the layout of cpctools. Write it again."
+            )
         found = file[key]
         is_text = h5py.check_string_dtype(found.dtype) is not None
         kind = "text" if key.endswith("/Types") else "numbers"
@@ -97,7 +102,7 @@ def open_dataset(path: Path, key: str, shape: tuple[int | None, ...]) -> Any:
             wanted = " × ".join("any" if length is None else str(length) for length in shape)
             raise AnalysisError(
                 f"{key} of {path} holds {found.dtype} of shape {found.shape}: expected {kind}, "
-                f"{wanted}."
+                f"{wanted}. Write the file again."
             )
         n_bytes = file[key].dtype.itemsize * math.prod(file[key].chunks or (1,))
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
@@ -108,15 +113,19 @@ def open_dataset(path: Path, key: str, shape: tuple[int | None, ...]) -> Any:
 def settings_of(
     attributes: Mapping[str, Any], where: str, name: str, lens_r_cut: float | None
 ) -> LiveConfig:
-    """Return the settings of the spectra, as those of a recording."""
+    """Return the settings of the spectra as a LiveConfig."""
     missing = [each for each in ("species", "r_cut", "n_max", "l_max") if each not in attributes]
     if missing:
         raise AnalysisError(
-            f"{where} lacks the attributes {', '.join(missing)}: they say what its components are."
+            f"{where} lacks the attributes {', '.join(missing)}, which define its components. Add "
+            "them to the file."
         )
     engine = attributes.get("SOAPengine", "dscribe")
     if engine != "dscribe":
-        raise AnalysisError(f"{where} was computed by {engine}: only DScribe's order is known.")
+        raise AnalysisError(
+            f"{where} was computed by {engine}: only the order of DScribe is known. "
+            "Compute the spectra with DScribe."
+        )
     return LiveConfig(
         r_cut=attributes["r_cut"],
         elements=tuple(np.asarray(attributes["species"]).astype(str)),
@@ -135,19 +144,21 @@ def centers_of(spectra: Any, n_all: int, where: str) -> NDArray[np.int64]:
     if given.ndim != 1 or not is_index:
         raise AnalysisError(
             f"the attribute centersIndexes of {where} holds {given.dtype} of shape {given.shape}, "
-            f"from {given.ravel()[0]}: expected whole numbers, one for each described atom."
+            f"from {given.ravel()[0]}: expected whole numbers, one for each described atom. "
+            "Correct the attribute."
         )
     if len(given) != spectra.shape[1] or not ((given >= 0) & (given < n_all)).all():
         raise AnalysisError(
             f"{where} describes {spectra.shape[1]} atoms; its attribute centersIndexes, by default "
-            f"all, names {len(given)} of the {n_all} atoms of the trajectory."
+            f"all, names {len(given)} of the {n_all} atoms of the trajectory: expected the index "
+            "of each described atom. Correct the attribute."
         )
     centers = given.astype(np.int64)
     atoms, times = np.unique(centers, return_counts=True)
     if len(atoms) != len(centers):
         raise AnalysisError(
             f"the attribute centersIndexes of {where} names atom {atoms[times.argmax()]} "
-            f"{times.max()} times: expected each described atom once."
+            f"{times.max()} times: expected each described atom once. Correct the attribute."
         )
     return centers
 
@@ -158,7 +169,8 @@ def species_of(symbols: NDArray[Any], config: LiveConfig, where: str) -> NDArray
     strange = sorted(set(symbols) - set(index))
     if strange:
         raise AnalysisError(
-            f"{where} is made for {', '.join(index)}; its trajectory holds {', '.join(strange)}."
+            f"{where} is made for {', '.join(index)}; its trajectory holds {', '.join(strange)}. "
+            "Give the trajectory that the spectra were computed from."
         )
     return np.array([index[symbol] for symbol in symbols], dtype=np.int32)
 
@@ -166,14 +178,15 @@ def species_of(symbols: NDArray[Any], config: LiveConfig, where: str) -> NDArray
 def checked_boxes(
     boxes: NDArray[np.float64], periodic: tuple[bool, bool, bool], r_cut: float, where: str
 ) -> NDArray[np.float64]:
-    """Return boxes with all angles; raise for one that holds no atoms."""
-    boxes[:, 3:][boxes[:, 3:] == 0.0] = 90.0  # no box may be written as zeros
+    """Return boxes with all angles; raise AnalysisError for a box that cannot hold atoms."""
+    boxes[:, 3:][boxes[:, 3:] == 0.0] = 90.0  # a missing box may be written as zeros
     flat = ((boxes[:, :3] <= 0.0) & periodic).any(axis=1)
     if flat.any():
         frame = int(flat.argmax())
         raise AnalysisError(
-            f"frame {frame} of {where} has box lengths {boxes[frame, :3].tolist()}: say which "
-            "directions are periodic, as periodic=(False, False, False)."
+            f"frame {frame} of {where} has box lengths {boxes[frame, :3].tolist()}: expected "
+            "lengths above 0 in periodic directions. Say which directions are periodic, as "
+            "periodic=(False, False, False)."
         )
     lengths, angles = boxes[:, :3], np.radians(boxes[:, 3:])
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""An analysis of what cpctools (SOAPify) has computed: its HDF5 layout as a buffer."""
+"""Files of cpctools (SOAPify) as a recording, so that they can be analysed."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ __all__ = ["SoapifyBuffer", "is_soapify", "read_soapify"]
 _Path = str | os.PathLike[str]
 
 _TRAJECTORY = {"Types": (None,), "Trajectory": (None, None, 3), "Box": (None, 6)}
-_FARTHEST = 1e6  # box vectors from the corner: farther, too few digits are left of a position
+_FARTHEST = 1e6  # box vectors from the corner; beyond, positions have too few digits
 
 
 def is_soapify(path: _Path) -> bool:
-    """Say whether a file holds trajectories and spectra in the layout of cpctools."""
+    """Whether a file holds trajectories and spectra in the layout of cpctools."""
     import h5py
 
     if not h5py.is_hdf5(path):
@@ -58,21 +58,21 @@ def read_soapify(
 ) -> SoapifyBuffer:
     """Open trajectory and spectra in the HDF5 layout of cpctools (SOAPify) for an analysis.
 
-    The layout holds no neighbor lists: they are found when they are asked for, among all atoms of
-    the trajectory. It holds no timesteps either: steps and times count the frames.
+    The layout holds no neighbor lists: they are computed when they are read, among all atoms of
+    the trajectory. It holds no timesteps: steps and times are numbers of frames.
 
     Parameters
     ----------
     path : path
         HDF5 file with ``SOAP/NAME``, spectra as DScribe returns them, and ``Trajectories/NAME``.
     name : str, optional
-        Needed if the file holds several.
+        Name of the trajectory; needed if the file holds several.
     trajectories : path, optional
         The file that holds ``Trajectories/NAME``, if it is another one.
     lens_r_cut : float, optional
         Cutoff of the neighbor lists [length]; by default `r_cut` of the spectra.
     periodic : (bool, bool, bool)
-        Periodic directions of the box; the layout does not tell, cpctools takes all.
+        Periodic directions of the box. The layout does not hold them; cpctools takes all three.
 
     Returns
     -------
@@ -81,9 +81,9 @@ def read_soapify(
     Raises
     ------
     AnalysisError
-        If the layout is another one, or what it holds does not fit together.
+        If the file has another layout, or its parts do not fit together.
     ConfigError
-        For an impossible setting of the spectra, or cutoff.
+        If a setting of the spectra, or the cutoff, is impossible.
     """
     path, other = Path(path).absolute(), Path(trajectories or path).absolute()
     name = choose(path, other, name)
@@ -96,7 +96,8 @@ def read_soapify(
     if not len(spectra) == len(trajectory) == len(boxes):
         raise AnalysisError(
             f"{where} has {len(spectra)} frames, but its trajectory has {len(trajectory)} and its "
-            f"box {len(boxes)}: they belong to different runs, or were not written to the end."
+            f"box {len(boxes)}: expected the same number. Give spectra and "
+            "trajectory of one run that were written to the end."
         )
     config = settings_of(spectra.attrs, where, name, lens_r_cut)
     soap = Soap.of(config)
@@ -109,7 +110,7 @@ def read_soapify(
     if trajectory.shape[1] != len(types):
         raise AnalysisError(
             f"Trajectories/{name} of {other} has positions of {trajectory.shape[1]} atoms and "
-            f"types of {len(types)}: expected as many."
+            f"types of {len(types)}: expected the same number. Write the file again."
         )
     centers = centers_of(spectra, len(types), where)
     rows = np.argsort(centers)
@@ -134,45 +135,45 @@ def _reopen(uuid: str, path: Path, name: str, **options: Any) -> SoapifyBuffer:
     buffer = read_soapify(path, name, **options)
     if buffer.uuid != uuid:
         raise AnalysisError(
-            f"{path} is another file on host {socket.gethostname()} than where the analysis began, "
-            f"or has changed since: its identity is {buffer.uuid}, expected {uuid}. All workers "
-            "must see the same file under this path."
+            f"{path} on host {socket.gethostname()} is not the file with which the analysis began, "
+            f"or it has changed: its identity is {buffer.uuid}, expected {uuid}. Let all workers "
+            "see the same file under this path."
         )
     return buffer
 
 
 @dataclass(frozen=True)
 class SoapifyBuffer:
-    """What an analysis asks of a buffer, from a file in cpctools' layout (see `read_soapify`).
+    """A `Recording` from a file in the layout of cpctools (see `read_soapify`).
 
     Attributes
     ----------
     path : Path
         The file of the spectra.
     name : str
-        Of the trajectory in the file.
+        Name of the trajectory in the file.
     uuid : str
-        Identity of the trajectory, made of its name and of size and samples of its files.
+        Identity of the trajectory, made from its name and from size and samples of its files.
     config : LiveConfig
         Settings of spectra and neighbor lists; `file` is named after the trajectory.
     periodic : (bool, bool, bool)
         Periodic directions of the box.
     atom_ids : (n_atoms,) int64 ndarray
-        Of the described atoms: their index in the trajectory, counted from 0.
+        Index of the described atoms in the trajectory, counted from 0.
     species : (n_atoms,) int32 ndarray
         Index into ``config.species``.
     spectra : h5py.Dataset
         (n_frames, n_atoms, n_features), as DScribe returns them.
     rows : (n_atoms,) int64 ndarray
-        Where the atoms are in `spectra`.
+        Rows of the atoms in `spectra`.
     isometry : (n_features,) float64 ndarray
-        Of `Soap`.
+        Factor of every component (see `Soap`).
     trajectory : h5py.Dataset
         (n_frames, n_all, 3), positions of all atoms, wrapped into the box or not [length].
     boxes : (n_frames, 6) float64 ndarray
         Lengths [length] and angles [degree].
     units : str
-        The dimensionless style of LAMMPS: times are numbers of frames.
+        "lj", the dimensionless style of LAMMPS: times are numbers of frames.
     """
 
     path: Path
@@ -201,13 +202,13 @@ class SoapifyBuffer:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """The same as times, shape (n_frames,) [frames]."""
+        """The steps as times, shape (n_frames,) [frames]."""
         return self.steps.astype(np.float64)
 
     def soap(self, k: int | slice) -> NDArray[np.float64]:
-        """Return compact spectra of a frame, (n_atoms, n_features), or of frames.
+        """Return compact spectra of a frame, (n_atoms, n_features), or of a slice of frames.
 
-        Not normalised: their inner products are those of the filled spectra of DScribe.
+        They are not normalised: their inner products are those of the filled spectra of DScribe.
         """
         spectra = np.asarray(self.spectra[k], dtype=np.float64)[..., self.rows, :]
         return np.asarray(spectra * self.isometry)
@@ -227,7 +228,7 @@ class SoapifyBuffer:
     def _box(self, k: int) -> Box:
         from ase import Atoms
 
-        # a direction without a length is not periodic: any vector does
+        # a direction without a length is not periodic: any vector can stand for it
         cell = np.array(Atoms(cell=self.boxes[k]).cell.complete())
         return Box(cell, np.zeros(3), self.periodic)
 
@@ -238,7 +239,7 @@ class SoapifyBuffer:
         )
 
     def _all_positions(self, k: int) -> NDArray[np.float64]:
-        """Return positions that are known to be some, (n_all, 3)."""
+        """Return the positions of all atoms, (n_all, 3); raise for an impossible one."""
         positions = np.asarray(self.trajectory[k], dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             strange = ~(np.abs(self._box(k).fractions(positions)) < _FARTHEST).all(axis=1)
@@ -257,7 +258,7 @@ class SoapifyBuffer:
         return self.n_frames
 
     def __reduce__(self) -> tuple[Callable[[], SoapifyBuffer], tuple[()]]:
-        # another process opens the files anew
+        # another process opens the files again
         read = partial(
             _reopen,
             self.uuid,

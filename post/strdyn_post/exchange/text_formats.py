@@ -55,7 +55,7 @@ def write_dump(result: AnalysisResult, recording: Recording, file: ForgivingFile
 
 
 def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic: list[str]) -> str:
-    """Return the box section of a dump: bounds of the box that holds the tilted one."""
+    """Return the box section of a dump: the bounds of the (tilted) box."""
     above = cell[np.triu_indices(3, 1)]
     if np.abs(above).max() > 1e-6 * np.abs(cell).max():
         raise AnalysisError(
@@ -78,7 +78,7 @@ def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic
 
 def write_csv(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
     """Write a table into an open file."""
-    names = (*result.names["soap_lens"].names, "")  # the last is that of noise
+    names = (*result.names["soap_lens"].names, "")  # the last one is for noise
     write_text(file, f"step,time,atom_id,x,y,z,{COLUMNS},environment\n")
     for frame in labelled_frames(result, recording):
         lines = []

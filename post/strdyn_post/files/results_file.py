@@ -111,8 +111,8 @@ def _check_bytes(path: Path, file: io.BufferedReader) -> str | None:
         )
     if _digest(file, found[1]) != found[4].decode():
         raise AnalysisError(
-            f"{path} has changed since it was written: its checksum differs. Copy it again from "
-            "an undamaged copy, or analyse the buffer again."
+            f"{path} has changed since it was written: its checksum differs. Replace it by an "
+            "intact copy, or analyse the buffer again."
         )
     if int(found[3]) != _FORMAT:
         raise AnalysisError(

@@ -29,7 +29,7 @@ def lens_series(recording: Recording, map_chunks: MapChunks = map) -> Series:
     ----------
     recording : Recording
     map_chunks : callable
-        ``map`` or one of its kind, such as the `map` of an executor (see `analyse`).
+        ``map``, or another map that returns results in order (see `analyse`).
 
     Returns
     -------
