@@ -136,7 +136,7 @@ def test_the_finding_of_the_paper(seed, tmp_path):
     assert shown[8.0]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert summary["headline"].startswith(
-        "SOAP & LENS finds an environment that SOAP alone does not: fast environment"
+        "SOAP & LENS finds an environment that SOAP alone does not find: fast environment"
     )
     finding = page[page.index('<p class="finding">') :]
-    assert "SOAP &amp; LENS finds an environment that SOAP alone does not" in finding[:400]
+    assert "SOAP &amp; LENS finds an environment that SOAP alone does not find" in finding[:400]

@@ -169,7 +169,7 @@ def test_a_folder_without_a_name_beside_it(folder):
     (folder / "run-analysis").write_text("my own")
     done = strdyn("analyse", ".", cwd=folder / "run.sdl")
     assert done.returncode == 3
-    assert f"cannot write {folder / 'run-analysis'}: it is there and is no folder" in done.stderr
+    assert f"cannot write {folder / 'run-analysis'}: it exists, but is not a folder" in done.stderr
     os.mkfifo(folder / "pipe")  # nobody will ever write into it
     for words in (["analyse", ".", "-o", "x"], ["analyse", "/"], ["analyse", "pipe"]):
         done = strdyn(*words, cwd=folder)

@@ -208,7 +208,7 @@ def test_a_lag_that_no_stretch_allows_is_named_and_merges_nothing(run):
         assert route.final.n_clusters == route.n_clusters
         start = f"Moves: {route.title}: No transition"
         (warning,) = (text for text in result.warnings if text.startswith(start))
-        assert "at lag = 200: the longest gapless stretch allows 78" in warning
+        assert "at lag = 200: the longest stretch without a gap allows a lag of 78" in warning
     assert np.isnan(result["soap_lens"].checks.stay).all()
     assert result["soap_lens"].checks.memory == 0.0
 

@@ -74,7 +74,7 @@ def check_output(to: str, path: _Path) -> Path:
         raise OutputError(f"cannot write {path}: it is a folder. Give the name of a file (-o).")
     if os.path.lexists(path) and not is_ours(path, FORMATS[to].sign):
         raise OutputError(
-            f"cannot write {path}: it exists, and is not a {to} file that strdyn wrote. "
+            f"cannot write {path}: it exists, and strdyn did not write it as {to}. "
             "Move it away, or give another file (-o)."
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -36,7 +36,7 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         return f"{text}. It lies in the environments of SOAP as by chance."
     home = speaker.name("soap", values["soap_environment"])
     return (
-        f"{text}. {share(values['soap_share'])} of it lies in {home} of SOAP alone, which holds "
+        f"{text}. SOAP alone puts {share(values['soap_share'])} of it into {home}, which holds "
         f"{share(values['soap_expected'])} of all observations."
     )
 

@@ -250,7 +250,7 @@ def test_all_noise_is_named_with_the_remedy():
     assert (found.labels == -1).all()
     assert "smaller min_cluster_size" in told(found.findings)[0]
     few = cluster_environments(points[:50], AnalysisConfig())
-    assert "50 rows cannot hold two clusters" in told(few.findings)[0]
+    assert "50 observations are too few for two clusters" in told(few.findings)[0]
 
 
 def test_lens_bands_by_thresholds_and_by_kmeans():
@@ -295,7 +295,7 @@ def test_clusters_of_a_sample_are_those_of_all_rows_and_the_rare_one_stays():
     assert adjusted_rand_score(state, found.labels) > 0.8
     assert found.agreement > 0.9
     (warning,) = told(found.findings)
-    assert f"{len(found.model.rows)} of 40120 rows" in warning
+    assert f"{len(found.model.rows)} of 40120 observations" in warning
     # the sample holds more of the sparse rows, the shares are those of all rows
     left = cluster_environments(points, AnalysisConfig(max_fit_rows=8000, soft="none"))
     assert found.noise_share == left.noise_share == (left.labels < 0).mean() > 0
@@ -314,7 +314,7 @@ def test_agreement_is_the_smallest_with_two_other_seeds():
     assert found.agreement == pytest.approx(min(expected))
     assert "depends on the seed" in told(found.findings)[0]
     assert f"{min(expected):.3f}" in told(found.findings)[0]
-    assert "try fewer n_clusters" in told(found.findings)[0]
+    assert "Try fewer n_clusters" in told(found.findings)[0]
 
 
 @pytest.mark.parametrize("method", ["gmm", "kmeans"])

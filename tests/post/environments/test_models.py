@@ -51,7 +51,7 @@ def test_a_model_labels_new_frames_as_a_refit_would(runs):
     assert found == old
     assert (np.array(found)[chi.labels] == expected).mean() > 0.99
     assert chi.far.max() < 0.05
-    assert not any("far from what it has learnt" in text for text in new.warnings)
+    assert not any("far from the fitted ones" in text for text in new.warnings)
 
 
 def test_frames_unlike_the_model_are_flagged(runs):
@@ -64,7 +64,7 @@ def test_frames_unlike_the_model_are_flagged(runs):
     far = new["soap"].far
     assert far[:20].max() < 0.05
     np.testing.assert_allclose(far[20:], 0.2, atol=0.03)
-    text = next(text for text in new.warnings if "far from what it has learnt" in text)
+    text = next(text for text in new.warnings if "far from the fitted ones" in text)
     assert "19 of 39 frames are far" in text
     assert f"the first at step {strange.steps[20]}" in text
 
@@ -74,7 +74,7 @@ def test_a_labelled_result_is_no_model_and_other_spectra_do_not_fit(runs, tmp_pa
     labelled = label(fitted.fit, buffer.frames(slice(60, 100)))
     path = save_results(labelled, tmp_path)
     np.testing.assert_array_equal(load_results(path)["soap"].labels, labelled["soap"].labels)
-    with pytest.raises(AnalysisError, match="themselves labelled by a fit"):
+    with pytest.raises(AnalysisError, match="labelled by an earlier fit: expected the results"):
         _ = load_results(path).fit
     short = replace(buffer, spectra=buffer.spectra[..., :8])
     with pytest.raises(AnalysisError, match="spectra of 12 components, the buffer holds 8"):

@@ -209,11 +209,11 @@ def test_parts_of_two_runs_are_not_exported_and_report_mends_them(run, out, monk
     table = out.parent / "labels.csv"
     assert strdyn(monkeypatch, "export", out, "--to", "csv", "-o", table) == 3
     said = capsys.readouterr().err
-    assert "of another run are report.html, figures/path.svg" in said
+    assert "these files are of another run: report.html, figures/path.svg" in said
     assert f"strdyn report {out}" in said
     assert not table.exists()
     assert strdyn(monkeypatch, "report", out) == 0
-    assert "replaced, as of another analysis: report.html" in capsys.readouterr().err
+    assert "replaced files of another analysis: report.html" in capsys.readouterr().err
     assert strdyn(monkeypatch, "export", out, "--to", "csv", "-o", table) == 0
 
 
@@ -327,7 +327,7 @@ def test_an_hdf5_file_of_the_user_is_refused(tmp_path):
         ("run.sdl/deep/er", r"run\.sdl is a buffer"),
         ("renamed/out", r"renamed is a buffer"),
         ("link/out", r"run\.sdl is a buffer"),
-        ("file", r"it is there and is no folder"),
+        ("file", r"it exists, but is not a folder"),
         ("file/out", r"A part of this path is a file"),
         ("/proc/out", r"cannot write /proc/out"),
     ],
@@ -377,7 +377,7 @@ def test_an_export_is_replaced_by_the_next_and_other_files_are_not(made_up, tmp_
     assert len(path.read_bytes()) == len(before)
     assert [file.name for file in tmp_path.iterdir()] == ["labels"]
     path.write_bytes(b"my own")
-    with pytest.raises(OutputError, match=f"is there, and is no {to} that strdyn has written"):
+    with pytest.raises(OutputError, match=f"exists, and strdyn did not write it as {to}"):
         export(*made_up, to, path)
     assert path.read_bytes() == b"my own"
 
@@ -386,7 +386,7 @@ def test_nothing_is_written_through_a_link(made_up, tmp_path):
     (tmp_path / "precious").write_text("my own")
     link = tmp_path / "labels.csv"
     link.symlink_to("precious")
-    with pytest.raises(OutputError, match="is no csv"):
+    with pytest.raises(OutputError, match="did not write it as csv"):
         export(*made_up, "csv", link)
     for name in (".part", "labels.csv.part", "results.h5.part"):
         (tmp_path / name).symlink_to("precious")
@@ -460,7 +460,7 @@ def test_results_that_do_not_fit_are_put_where_there_is_room(run, tmp_path, monk
     assert analyse(monkeypatch, run, target) == 3
     said = capsys.readouterr().err
     assert f"cannot write {target}/results.h5: No space left on device. Free space" in said
-    assert f"`strdyn report {target}` draws" in said
+    assert f"run `strdyn report {target}` to draw" in said
     (rescue,) = (tmp_path / "spare").iterdir()
     assert f"its results are in {rescue}" in said
     target.mkdir(exist_ok=True)
@@ -476,7 +476,7 @@ def test_a_page_that_does_not_fit_leaves_the_results(run, tmp_path, monkeypatch,
 
     monkeypatch.setattr("strdyn_post.page.report.save_figure", no_room)
     assert analyse(monkeypatch, run, tmp_path / "out") == 3
-    assert "The results are saved; the page is not: `strdyn report" in capsys.readouterr().err
+    assert "are saved, but the page is not. Run `strdyn report" in capsys.readouterr().err
     assert load_results(tmp_path / "out")["soap"].labels.shape == (29, 24)
 
 

@@ -118,7 +118,7 @@ def test_a_hidden_state_fails_chapman_kolmogorov():
     labels = np.array([0, 1, 0])[states].astype(np.int32)  # 2 looks like 0
     scan = lag_scan(labels, 2, [1, 4])
     assert np.abs(scan.stay - scan.predicted).max() > 0.1
-    with pytest.raises(ValueError, match="multiple of the first"):
+    with pytest.raises(ValueError, match="expected multiples of the first, 2"):
         lag_scan(labels, 2, [2, 3])
 
 

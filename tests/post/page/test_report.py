@@ -91,14 +91,14 @@ def test_numbers_on_the_page_are_those_of_the_result(result, page):
     ends = " to ".join(f"{100 * each:.2g} %" for each in shares)
     for words in (
         "60 of 60 frames enter the analysis",
-        f"SOAP & LENS sees {moves:,} moves",
+        f"SOAP & LENS has {moves:,} moves",
         f"every dense region: {100 * (chi.labels < 0).mean():.1f} % (SOAP & LENS)",
-        f"fast environment, {100 * inside.mean():.2g} % of all observations",
+        f"fast environment, with {100 * inside.mean():.2g} % of all observations",
         f"{inside.any(axis=0).sum()} different atoms are in it",
-        "100 % of it lies in environment 4 of SOAP alone",
+        "SOAP alone puts 100 % of it into environment 4",
         f"with probability {100 * enter / chi.counts[1].sum():.2g} % per 2.5 ps ({ends} with 95 % "
         f"confidence, {enter} events)",
-        f"return there with {100 * leave / chi.counts[fast].sum():.1f} %",
+        f"return there with probability {100 * leave / chi.counts[fast].sum():.1f} %",
         f"{leave} events",
     ):
         assert words in page.texts_in_one
@@ -122,7 +122,7 @@ def test_intervals_and_steadiness_on_the_page_are_those_of_the_checks(result, pa
     assert {key: page.shown.get(key) for key in expected} == expected
     difference = np.abs(checks.stay - checks.predicted_stay).max()
     assert f"differ by up to {difference:.2f} (SOAP & LENS)" in page.texts_in_one
-    assert "31.0 % of all changes of neighbors are undone" in page.texts_in_one
+    assert "The next frame undoes 31.0 % of all changes of neighbors" in page.texts_in_one
 
 
 def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
@@ -165,7 +165,7 @@ def test_labels_that_depend_on_the_seed_are_marked_for_every_route(tmp_path):
     text = write_report(drawn, make_buffer(result), tmp_path).read_text(encoding="utf-8")
     page = Page(text)
     assert "1.000 (SOAP & LENS), 0.950 (SOAP), 0.899 (LENS)." in page.texts_in_one
-    assert "LENS depends on the seed: try fewer lens_clusters." in page.texts_in_one
+    assert "LENS depends on the seed. Try fewer lens_clusters." in page.texts_in_one
     assert '<li class="attention" data-kind="agreement"><strong>Seeds.</strong>' in text
     assert "weights" not in page.ids  # no other weight was asked for
 
@@ -225,9 +225,9 @@ def test_the_new_environment_in_numbers_is_a_naive_recount():
 @pytest.mark.parametrize(
     ("own", "dynamics", "words"),
     [
-        (0.75, "fast", "of their neighbors, those of the other environments at most"),
-        (0.18, "higher", "dynamics alone does not tell it apart"),
-        (0.16, "none", "It is not set apart by its dynamics"),
+        (0.75, "fast", "of their neighbors; the atoms of the other environments exchange at most"),
+        (0.18, "higher", "dynamics alone does not distinguish it"),
+        (0.16, "none", "It does not stand apart by its dynamics"),
     ],
 )
 @pytest.mark.usefixtures("no_files")
@@ -265,19 +265,19 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
     new, text, sentence = told["true"]
     assert new["soap_enriched"]
     assert "In 2.5 ps its atoms exchange" in sentence
-    assert "of it lies in environment 4 of SOAP alone, which holds" in sentence
+    assert "of it into environment 4, which holds" in sentence
     inside = result["soap_lens"].labels == 3
     edges = result["soap"].final.labels == 3
     known = result["soap"].final.labels >= 0
     assert new["soap_expected"] == pytest.approx(edges.sum() / known.sum())
     assert new["soap_share"] == pytest.approx((inside & edges).sum() / (inside & known).sum())
-    assert "of it lies in environment 4 of SOAP alone, which holds" in text
+    assert "of it into environment 4, which holds" in text
     assert "The dynamics comes from there" in text
-    assert "no more than chance would" not in text
+    assert "of all observations: no more than by chance" not in text
     new, text, sentence = told["chance"]
     assert not new["soap_enriched"]
-    assert sentence.endswith("in the environments of SOAP as chance puts it.")
-    assert "no more than chance would" in text
+    assert sentence.endswith("It lies in the environments of SOAP as by chance.")
+    assert "of all observations: no more than by chance" in text
     assert "The dynamics comes from there" not in text
 
 
@@ -295,11 +295,11 @@ def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
         assert cluster["delta"] == pytest.approx(delta[labels == k].mean(), rel=1e-6)
         assert cluster["spread"] == pytest.approx(delta[labels == k].std(), rel=1e-5)
     assert row["delta"] == pytest.approx(delta[np.isin(labels, [1, 3])].mean(), rel=1e-6)
-    words = f"Before merging, {row['name']} of SOAP &amp; LENS is 2 clusters of different dynamics"
+    words = f"merging, {row['name']} of SOAP &amp; LENS is 2 clusters with different dynamics"
     assert words in text
-    assert "The merge joins clusters that differ in δ beyond their spread" in text
+    assert "The merge joins clusters whose mean δ differ by more than their spread" in text
     whole = write_report(result, make_buffer(result), tmp_path).read_text(encoding="utf-8")
-    assert "clusters of different dynamics" not in whole
+    assert "clusters with different dynamics" not in whole
 
 
 def cluster_of_soap(result, inside):
@@ -324,9 +324,9 @@ def test_what_only_the_merge_of_soap_hides_is_not_called_unknown_to_it(every, tm
     page, overlap = Page(text), 2 * there.sum() / (inside.sum() + there.sum())
     known = every < 4
     assert (overlap >= 0.5) == known
-    assert ("keeps an environment apart that SOAP alone merges: fast" in text) == known
-    assert ("finds an environment that SOAP alone does not: fast" in text) != known
-    assert ("it joins environment 4." in text) == known
+    assert ("keeps an environment that SOAP alone merges with others: fast" in text) == known
+    assert ("finds an environment that SOAP alone does not find: fast" in text) != known
+    assert ("merges this cluster into environment 4, because" in text) == known
     if known:
         assert new["soap_cluster_overlap"] == pytest.approx(overlap)
         shown = re.search(r"\(overlap ([\d.]+) %\)", page.texts_in_one)
@@ -382,8 +382,8 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
         "Any cut between 0.90 and 1.10 gives the same 4 environments",
         "differ by up to 0.30 (SOAP & LENS)",
         "so do 42.0 % of the bootstrap resamples",
-        "30 of 30 frames are far from what it has learnt",
-        "at most 25.0 % of the atoms in a frame",
+        "30 of 30 frames are far from the fitted ones",
+        "at most 25.0 % of the atoms are unlike all fitted observations",
     ):
         assert words in text
     told = json.loads((tmp_path / "summary.json").read_text())["findings"]
@@ -437,8 +437,8 @@ def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
 
 def test_the_fast_environment_is_told_with_its_origin(page):
     text = page.texts_in_one
-    assert "finds an environment that SOAP alone does not: fast environment," in text
-    assert "of it lies in environment 4 of SOAP alone, which holds" in text
+    assert "finds an environment that SOAP alone does not find: fast environment," in text
+    assert "of it into environment 4, which holds" in text
     assert "mostly from environment 4, with probability" in text
 
 

@@ -95,8 +95,8 @@ def test_the_verdict_names_the_settings_that_do(result):
     assert advice.values["change"] == "stride = 8 and min_cluster_size = 20"
     assert f"Δt: {text}" in result.warnings
     assert text.startswith(
-        "δ of moving atoms does not stand out of thermal flicker at 2.5 ps. 20 ps would do: "
-        "set stride = 8 and min_cluster_size = 20. There a fast environment of SOAP & LENS"
+        "δ of moving atoms is not clearly above the thermal flicker at a Δt of 2.5 ps. 20 ps would "
+        "show the motion: set stride = 8 and min_cluster_size = 20. There a fast environment of "
     )
 
 
@@ -108,7 +108,7 @@ def test_settings_as_advised_give_what_was_promised_and_no_warning(buffer, resul
     assert recommended(again.interval_scan, settings) is again.interval_scan[0]
     advice, text = advised(again.interval_scan, settings)
     assert (advice.severity, advice.values["change"]) == (FINE, "")
-    assert text.startswith("20 ps does: a fast environment of SOAP & LENS stands apart")
+    assert text.startswith("A Δt of 20 ps shows the motion: a fast environment of SOAP & LENS")
     assert not any("flicker" in text or "Δt" in text for text in again.warnings)
 
 
@@ -133,23 +133,23 @@ def test_motion_everywhere_is_not_called_motion_by_where_it_sits():
     assert eight.n_fast == 1
     assert not eight.shows_motion
     assert recommended(found.interval_scan, found.config) is None
-    words = "fast atoms appear (at 20 ps), but they sit in the environments of SOAP as chance puts"
+    words = "fast atoms appear (at 20 ps), but they lie in the environments of SOAP as by chance"
     assert any(words in text for text in found.warnings)
 
 
 def test_without_motion_nothing_is_recommended():
     found = analyse(make_hopping_buffer(moves=False), replace(CONFIG, scan_intervals=[8]))
     assert [each.n_fast for each in found.interval_scan] == [0, 0]
-    (warning,) = (text for text in found.warnings if "Nothing that was tried" in text)
+    (warning,) = (text for text in found.warnings if "None of the tried settings" in text)
     assert "Δt of 2.5 ps, 20 ps" in warning
-    assert "δ of moving atoms does not stand out of thermal flicker" in warning
+    assert "δ of moving atoms is not clearly above the thermal flicker" in warning
 
 
 def test_without_a_scan_the_remedy_is_named_unless_something_is_fast(buffer):
     plain = replace(CONFIG, scan_intervals=[])
     texts = analyse(buffer, plain).warnings
     assert sum("scan_intervals = [1, 2, 5, 10]" in text for text in texts) == 1
-    assert any("thermal flicker at 2.5 ps" in text for text in texts)
+    assert any("thermal flicker at a Δt of 2.5 ps" in text for text in texts)
     fast = analyse(buffer, replace(plain, stride=8, min_cluster_size=20)).warnings
     assert not any("scan_intervals" in text for text in fast)
 
@@ -193,40 +193,40 @@ def test_the_smallest_cluster_is_the_same_share_of_the_rows(size, used, stride, 
     ("points", "change", "words"),
     [
         # the Δt in use does
-        ([point(**EDGES), point(8, **EDGES)], "", "1 ps does: a fast environment"),
+        ([point(**EDGES), point(8, **EDGES)], "", "A Δt of 1 ps shows the motion: a fast"),
         # a shorter one does as well
         (
             [point(8, **EDGES), point(4, **EDGES)],
             "stride = 4",
-            "8 ps does: a fast environment",
+            "A Δt of 8 ps shows the motion: a fast environment",
         ),
         # the shortest that does, not the clearest
         (
             [point(), point(2), point(5, **EDGES), point(8, **EDGES | {"fast_share": 0.02})],
             "stride = 5 and min_cluster_size = 16",
-            "at 1 ps. 5 ps would do",
+            "at a Δt of 1 ps. 5 ps would show the motion",
         ),
         # a shorter window at the same Δt costs less than a longer Δt
         (
             [point(1, 1, **EDGES), point(1, 3, **EDGES), point(1, 21), point(8, 21, **EDGES)],
             "smoothing_window = 3",
-            "flicker at 1 ps with a window of 21. 1 ps with a window of 3 would do",
+            "at a Δt of 1 ps with a window of 21. 1 ps with a window of 3 would show the motion",
         ),
         # placed as by chance in use
         ([point(**CHANCE), point(2, **EDGES)], "stride = 2 and min_cluster_size = 40",
-         "The fast atoms found at 1 ps sit in the environments of SOAP as chance puts them. 2 ps"),
-        ([point(**CHANCE), point(2, **CHANCE)], None, "as chance puts them"),
+         "The fast atoms at a Δt of 1 ps lie in the environments of SOAP as by chance. 2 ps"),
+        ([point(**CHANCE), point(2, **CHANCE)], None, "they lie in the environments of SOAP as by"),
         (
             [point(), point(2, **EDGES | {"fast_atoms": 2})],
             None,
-            "(at 2 ps), but they are too few (2 atoms) to tell their place from chance",
+            "(at 2 ps), but they are too few (2 atoms): their place may be chance",
         ),
         (
             [point(**EDGES | {"fast_atoms": 2}), point(2, **EDGES)],
             "stride = 2 and min_cluster_size = 40",
-            "The fast atoms found at 1 ps are too few (2 atoms) to tell",
+            "The fast atoms at a Δt of 1 ps are too few (2 atoms): their place",
         ),
-        ([point(), point(2)], None, "(fewer than 80 observations make no cluster)"),
+        ([point(), point(2)], None, "(a cluster needs 80 observations)"),
         ([point(1, 21), point(2, 21)], None, "or a shorter window (scan_windows = [1])"),
     ],
 )  # fmt: skip
@@ -274,7 +274,7 @@ def test_the_scan_is_kept_with_the_results(result, tmp_path):
     ("name", "values", "message"),
     [
         ("home", [0, 0, 0, 7], "impossible point"),
-        ("stride", [2, 2, 4, 8], "does not hold the point in use once"),
+        ("stride", [2, 2, 4, 8], "must hold the point in use exactly once"),
         ("fast_share", [0.0, 0.0, 0.0, 2.0], "interval_scan/fast_share is 2.0"),
         ("fast_delta", [0.0, 0.0, 0.0, float("nan")], "interval_scan/fast_delta is nan"),
         ("window", [1.0, 5.0, 1.0, 1.0], "interval_scan/window is 1.0"),
@@ -352,15 +352,15 @@ def test_the_page_shows_the_scan_and_its_verdict(page):
 
 def test_the_page_says_that_the_interval_in_use_will_do(page):
     text = page((point(**EDGES), point(2, **EDGES)), scan_intervals=[2])
-    assert "The Δt in use will do." in text
+    assert "The Δt in use shows the motion." in text
     assert '<li class="good" data-kind="interval">' in text
-    assert "<strong>Δt.</strong> 1 ps does: a fast environment" in text
+    assert "<strong>Δt.</strong> A Δt of 1 ps shows the motion: a fast environment" in text
     assert 'id="scan_window"' not in text
 
 
 def test_the_page_says_that_nothing_tried_will_do_and_is_silent_without_a_scan(page):
     text = page((point(), point(2)), scan_intervals=[2])
-    assert "None of what was tried shows motion." in text
+    assert "None of the tried settings shows motion." in text
     assert '<li class="attention" data-kind="interval">' in text
     assert 'id="intervals"' not in page(())
 

@@ -133,7 +133,7 @@ def test_more_clusters_than_rows_allow_are_named(buffer):
     config = replace(CONFIG, method="gmm", scan_weights=(), scan_clusters=(2, 400), n_init=1)
     found = analyse(buffer.frames(slice(0, 3)), config)  # 300 rows
     assert [point.n_clusters for point in found.mixture_scan] == [2, 3]
-    assert any("400 clusters were not tried, because the rows have 300 different" in text
+    assert any("400 clusters were not tried, because the observations have only 300" in text
                for text in found.warnings)  # fmt: skip
 
 

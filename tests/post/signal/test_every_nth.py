@@ -236,7 +236,7 @@ def test_page_and_exports_find_the_frames(tmp_path, monkeypatch):
     assert (run["dt"], run["recorded_every"], run["stride"]) == (10.0, 2.5, 4)
     assert (run["span"], run["last_step"]) == (147.5, 29500)
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "in the column 20 ps later" in page
+    assert "in the environment of the column 20 ps later" in page
     assert "that stride = 4 takes" in page
     csv = tmp_path / "labels.csv"
     assert strdyn(monkeypatch, "export", out, "--to", "csv", "-o", csv) == 0

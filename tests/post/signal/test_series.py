@@ -136,14 +136,14 @@ def test_a_stretch_shorter_than_the_window_is_left_out_by_name():
         series_of(np.zeros((25, 1)), steps), AnalysisConfig(smoothing_window=7)
     )
     assert smoothed.frames.steps.max() == 16
-    assert "Steps 100 to 104 are left out: 5 frames" in told(found)[0]
+    assert "Steps 100 to 104 are left out: this stretch between gaps has 5 frames" in told(found)[0]
 
 
 def test_too_few_frames_are_left_as_they_are_with_the_remedy():
     series = series_of(np.linspace(0, 1, 6)[:, None], np.arange(6))
     smoothed, found = smooth(series, AnalysisConfig())
     assert smoothed is series
-    assert "longest gapless stretch has 6" in told(found)[0]
+    assert "longest stretch without a gap has 6" in told(found)[0]
     assert "neither smoothed nor trimmed" in told(found)[0]
 
 
