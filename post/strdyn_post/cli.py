@@ -40,9 +40,8 @@ def main() -> None:
     """Run the command; exit with code 3 for bad data and 4 for a missing extra, with one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # the name of a file may not be valid text
+            # the name of a file may not be valid text
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (ValueError, OSError) as error:

@@ -157,7 +157,7 @@ class Pca:
         elif n_components > n_features:
             raise AnalysisError(
                 f"n_components = {n_components}, but a row has {n_features} features: expected at "
-                "most as many. Set a smaller n_components."
+                "most this number. Set a smaller n_components."
             )
         components = vectors[:n_components]
         largest = np.abs(components).argmax(axis=1)

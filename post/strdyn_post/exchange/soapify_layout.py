@@ -68,9 +68,10 @@ def _names(path: Path, group: str) -> list[str]:
 
 
 def identity(name: str, *paths: Path) -> str:
-    """Return a UUID of a trajectory, which changes if its files change.
+    """Return a UUID of a trajectory, which tells whether its files are the same.
 
-    It is made from the size and 64 blocks of 16 kB, evenly spread, of every file.
+    It is made from the name, and from the size and 64 blocks of 16 kB, evenly spread, of every
+    file.
     """
     found = hashlib.sha256(name.encode())
     for path in paths:
