@@ -107,7 +107,7 @@ def test_an_earlier_demo_is_not_overwritten(demo):
         [str(STRDYN), "demo", "-o", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
-    assert "nothing is overwritten" in done.stderr
+    assert "exists and is not overwritten" in done.stderr
 
 
 @pytest.mark.slow
