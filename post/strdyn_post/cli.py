@@ -315,17 +315,24 @@ def _recording_of(result: Any) -> Any:
 
 
 def _tell(result: Any, page: Path) -> None:
-    """Print the headline, the numbers of the routes and the warnings."""
+    """Print the finding, the headline numbers and what the reader must know."""
     from .sentences import headline
 
     found = headline(result.findings, result.speaker)
-    for text in [found] if found else []:
-        print(textwrap.fill(text, 90))
+    if found:
+        print(_filled(found))
     for line in headlines(result):
         print(line)
     for warning in result.warnings:
-        print(textwrap.fill(f"attention     {warning}", 90, subsequent_indent=" " * 14))
+        print(_filled(f"attention     {warning}", indent=14))
     print(f"report        {page}", flush=True)
+
+
+def _filled(text: str, indent: int = 0) -> str:
+    """Wrap a text, but not between a number and its percent sign."""
+    text = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    text = textwrap.fill(text, 90, subsequent_indent=" " * indent)
+    return text.replace("\N{NO-BREAK SPACE}%", " %")
 
 
 def _dask_client(address: str) -> Any:
