@@ -316,6 +316,7 @@ def _recording_of(result: Any) -> Any:
 
 def _tell(result: Any, page: Path) -> None:
     """Print the finding, the headline numbers and what the reader must know."""
+    from .findings import ATTENTION, UNKNOWN
     from .sentences import headline
 
     found = headline(result.findings, result.speaker)
@@ -323,8 +324,9 @@ def _tell(result: Any, page: Path) -> None:
         print(_filled(found))
     for line in headlines(result):
         print(line)
-    for warning in result.warnings:
-        print(_filled(f"attention     {warning}", indent=14))
+    for line in result.lines:
+        if mark := {ATTENTION: "attention", UNKNOWN: "cannot tell"}.get(line.severity):
+            print(_filled(f"{mark:<14}{line}", indent=14))
     print(f"report        {page}", flush=True)
 
 

@@ -6,10 +6,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["ATTENTION", "FINE", "KINDS", "RESULT", "Finding", "Kind", "of_kind", "of_route"]
+__all__ = [
+    "ATTENTION",
+    "FINE",
+    "KINDS",
+    "RESULT",
+    "SEVERITIES",
+    "UNKNOWN",
+    "Finding",
+    "Kind",
+    "of_kind",
+    "of_route",
+]
 
-RESULT, FINE, ATTENTION = "result", "fine", "attention"
-"""Severities: a result; a check that is passed; a warning for the reader."""
+RESULT, FINE, ATTENTION, UNKNOWN = "result", "fine", "attention", "unknown"
+"""Severities: a result; a check that is passed, and would have seen an effect that matters; a
+warning for the reader; a check for which the data do not suffice."""
+
+SEVERITIES = (RESULT, ATTENTION, UNKNOWN, FINE)
+"""In the order in which they decide about a line that tells several findings."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +76,12 @@ KINDS = {
     # kinetics
     "no_moves": Kind("Moves", {"lag": "frames", "longest": "frames"}),
     "silent_environments": Kind("Moves"),
-    "rare_moves": Kind("Rare moves", {"events": "events", "few": "events"}),
-    "memory": Kind("Memory", {"difference": ""}),
-    "drift": Kind("Steady state", {"early": "", "late": "", "standard_errors": ""}),
-    "balance": Kind("Balance", {"there": "moves", "back": "moves", "excess": ""}),
-    "merge": Kind("Merging", {"low": "", "high": "", "support": ""}),
+    "rare_moves": Kind("Rare moves", {"events": "events", "effective": "events", "few": "events"}),
+    "slow_moves": Kind("Slow changes", {"events": "events"}),
+    "memory": Kind("Memory", {"difference": "", "smallest": ""}),
+    "drift": Kind("Steady state", {"early": "", "late": "", "standard_errors": "", "smallest": ""}),
+    "balance": Kind("Balance", {"there": "moves", "back": "moves", "excess": "", "smallest": ""}),
+    "merge": Kind("Merging", {"low": "", "high": "", "support": "", "exits": "events"}),
     # scans
     "scan_skipped": Kind("Scan", {"stride": "frames", "window": "frames"}),
     "scan_clusters_skipped": Kind("Scan", {"asked": "clusters", "possible": "clusters"}),
@@ -84,8 +100,8 @@ class Finding:
     ----------
     kind : str
         One of `KINDS`.
-    severity : {"result", "fine", "attention"}
-        A result; a check that is passed; a warning for the reader.
+    severity : {"result", "fine", "attention", "unknown"}
+        A result; a check that is passed; a warning for the reader; cannot tell.
     route : {"soap", "lens", "soap_lens"}, optional
         The route that it concerns.
     environments : tuple of int

@@ -41,7 +41,7 @@ def judge(
     labelled : bool
         Whether the frames were labelled by an earlier fit.
     """
-    yield from new_environments(routes, config.seed, config.lag)
+    yield from new_environments(routes, config.lag)
     yield from merged_dynamics(routes)
     n_frames = len(routes["soap_lens"].frames)
     values: dict[str, Any] = {

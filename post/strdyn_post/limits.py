@@ -18,13 +18,22 @@ AGREEMENT = 0.9
 """Labels depend on chance if their agreement (adjusted Rand index) is smaller."""
 
 FEW_EVENTS = 10
-"""A probability from fewer events than this is rough."""
+"""A probability from fewer independent events than this is rough."""
 
 CLEAR = 3.0
 """A difference counts if it is more standard errors than this."""
 
 CHANGE = 0.1
 """A share drifts if it also changes by more than this part of itself."""
+
+SEEN_CHANGE = 0.5
+"""A check of drift must be able to see a share that changes by this part of itself,"""
+
+SEEN_EXCESS = 0.5
+"""a check of balance an excess of this part of the moves of a pair (three there for one back),"""
+
+SEEN_MEMORY = 0.2
+"""and a check of memory such a difference of two probabilities. Else it cannot tell."""
 
 MEMORY = 0.1
 """Moves have memory if probabilities differ from the prediction by more than this and chance."""

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.kinetics.uncertainty import flux_imbalance
 from strdyn_post.limits import CLEAR
 from strdyn_post.names import Names
 from strdyn_post.routes import Route
@@ -24,7 +23,7 @@ def plot_chord(route: Route, names: Names | None = None, *, ax: Any = None) -> A
     The share of an arc that a chord covers is the probability to leave along it within one lag.
     If the chords are thin they are enlarged by a factor, which is written below. A chord has the
     colour of the environment that sends more than it gets back. It is pale if the two directions
-    agree within chance (`CLEAR` standard deviations).
+    agree within chance (`CLEAR` standard errors), or if nothing was checked.
 
     Parameters
     ----------
@@ -44,9 +43,8 @@ def plot_chord(route: Route, names: Names | None = None, *, ax: Any = None) -> A
     colors = [names.colors[label] for label in order]
     counts = np.asarray(shown.counts)[np.ix_(order, order)]
     probabilities = np.asarray(shown.transition_matrix)[np.ix_(order, order)]
-    if route.checks is None:
-        excess = flux_imbalance(counts)
-    else:  # the checks take the lag into account
+    excess = np.zeros(counts.shape)
+    if route.checks is not None:
         excess = route.checks.imbalance[np.ix_(order, order)]
     arcs, chords, factor = chord_geometry(np.asarray(shown.populations)[order], probabilities)
     # thick chords first: a thin one stays visible on top

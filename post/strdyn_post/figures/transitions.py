@@ -98,8 +98,8 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
     """Draw the probabilities to go from row to column within one lag, with the number of events.
 
     Probabilities in percent; below them their 95 % interval if the route has checks, and the
-    number of counted transitions. For a move that was never seen: the upper limit of its
-    probability. Cells with fewer than `FEW_EVENTS` transitions are in italics.
+    number of moves. For a move that was never seen: the upper limit of its probability. Cells with
+    fewer than `FEW_EVENTS` independent moves are in italics.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
     cells = np.ix_(order, order)
     probabilities, counts = np.asarray(shown.transition_matrix)[cells], shown.counts[cells]
     bounds: list[Any] = []
-    rare = counts < FEW_EVENTS
+    rare, moves = counts < FEW_EVENTS, counts
     if route.checks is not None:
-        rare |= route.checks.few_events[cells]
+        rare, moves = route.checks.few_events[cells], route.checks.events[cells]
         bounds = [route.checks.low[cells], route.checks.high[cells]]
     # a root scale: 0.1 % is visible, and 90 % differs from 99 %
     alpha = 0.88 * probabilities**0.4
@@ -134,7 +134,8 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
     large, small = (9.5, 6.2) if n <= 6 else (8.0, 5.4) if n <= 9 else (6.5, 0.0)
     for a, b in np.ndindex(n, n):
         interval = [_bound(float(bound[a, b])) for bound in bounds]
-        probability, events = percent(float(probabilities[a, b])), f"{counts[a, b]:,}"
+        probability = percent(float(probabilities[a, b]))
+        events = f"{moves[a, b]:,}" if a != b else ""
         lines, ink = [(0.0, probability, large)], MUTED if rare[a, b] else INK
         if not counts[a, b]:
             # an environment without any counted pair has no limit
@@ -149,6 +150,8 @@ def plot_transition_matrix(route: Route, names: Names | None = None, *, ax: Any 
         elif small:
             lines = [(-0.13, probability, large), (0.24, events, small)]
         for down, words, size in lines:
+            if not words:  # no events: to stay is no move
+                continue
             ax.text(
                 b,
                 a + down,

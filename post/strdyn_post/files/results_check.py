@@ -12,7 +12,7 @@ from strdyn_post.environments.branches import Branches
 from strdyn_post.environments.models import Bands, Mixture, NearestMean, NearestRow
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
-from strdyn_post.findings import ATTENTION, FINE, RESULT
+from strdyn_post.findings import SEVERITIES
 from strdyn_post.kinetics.checks import Checks
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.results import AnalysisResult
@@ -58,7 +58,7 @@ def _check_descriptions(result: AnalysisResult) -> None:
 
 def _check_findings(result: AnalysisResult) -> None:
     for found in result.findings:
-        if found.severity not in (RESULT, FINE, ATTENTION):
+        if found.severity not in SEVERITIES:
             raise AnalysisError(f"a finding has the severity {found.severity!r}.")
         if found.route is not None and found.route not in result.routes:
             raise AnalysisError(f"a finding is of the route {found.route!r}.")
@@ -217,16 +217,19 @@ def _check_branches(name: str, tree: Branches, n_clusters: int) -> None:
 def _check_checks(name: str, checks: Checks, n: int) -> None:
     n_lags = len(np.atleast_1d(checks.lags))
     shapes = {
-        **dict.fromkeys(("low", "high", "imbalance"), (n, n)),
+        **dict.fromkeys(("low", "high", "effective", "imbalance", "seen_imbalance"), (n, n)),
         "timescales": (n_lags, max(0, n - 1)),
         **dict.fromkeys(("stay", "predicted_stay"), (n_lags, n)),
-        **dict.fromkeys(("residence", "early", "late", "drift"), (n,)),
+        **dict.fromkeys(("residence", "early", "late", "drift", "seen_drift"), (n,)),
         "merge_cuts": (2,),
         "merge_support": (1,),
+        "merge_exits": (1,),
     }
     for part, shape in shapes.items():
         _numbers(f"{name}/checks/{part}", getattr(checks, part), shape, finite=False)
-    _numbers(f"{name}/checks/few_events", checks.few_events, (n, n), _BOOL)
+    for part in ("few_events", "slow"):
+        _numbers(f"{name}/checks/{part}", getattr(checks, part), (n, n), _BOOL)
+    _numbers(f"{name}/checks/events", checks.events, (n, n), _INTEGER)
     _numbers(f"{name}/checks/exits", checks.exits, (n,), _INTEGER)
     lags = _numbers(f"{name}/checks/lags", checks.lags, (n_lags,), _INTEGER)
     if not n_lags or (np.diff(lags, prepend=0) <= 0).any():

@@ -19,6 +19,7 @@ from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
 from strdyn_post.kinetics.partition import Partition
+from strdyn_post.kinetics.transitions import count_moves
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Merged, Route, RouteFit
@@ -236,7 +237,7 @@ def _read_route(group: Any, *, fitted: bool) -> Route:
         scores=scores,
         merged=merged,
         far=group["far"][()],
-        checks=_read_part(group, "checks", Checks),
+        checks=_read_checks(group),
     )
 
 
@@ -244,6 +245,24 @@ def _read_part(group: Any, folder: str, kind: Any) -> Any:
     if folder not in group:
         return None
     return kind(**{name: value[()] for name, value in group[folder].items()})
+
+
+def _read_checks(group: Any) -> Checks | None:
+    if "checks" not in group:
+        return None
+    stored = {name: value[()] for name, value in group["checks"].items()}
+    if "events" not in stored:  # results of an earlier version
+        suffix = "_merged" if "merge_mapping" in group else ""
+        labels, n = group[f"label{suffix}"][()], len(stored["low"])
+        stored |= {
+            "events": count_moves(labels, n, int(stored["lags"][0]), group["stretch"][()]),
+            "slow": np.zeros((n, n), np.bool_),
+            "effective": np.full((n, n), np.nan),
+            "seen_imbalance": np.full((n, n), np.nan),
+            "seen_drift": np.full(n, np.nan),
+            "merge_exits": np.full(1, np.nan),
+        }
+    return Checks(**stored)
 
 
 def _read_model(group: Any, rows: NDArray[np.float32], labels: NDArray[np.int32]) -> Model:

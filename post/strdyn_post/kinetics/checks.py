@@ -1,24 +1,37 @@
 """The checks of the kinetics of every analysis, and their findings.
 
-Warnings, page and figures use these judgements.
+Warnings, page and figures use these judgements. A check is fine only if it would have seen an
+effect that matters, and has seen none; if it would not, it cannot tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.config import AnalysisConfig
-from strdyn_post.findings import ATTENTION, FINE, Finding
-from strdyn_post.limits import CHANGE, CLEAR, FEW_EVENTS, MEMORY, SUPPORT
+from strdyn_post.findings import ATTENTION, FINE, UNKNOWN, Finding
+from strdyn_post.limits import (
+    CHANGE,
+    CLEAR,
+    CONFIDENCE,
+    FEW_EVENTS,
+    MEMORY,
+    SEEN_CHANGE,
+    SEEN_EXCESS,
+    SEEN_MEMORY,
+    SUPPORT,
+)
 
 from .partition import Partition
 from .persistence import lag_scan, residence_times
 from .uncertainty import (
-    flux_imbalance,
+    flux_balance,
     merge_support,
     resample_counts,
     stationarity,
@@ -28,6 +41,7 @@ from .uncertainty import (
 __all__ = ["Checks", "check_moves", "judge_moves"]
 
 Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -38,8 +52,15 @@ class Checks:
     ----------
     low, high : (n_clusters, n_clusters) float64 ndarray
         95 % confidence intervals of the transition probabilities.
+    events : (n_clusters, n_clusters) int64 ndarray
+        Moves, each counted once at every lag; zero on the diagonal.
+    effective : (n_clusters, n_clusters) float64 ndarray
+        As many independent moves would be known equally well; zero on the diagonal.
     few_events : (n_clusters, n_clusters) bool ndarray
-        Moves that were seen fewer than `FEW_EVENTS` times: their probabilities are rough.
+        Moves that were seen, but count for fewer than `FEW_EVENTS` independent ones: their
+        probabilities are rough.
+    slow : (n_clusters, n_clusters) bool ndarray
+        Moves whose rate changes over times as long as the run: their mean rate is not known.
     lags : (n_lags,) int64 ndarray
         Lags of the next three arrays [frames].
     timescales : (n_lags, n_clusters - 1) float64 ndarray
@@ -52,18 +73,27 @@ class Checks:
     exits : (n_clusters,) int64 ndarray
         Visits whose end was seen.
     imbalance : (n_clusters, n_clusters) float64 ndarray
-        Excess of the flux from a to b over the flux back, in standard deviations.
+        Excess of the flux from a to b over the flux back, in standard errors.
+    seen_imbalance : (n_clusters, n_clusters) float64 ndarray
+        Smallest excess, as a share of the moves of both directions, that would have been seen.
     early, late, drift : (n_clusters,) float64 ndarray
         Shares in both halves of the recording, and their difference in standard errors.
+    seen_drift : (n_clusters,) float64 ndarray
+        Smallest difference of the shares that would have been seen.
     merge_cuts : (2,) float64 ndarray
         Any cut above the first and up to the second merges the same clusters.
     merge_support : (1,) float64 ndarray
         Share of resampled counts that merge in the same way.
+    merge_exits : (1,) float64 ndarray
+        Effective number of moves out of the cluster before merging that was left least often.
     """
 
     low: Float
     high: Float
-    few_events: NDArray[np.bool_]
+    events: NDArray[np.int64]
+    effective: Float
+    few_events: Bool
+    slow: Bool
     lags: NDArray[np.int64]
     timescales: Float
     stay: Float
@@ -71,11 +101,14 @@ class Checks:
     residence: Float
     exits: NDArray[np.int64]
     imbalance: Float
+    seen_imbalance: Float
     early: Float
     late: Float
     drift: Float
+    seen_drift: Float
     merge_cuts: Float
     merge_support: Float
+    merge_exits: Float
 
     @property
     def memory(self) -> float:
@@ -83,12 +116,26 @@ class Checks:
         return float(np.nan_to_num(np.abs(self.stay - self.predicted_stay)).max(initial=0.0))
 
     @property
-    def remembers(self) -> NDArray[np.bool_]:
+    def remembers(self) -> Bool:
         """Whether the probability to stay differs from the prediction, (n_lags, n_clusters)."""
-        expected = self.predicted_stay
-        # each visit counts once, however many frames it takes
-        chance = np.sqrt(expected * (1.0 - expected) / (self.exits + 1))
-        return np.abs(self.stay - expected) > np.maximum(MEMORY, CLEAR * chance)
+        difference = np.abs(self.stay - self.predicted_stay)
+        return difference > np.maximum(MEMORY, CLEAR * self._chance_to_stay)
+
+    @property
+    def seen_memory(self) -> Float:
+        """Smallest difference from the prediction that would have been seen, (n_clusters,)."""
+        chance = np.nan_to_num(self._chance_to_stay[1:], nan=0.0)
+        seen = np.maximum(MEMORY, CLEAR * chance) + NormalDist().inv_cdf(CONFIDENCE) * chance
+        # the first lag agrees with itself
+        return seen.max(axis=0) if len(seen) else np.full(len(self.exits), np.inf)
+
+    @property
+    def _chance_to_stay(self) -> Float:
+        """Standard error of the probabilities to stay, (n_lags, n_clusters)."""
+        # each independent visit counts once, however many frames it takes
+        visits = self.effective.sum(axis=1)
+        expected = (self.predicted_stay * visits + 1.0) / (visits + 2.0)
+        return np.asarray(np.sqrt(expected * (1.0 - expected) / (visits + 1.0)))
 
     @property
     def returns(self) -> bool:
@@ -96,14 +143,14 @@ class Checks:
         return bool((self.stay > self.predicted_stay)[self.remembers].all())
 
     @property
-    def drifts(self) -> NDArray[np.bool_]:
+    def drifts(self) -> Bool:
         """Clusters whose share changes from the early to the late half, (n_clusters,)."""
         change = np.abs(self.late - self.early)
         much = change > CHANGE * np.maximum(self.late, self.early)
         return much & (np.abs(self.drift) > CLEAR)
 
     @property
-    def unbalanced(self) -> NDArray[np.bool_]:
+    def unbalanced(self) -> Bool:
         """Pairs a, b with more moves from a to b than back, (n_clusters, n_clusters)."""
         return self.imbalance > CLEAR
 
@@ -150,32 +197,42 @@ def check_moves(
             for by in ("atoms", "time")
         ]
 
-    intervals = transition_intervals(final.counts, resample(final), lag=lag)
+    intervals = transition_intervals(final.labels, n, lag, stretches)
     longest = _longest_lag(stretches)
     lags = [lag * k for k in (1, 2, 3, 5, 8, 13, 21, 34) if k == 1 or lag * k <= longest // 2]
     scan = lag_scan(final.labels, n, lags, stretches)
     residence = residence_times(final.labels, n, stretches)
-    halves = stationarity(final.labels, n, lag, stretches)
+    halves = stationarity(final.labels, n)
+    balance = flux_balance(final.labels, n, lag, stretches)
+    merge_exits = np.inf
     if clusters is None:
         cuts, support = merge_support(final.counts, [], None, apart)
     else:
+        moves = transition_intervals(clusters.labels, clusters.n_clusters, lag, stretches)
+        merge_exits = moves.effective.sum(axis=1).min(initial=np.inf)
         cuts, support = merge_support(clusters.counts, resample(clusters), config.merge_cut, apart)
     return Checks(
         low=intervals.low,
         high=intervals.high,
+        events=intervals.events,
+        effective=intervals.effective,
         few_events=intervals.few_events,
+        slow=intervals.slow,
         lags=scan.lags,
         timescales=scan.timescales,
         stay=scan.stay,
         predicted_stay=scan.predicted,
         residence=residence.mean,
         exits=residence.n_exits,
-        imbalance=flux_imbalance(final.counts, lag),
+        imbalance=balance.excess,
+        seen_imbalance=balance.smallest,
         early=halves.early,
         late=halves.late,
         drift=halves.drift,
+        seen_drift=halves.smallest,
         merge_cuts=np.array(cuts),
         merge_support=np.array([support]),
+        merge_exits=np.array([merge_exits]),
     )
 
 
@@ -201,67 +258,104 @@ def judge_moves(
         return
     if not counts.any():
         values = {"lag": lag, "longest": _longest_lag(stretches)}
-        yield Finding("no_moves", ATTENTION, values=values)
+        yield Finding("no_moves", UNKNOWN, values=values)
         return
     silent = tuple(np.flatnonzero(counts.sum(axis=1) == 0).tolist())
     if silent:
         yield Finding("silent_environments", ATTENTION, environments=silent)
-    yield from _judge_rare(checks, counts, FEW_EVENTS * lag)
-    remembers = bool(checks.remembers.any())
-    yield Finding(
-        "memory",
-        ATTENTION if remembers else FINE,
-        values={"difference": checks.memory, "returns": remembers and checks.returns},
-    )
+    yield from _judge_rare(checks)
+    for a, b in np.argwhere(checks.slow).tolist():
+        values = {"events": int(checks.events[a, b])}
+        yield Finding("slow_moves", UNKNOWN, environments=(a, b), values=values)
+    yield _judge_memory(checks)
     yield from _judge_drift(checks)
-    yield from _judge_balance(checks, counts)
+    yield from _judge_balance(checks)
     if merged:
-        low, high = checks.merge_cuts.tolist()
-        yield Finding(
-            "merge",
-            FINE if checks.firm_merge else ATTENTION,
-            values={
-                "low": low if np.isfinite(low) else None,
-                "high": high if np.isfinite(high) else None,
-                "support": float(checks.merge_support[0]),
-                "n_environments": len(counts),
-            },
-        )
+        yield _judge_merge(checks)
 
 
-def _judge_rare(checks: Checks, counts: NDArray[np.int64], few: int) -> Iterator[Finding]:
-    moves = counts[~np.eye(len(counts), dtype=np.bool_)]
-    summed = {"n_moves": int(moves.sum()), "n_kinds": int((moves > 0).sum()), "few": few}
+def _judge_rare(checks: Checks) -> Iterator[Finding]:
+    events = checks.events
+    seen = events[events > 0]
+    summed = {"n_moves": int(seen.sum()), "n_kinds": len(seen), "few": FEW_EVENTS}
     if not checks.few_events.any():
-        fewest = int(moves[moves > 0].min()) if (moves > 0).any() else 0
-        yield Finding("rare_moves", FINE, values={**summed, "events": fewest})
-    for a, b in sorted(np.argwhere(checks.few_events).tolist(), key=lambda pair: counts[*pair]):
-        values = {**summed, "events": int(counts[a, b])}
-        yield Finding("rare_moves", ATTENTION, environments=(a, b), values=values)
+        values = {**summed, "events": int(seen.min()) if len(seen) else 0}
+        yield Finding("rare_moves", FINE if len(seen) else UNKNOWN, values=values)
+    for a, b in sorted(np.argwhere(checks.few_events).tolist(), key=lambda pair: events[*pair]):
+        numbers = {"events": int(events[a, b]), "effective": float(checks.effective[a, b])}
+        yield Finding("rare_moves", ATTENTION, environments=(a, b), values={**summed, **numbers})
+
+
+def _judge_memory(checks: Checks) -> Finding:
+    remembers = bool(checks.remembers.any())
+    blind = np.flatnonzero(checks.seen_memory > SEEN_MEMORY)
+    severity = ATTENTION if remembers else UNKNOWN if len(blind) else FINE
+    return Finding(
+        "memory",
+        severity,
+        environments=tuple(blind.tolist()) if severity == UNKNOWN else (),
+        values={
+            "difference": checks.memory,
+            "returns": remembers and checks.returns,
+            "smallest": _finite(checks.seen_memory.max(initial=0.0)),
+        },
+    )
 
 
 def _judge_drift(checks: Checks) -> Iterator[Finding]:
-    if not checks.drifts.any():
-        yield Finding("drift", FINE)
-    for k in np.flatnonzero(checks.drifts).tolist():
+    share = np.maximum(checks.early, checks.late)
+    blind = ~checks.drifts & (share > 0.0) & (checks.seen_drift > SEEN_CHANGE * share)
+    if not (checks.drifts | blind).any():
+        yield Finding("drift", FINE, values={"smallest": _finite(checks.seen_drift.max())})
+    for k in np.flatnonzero(checks.drifts | blind).tolist():
         values = {
             "early": float(checks.early[k]),
             "late": float(checks.late[k]),
             "standard_errors": float(checks.drift[k]),
+            "smallest": _finite(checks.seen_drift[k]),
         }
-        yield Finding("drift", ATTENTION, environments=(k,), values=values)
+        severity = ATTENTION if checks.drifts[k] else UNKNOWN
+        yield Finding("drift", severity, environments=(k,), values=values)
 
 
-def _judge_balance(checks: Checks, counts: NDArray[np.int64]) -> Iterator[Finding]:
-    if not checks.unbalanced.any():
-        yield Finding("balance", FINE)
-    for a, b in np.argwhere(checks.unbalanced).tolist():
+def _judge_balance(checks: Checks) -> Iterator[Finding]:
+    tilted = checks.unbalanced
+    # pairs with few moves are named as rare; of the others, each is named once
+    judged = np.triu(checks.events + checks.events.T >= FEW_EVENTS, 1) & ~(tilted | tilted.T)
+    blind = judged & (checks.seen_imbalance > SEEN_EXCESS)
+    if not (tilted | blind).any():
+        smallest = _finite(checks.seen_imbalance[judged].max(initial=0.0)) if judged.any() else None
+        yield Finding("balance", FINE if judged.any() else UNKNOWN, values={"smallest": smallest})
+    for a, b in np.argwhere(tilted | blind).tolist():
         values = {
-            "there": int(counts[a, b]),
-            "back": int(counts[b, a]),
+            "there": int(checks.events[a, b]),
+            "back": int(checks.events[b, a]),
             "excess": float(checks.imbalance[a, b]),
+            "smallest": _finite(checks.seen_imbalance[a, b]),
         }
-        yield Finding("balance", ATTENTION, environments=(a, b), values=values)
+        severity = ATTENTION if tilted[a, b] else UNKNOWN
+        yield Finding("balance", severity, environments=(a, b), values=values)
+
+
+def _judge_merge(checks: Checks) -> Finding:
+    low, high = checks.merge_cuts.tolist()
+    few = not checks.merge_exits[0] >= FEW_EVENTS
+    return Finding(
+        "merge",
+        ATTENTION if not checks.firm_merge else UNKNOWN if few else FINE,
+        values={
+            "low": _finite(low),
+            "high": _finite(high),
+            "support": float(checks.merge_support[0]),
+            "exits": _finite(checks.merge_exits[0]),
+            "n_environments": len(checks.exits),
+        },
+    )
+
+
+def _finite(value: Any) -> float | None:
+    """Return a number that JSON holds; None if it is infinite."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _longest_lag(stretches: NDArray[np.int64]) -> int:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.limits import CONFIDENCE
+from strdyn_post.limits import FEW_EVENTS
 
-from .uncertainty import TIME_BLOCKS
+from .clustered import atom_groups, share_interval, spread, time_blocks, waves
 
 __all__ = ["Sites", "find_sites"]
-
-_N_RESAMPLES = 400
 
 Float = NDArray[np.float64]
 
@@ -38,15 +36,14 @@ class Sites:
     expected: Float
 
 
-def find_sites(
-    inside: NDArray[np.bool_], reference: NDArray[np.int32], n_clusters: int, seed: int = 0
-) -> Sites:
+def find_sites(inside: NDArray[np.bool_], reference: NDArray[np.int32], n_clusters: int) -> Sites:
     """Find in which environments of a reference the selected rows are.
 
     A fast environment alone proves little: the tail of any column can make such a cluster. But its
-    place in the environments of SOAP does not follow from δ. Each interval covers three intervals:
-    the bootstrap over atoms, the bootstrap over blocks of time, and the binomial one of independent
-    rows (Clopper–Pearson).
+    place in the environments of SOAP does not follow from δ. The intervals hold errors over atoms
+    and over times (`spread`), with an effective number of rows (`share_interval`). An environment
+    with few of the rows cannot tell how much they depend on each other: the largest design effect
+    of all environments is taken.
 
     Parameters
     ----------
@@ -56,38 +53,31 @@ def find_sites(
         Environments of all rows; negative is noise, which is not counted.
     n_clusters : int
         Number of environments of the reference.
-    seed : int
-        Seed of the bootstrap.
 
     Returns
     -------
     Sites
     """
-    from scipy.stats import beta
-
     known = reference >= 0
     frame, atom = np.nonzero(inside & known)
-    cluster = reference[frame, atom].astype(np.int64)
-    counts = np.bincount(cluster, minlength=n_clusters)
-    total, n_frames, n_atoms = counts.sum(), *inside.shape
-    tail = (1.0 - CONFIDENCE) / 2.0
-    # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
-    low = np.nan_to_num(beta.ppf(tail, counts, total - counts + 1), nan=0.0)
-    high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1, total - counts), nan=1.0)
-    rng = np.random.default_rng(seed)
-    n_blocks = min(TIME_BLOCKS, n_frames)
-    for unit, n_units in ((atom, n_atoms), (frame * n_blocks // n_frames, n_blocks)):
-        of_unit = np.zeros((n_units, n_clusters), dtype=np.int64)
-        np.add.at(of_unit, (unit, cluster), 1)
-        drawn = rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=_N_RESAMPLES)
-        drawn = drawn @ of_unit
-        drawn = drawn[drawn.any(axis=1)]
-        if len(drawn):
-            ratios = drawn / drawn.sum(axis=1, keepdims=True)
-            bounds = np.quantile(ratios, [tail, 1.0 - tail], axis=0)
-            low, high = np.minimum(low, bounds[0]), np.maximum(high, bounds[1])
+    group, block = atom_groups(inside.shape[1]), time_blocks(len(inside))
+    shape = int(group[-1]) + 1, int(block[-1]) + 1, n_clusters
+    cell = (group[atom] * shape[1] + block[frame]) * n_clusters + reference[frame, atom]
+    parts = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
+    counts, rows = parts.sum(axis=(0, 1)), parts.sum(axis=2, keepdims=True)
+    total = counts.sum()
+    shares = counts / max(1.0, total)
+    found = spread(parts - shares * rows, rows.sum(axis=(1, 2)), waves(shape[1]))
+    alone = counts * (1.0 - shares)
+    # where all rows are in one environment nothing varies: those of one atom count once
+    n_atoms = len(np.unique(atom))
+    design = np.full(n_clusters, total / max(1, n_atoms))
+    np.divide(found.variance, alone, out=design, where=alone > 0.0)
+    design = np.maximum(1.0, design)
+    design = np.where(counts < FEW_EVENTS * design, design.max(initial=1.0), design)
+    low, high = share_interval(shares, total / design, found.freedom)
     return Sites(
-        shares=counts / max(1, total),
+        shares=shares,
         low=low,
         high=high,
         expected=np.bincount(reference[known], minlength=n_clusters) / max(1, known.sum()),

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.signal.frames import iter_stretches
-
 from .transitions import count_transitions, transition_matrix
 
 __all__ = ["LagScan", "ResidenceTimes", "lag_scan", "residence_times"]
@@ -93,13 +91,10 @@ class ResidenceTimes:
         the recording cut off do not bias it. Infinite for a cluster that was never left.
     n_exits : (n_clusters,) int64 ndarray
         Visits whose end was seen.
-    single : (n_clusters,) float64 ndarray
-        Of the visits with known begin and end, the share that lasts one frame; NaN without any.
     """
 
     mean: Float
     n_exits: Int
-    single: Float
 
 
 def residence_times(
@@ -112,15 +107,4 @@ def residence_times(
     mean = np.divide(
         counts.sum(axis=1), n_exits, out=np.full(n_clusters, np.inf), where=n_exits > 0
     )
-    visits, single = np.zeros((2, n_clusters), dtype=np.int64)
-    for rows in iter_stretches(stretches):
-        path = labels[rows].T
-        for atom in path:
-            change = np.flatnonzero(np.diff(atom)) + 1
-            lengths, states = np.diff(change), atom[change[:-1]]
-            # begin or end of a visit next to noise is not known
-            inner = (states >= 0) & (atom[change[:-1] - 1] >= 0) & (atom[change[1:]] >= 0)
-            visits += np.bincount(states[inner], minlength=n_clusters)
-            single += np.bincount(states[inner & (lengths == 1)], minlength=n_clusters)
-    share = np.divide(single, visits, out=np.full(n_clusters, np.nan), where=visits > 0)
-    return ResidenceTimes(mean, n_exits, share)
+    return ResidenceTimes(mean, n_exits)

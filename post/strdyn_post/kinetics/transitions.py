@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from strdyn_post.signal.frames import iter_stretches
 
-__all__ = ["count_transitions", "fluxes", "transition_matrix"]
+__all__ = ["count_moves", "count_transitions", "fluxes", "transition_matrix"]
 
 
 def count_transitions(
@@ -69,6 +69,51 @@ def count_transitions(
             before[known] * n_clusters + after[known], minlength=n_clusters * n_clusters
         )
     return counts.reshape(n_clusters, n_clusters)
+
+
+def count_moves(
+    labels: ArrayLike, n_clusters: int, lag: int = 1, stretches: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """Count the moves from cluster a to cluster b, each of them once.
+
+    Counting windows overlap if the lag is above 1, so that `count_transitions` counts one move up
+    to `lag` times. Here windows of one atom that follow each other and have the same ends are one
+    move. At a lag of 1 both numbers agree.
+
+    Parameters
+    ----------
+    labels : (n_frames, n_atoms) array_like of int
+        Clusters from 0; a negative label is noise.
+    n_clusters : int
+        Number of clusters.
+    lag : int
+        Distance of the two frames [frames].
+    stretches : (n_frames,) array_like of int, optional
+        Gapless stretches of `find_stretches`; by default the frames have no gap.
+
+    Returns
+    -------
+    (n_clusters, n_clusters) int64 ndarray
+        Zero on the diagonal: to stay is no move.
+
+    Examples
+    --------
+    An atom moves once; two windows of two frames hold the move.
+
+    >>> labels = np.array([[0], [0], [0], [1], [1], [1]])
+    >>> int(count_transitions(labels, 2, lag=2)[0, 1]), int(count_moves(labels, 2, lag=2)[0, 1])
+    (2, 1)
+    """
+    labels = np.asarray(labels)
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else np.asarray(stretches)
+    moves = np.zeros(n_clusters * n_clusters, dtype=np.int64)
+    for rows in iter_stretches(stretches):
+        before, after = labels[rows][:-lag].astype(np.int64), labels[rows][lag:]
+        moved = (before >= 0) & (after >= 0) & (before != after)
+        way = np.where(moved, before * n_clusters + after, -1)
+        moved[1:] &= way[1:] != way[:-1]
+        moves += np.bincount(way[moved], minlength=n_clusters * n_clusters)
+    return moves.reshape(n_clusters, n_clusters)
 
 
 def transition_matrix(counts: ArrayLike) -> NDArray[np.float64]:

@@ -6,28 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from strdyn_post.limits import CONFIDENCE, FEW_EVENTS
 from strdyn_post.signal.frames import iter_stretches
 
+from .clustered import (
+    atom_groups,
+    share_interval,
+    smallest_seen,
+    spread,
+    standard_errors,
+    time_blocks,
+    waves,
+    waves_without_drift,
+)
 from .merging import merge_clusters
-from .transitions import count_transitions, transition_matrix
+from .transitions import count_moves
+from .windows import Windows
 
 __all__ = [
-    "TIME_BLOCKS",
+    "Balance",
     "Intervals",
     "Stationarity",
-    "flux_imbalance",
+    "flux_balance",
     "merge_support",
     "resample_counts",
     "stationarity",
     "transition_intervals",
 ]
 
-TIME_BLOCKS = 20
-"""Number of blocks of time of the bootstrap."""
-_ATOM_GROUPS = 2000
+_TIME_BLOCKS = 20
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -41,53 +50,114 @@ class Intervals:
     ----------
     low, high : (n_clusters, n_clusters) float64 ndarray
         Bounds; 0 and 1 if a cluster has no counts.
+    events : (n_clusters, n_clusters) int64 ndarray
+        Moves, each counted once whatever the lag is; zero on the diagonal.
+    effective : (n_clusters, n_clusters) float64 ndarray
+        As many independent moves would be known equally well; zero on the diagonal.
     few_events : (n_clusters, n_clusters) bool ndarray
-        Moves that were seen fewer than `FEW_EVENTS` times.
+        Moves that were seen, but count for fewer than `FEW_EVENTS` independent ones.
+    slow : (n_clusters, n_clusters) bool ndarray
+        Moves whose rate changes over times as long as the run: their mean rate is not known.
     """
 
     low: Float
     high: Float
+    events: Int
+    effective: Float
     few_events: NDArray[np.bool_]
+    slow: NDArray[np.bool_]
 
 
 def transition_intervals(
-    counts: NDArray[np.int64], resampled: Sequence[Int], level: float = CONFIDENCE, lag: int = 1
+    labels: NDArray[np.int32],
+    n_clusters: int,
+    lag: int = 1,
+    stretches: Int | None = None,
+    level: float = CONFIDENCE,
 ) -> Intervals:
     """Return confidence intervals of every transition probability.
 
-    The moves of one atom depend on each other, and so do the moves of neighbors at one time. So
-    each interval covers three intervals: percentiles over resampled atoms, percentiles over
-    resampled blocks of time, and the binomial one of independent moves (Clopper–Pearson). The last
-    one also limits the probability of a move that was never seen.
+    The moves of one atom depend on each other, and so do the moves of neighbors, and of times
+    close to each other. The variance of p_ab = N_ab / N_a adds both (`spread`), from the influence
+    of every row, I_ab(i, t) − p_ab I_a(i, t). Divided by the variance of independent rows,
+    N_a p_ab (1 − p_ab), it is the design effect: rows divided by it are the effective number of
+    rows, of which `share_interval` makes the interval. A move with fewer than `FEW_EVENTS`
+    effective events cannot tell its own design effect: it has at least that of the most frequent
+    move from the same cluster. From a cluster that was never left, it is the largest one of all
+    clusters; if nothing moves at all, all atoms of one time count once.
 
     Parameters
     ----------
-    counts : (n_clusters, n_clusters) int64 ndarray
-        N_ab.
-    resampled : sequence of (n_resamples, n_clusters, n_clusters) int64 ndarray
-        Of `resample_counts`: by atoms and by time.
+    labels : (n_frames, n_atoms) int32 ndarray
+        Clusters, noise negative.
+    n_clusters : int
+        Number of clusters.
+    lag : int
+        Lag [frames].
+    stretches : (n_frames,) int64 ndarray, optional
+        Gapless stretches.
     level : float
         Coverage.
-    lag : int
-        Lag of the counts [frames]. Counting windows overlap: one move is counted up to `lag` times.
     """
-    from scipy.stats import beta
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+    windows = Windows.of(labels, lag, stretches)
+    events = count_moves(labels, n_clusters, lag, stretches)
+    basis = waves(windows.n_blocks)
+    shape = (n_clusters, n_clusters)
+    counts, design, freedom = np.zeros(shape), np.ones(shape), np.ones(shape)
+    slow, n_times = np.zeros(shape, np.bool_), np.ones(n_clusters)
+    for a in range(n_clusters):
+        chosen = windows.before == a
+        if not chosen.any():
+            continue
+        parts = windows.tally(chosen, windows.after, n_clusters)
+        rows = parts.sum(axis=2, keepdims=True)
+        counts[a] = parts.sum(axis=(0, 1))
+        shares = counts[a] / counts[a].sum()
+        found = spread(parts - shares * rows, rows.sum(axis=(1, 2)), basis)
+        alone = counts[a] * (1.0 - shares)
+        np.divide(found.variance, alone, out=design[a], where=alone > 0.0)
+        freedom[a], slow[a] = found.freedom, found.slow
+        if not events.any():
+            n_times[a] = len(np.unique(windows.time[chosen]))
+    overlap = np.divide(counts, events, out=np.ones(shape), where=events > 0)
+    design = np.maximum(np.maximum(1.0, overlap), design)
+    design, freedom, slow = _of_rare(counts, events, design, freedom, slow, n_times)
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, total, out=np.zeros(shape), where=total > 0)
+    low, high = share_interval(shares, total / design, freedom, level)
+    low, high = np.where(total > 0, low, 0.0), np.where(total > 0, high, 1.0)
+    effective = np.where(events > 0, counts / design, 0.0)
+    few = (events > 0) & (effective < FEW_EVENTS)
+    return Intervals(low, high, events, effective, few, slow & (events > 0))
 
-    tail = (1.0 - level) / 2.0
-    moves = counts / lag
-    total = np.broadcast_to(moves.sum(axis=1, keepdims=True), counts.shape)
-    # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
-    low = np.nan_to_num(beta.ppf(tail, moves, total - moves + 1), nan=0.0)
-    high = np.nan_to_num(beta.ppf(1.0 - tail, moves + 1, total - moves), nan=1.0)
-    seen = counts.sum(axis=1) > 0
-    for sample in resampled if seen.any() else ():
-        rows = sample.sum(axis=2, keepdims=True)
-        ratios = np.divide(sample, rows, out=np.full(sample.shape, np.nan), where=rows > 0)
-        bounds = np.nanquantile(ratios[:, seen], [tail, 1.0 - tail], axis=0)
-        low[seen] = np.minimum(low[seen], bounds[0])
-        high[seen] = np.maximum(high[seen], bounds[1])
-    off_diagonal = ~np.eye(len(counts), dtype=np.bool_)
-    return Intervals(low, high, (moves > 0) & (moves < FEW_EVENTS) & off_diagonal)
+
+def _of_rare(
+    counts: Float,
+    events: Int,
+    design: Float,
+    freedom: Float,
+    slow: NDArray[np.bool_],
+    n_times: Float,
+) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Give rare moves the design effect of the most frequent move from the same cluster."""
+    total = counts.sum(axis=1)
+    left = events.any(axis=1)
+    source = np.arange(len(counts))
+    common = design[source, events.argmax(axis=1)]
+    if left.any():
+        source[~left] = np.where(left, common, 0.0).argmax()
+        usual = source, events.argmax(axis=1)[source]
+        of_source = design[usual], freedom[usual], slow[usual]
+    else:
+        of_source = total / n_times, np.maximum(1.0, n_times - 1.0), left
+    rare = np.minimum(counts, total[:, None] - counts) < FEW_EVENTS * design
+    worse = rare & (of_source[0][:, None] >= design)
+    own = design, freedom, slow
+    found = [
+        np.where(worse, there[:, None], here) for there, here in zip(of_source, own, strict=True)
+    ]
+    return found[0], found[1], found[2]
 
 
 def resample_counts(
@@ -133,10 +203,11 @@ def resample_counts(
         ]
     )
     if by == "atoms":
-        n_units = min(n_atoms, _ATOM_GROUPS)
-        unit = np.broadcast_to(np.arange(n_atoms) * n_units // n_atoms, (len(start), n_atoms))
+        group = atom_groups(n_atoms)
+        n_units = int(group[-1]) + 1
+        unit = np.broadcast_to(group, (len(start), n_atoms))
     else:
-        n_units = max(1, min(TIME_BLOCKS, len(start)))
+        n_units = max(1, min(_TIME_BLOCKS, len(start)))
         unit = np.broadcast_to(
             (np.arange(len(start)) * n_units // max(1, len(start)))[:, None], (len(start), n_atoms)
         )
@@ -188,26 +259,51 @@ def merge_support(
     return cuts, float(np.mean(same)) if same else 1.0
 
 
-def flux_imbalance(counts: ArrayLike, lag: int = 1) -> Float:
-    """Return the excess of the flux from a to b over the flux back, in standard deviations.
+@dataclass(frozen=True)
+class Balance:
+    """How far the moves between two clusters balance each other.
 
-    Parameters
+    Attributes
     ----------
-    counts : (n_clusters, n_clusters) array_like
-        N_ab.
-    lag : int
-        Lag of the counts [frames]. One move is counted up to `lag` times.
-
-    Returns
-    -------
-    (n_clusters, n_clusters) float64 ndarray
-        (N_ab − N_ba) / √(lag (N_ab + N_ba)): within ±2 or so in equilibrium, antisymmetric.
+    excess : (n_clusters, n_clusters) float64 ndarray
+        N_ab − N_ba in standard errors: antisymmetric; within ±2 or so in equilibrium.
+    smallest : (n_clusters, n_clusters) float64 ndarray
+        Smallest excess, as a share of N_ab + N_ba, that would have been seen; infinite where
+        nothing would have been.
     """
-    counts = np.asarray(counts, dtype=np.float64) / lag
-    both = counts + counts.T
-    excess: Float = np.zeros(both.shape)
-    np.divide(counts - counts.T, np.sqrt(both), out=excess, where=both > 0.0)
-    return excess
+
+    excess: Float
+    smallest: Float
+
+
+def flux_balance(
+    labels: NDArray[np.int32], n_clusters: int, lag: int = 1, stretches: Int | None = None
+) -> Balance:
+    """Compare the moves from a to b with those from b to a.
+
+    The moves of one atom go there and back in turn, so √(N_ab + N_ba) is not the spread of
+    N_ab − N_ba. It is the two-way one (`spread`) of the net moves of atoms and of times. Their
+    mean is 0 in equilibrium, and so it is not subtracted: the excess of n atoms, each with one
+    move, is at most √n.
+    """
+    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+    windows = Windows.of(labels, lag, stretches)
+    basis = waves(windows.n_blocks)
+    excess = np.zeros((n_clusters, n_clusters))
+    smallest = np.full((n_clusters, n_clusters), np.inf)
+    for a in range(n_clusters - 1):
+        there = windows.tally(
+            (windows.before == a) & (windows.after > a), windows.after, n_clusters
+        )[..., a + 1 :]
+        back = windows.tally(
+            (windows.after == a) & (windows.before > a), windows.before, n_clusters
+        )[..., a + 1 :]
+        moves = (there + back).sum(axis=1)
+        found = spread(there - back, moves, basis, test=True)
+        excess[a, a + 1 :] = standard_errors((there - back).sum(axis=(0, 1)), found)
+        total = moves.sum(axis=0)
+        np.divide(smallest_seen(found), total, out=smallest[a, a + 1 :], where=total > 0)
+    return Balance(excess - excess.T, np.minimum(smallest, smallest.T))
 
 
 @dataclass(frozen=True)
@@ -218,53 +314,51 @@ class Stationarity:
     ----------
     early, late : (n_clusters,) float64 ndarray
         Share of every cluster in the labelled rows.
-    early_matrix, late_matrix : (n_clusters, n_clusters) float64 ndarray
-        Transition probabilities.
     drift : (n_clusters,) float64 ndarray
-        Difference of the shares in standard errors. The standard error is the larger one of two:
-        from the spread over blocks of time, and from the spread over atoms.
+        Difference of the shares in standard errors.
+    smallest : (n_clusters,) float64 ndarray
+        Smallest difference that would have been seen; infinite where none would have been.
     """
 
     early: Float
     late: Float
-    early_matrix: Float
-    late_matrix: Float
     drift: Float
+    smallest: Float
 
 
-def stationarity(
-    labels: NDArray[np.int32], n_clusters: int, lag: int = 1, stretches: Int | None = None
-) -> Stationarity:
-    """Compare shares and transition probabilities of the two halves of a recording."""
-    stretches = np.zeros(len(labels), np.int64) if stretches is None else stretches
+def stationarity(labels: NDArray[np.int32], n_clusters: int) -> Stationarity:
+    """Compare the shares of the two halves of a recording.
+
+    The variance of the difference is the two-way one (`spread`) of the influence of every row,
+    ±(I_k(i, t) − s_k) / N_half, where s_k is the share in the whole run. A drift must not count as
+    spread over times: a straight line and a step in the middle are left out.
+    """
     middle = len(labels) // 2
-    halves = [slice(0, middle), slice(middle, len(labels))]
-    shares, errors, matrices = [], [], []
-    for half in halves:
-        blocks = np.array_split(labels[half], max(1, min(TIME_BLOCKS // 2, len(labels[half]))))
-        block_shares = np.array([_shares(block, n_clusters) for block in blocks])
-        shares.append(_shares(labels[half], n_clusters))
-        errors.append(block_shares.var(axis=0, ddof=1) / len(blocks) if len(blocks) > 1 else 0.0)
-        counts = count_transitions(labels[half], n_clusters, lag, stretches[half])
-        matrices.append(transition_matrix(counts))
-    # if atoms stay long, blocks are alike but atoms differ from each other
-    error = np.sqrt(np.maximum(errors[0] + errors[1], _spread_of_atoms(labels, halves, n_clusters)))
-    # a share that only jumps in the middle has no spread: its error is set to one row
-    drift = (shares[1] - shares[0]) / np.maximum(error, 1.0 / max(1, labels.size))
-    return Stationarity(shares[0], shares[1], matrices[0], matrices[1], drift)
-
-
-def _spread_of_atoms(labels: NDArray[np.int32], halves: Sequence[slice], n_clusters: int) -> Float:
-    """Return the variance of the mean change of a share over the atoms, (n_clusters,)."""
-    n_atoms = labels.shape[1]
-    if min(n_atoms, len(labels)) < 2 or not n_clusters:
-        return np.zeros(n_clusters)
-    early, late = (
-        np.array([(labels[half] == k).sum(axis=0) for k in range(n_clusters)])
-        * (n_atoms / max(1, np.count_nonzero(labels[half] >= 0)))
-        for half in halves
+    shares = [_shares(half, n_clusters) for half in (labels[:middle], labels[middle:])]
+    group, block = atom_groups(labels.shape[1]), time_blocks(len(labels))
+    n_groups, n_blocks = int(group[-1]) + 1, int(block[-1]) + 1
+    time, atom = np.nonzero(labels >= 0)
+    late = time >= middle
+    counted = np.zeros((2, n_groups * n_blocks * n_clusters))
+    index = (group[atom] * n_blocks + block[time]) * n_clusters + labels[time, atom]
+    for half, chosen in enumerate((~late, late)):
+        counted[half] = np.bincount(index[chosen], minlength=counted.shape[1])
+    rows = counted.reshape(2, n_groups, n_blocks, n_clusters)
+    whole = _shares(labels, n_clusters)
+    centred = rows - whole * rows.sum(axis=3, keepdims=True)
+    of_early, of_late = (
+        part / max(1, np.count_nonzero(chosen))
+        for part, chosen in zip(centred, (~late, late), strict=True)
     )
-    return np.asarray((late - early).var(axis=1, ddof=1) / n_atoms)
+    found = spread(
+        of_early + of_late,
+        np.ones(n_groups),
+        waves_without_drift(n_blocks),
+        sums=(of_late - of_early).sum(axis=1),
+        test=True,
+    )
+    drift = standard_errors(shares[1] - shares[0], found)
+    return Stationarity(shares[0], shares[1], drift, smallest_seen(found))
 
 
 def _shares(labels: NDArray[np.int32], n_clusters: int) -> Float:

@@ -35,6 +35,7 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
     checks, counts = route.checks, route.final.counts
     if checks is None or not counts.any():
         return None
+    events = checks.events
     spacing = route.frames.spacing or 1.0
 
     def row(label: int) -> dict[str, Any]:
@@ -55,16 +56,15 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
         }
 
     def least_balanced(label: int) -> dict[str, Any] | None:
-        moved = counts[label] + counts[:, label]
-        moved[label] = 0
+        moved = events[label] + events[:, label]
         if not moved.any():
             return None
         # of equally balanced pairs the one with most moves
         other = int(np.lexsort((moved, np.abs(checks.imbalance[label])))[-1])
         return {
             "mark": names.marks[other],
-            "n_out": int(counts[label, other]),
-            "n_in": int(counts[other, label]),
+            "n_out": int(events[label, other]),
+            "n_in": int(events[other, label]),
             "excess": float(checks.imbalance[label, other]),
             "unbalanced": bool((checks.unbalanced | checks.unbalanced.T)[label, other]),
         }
@@ -74,10 +74,10 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
             {
                 "source": names.names[a],
                 "target": names.names[b],
-                "n": int(counts[a, b]),
-                "n_back": int(counts[b, a]),
+                "n": int(events[a, b]),
+                "n_back": int(events[b, a]),
             }
-            for a, b in sorted(map(tuple, pairs), key=lambda pair: counts[pair])
+            for a, b in sorted(map(tuple, pairs), key=lambda pair: events[pair])
         ]
 
     merged = route.merged is not None

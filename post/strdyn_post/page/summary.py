@@ -118,11 +118,10 @@ def _run(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
 def _route_numbers(route: Route, names: Names) -> dict[str, Any]:
     shown, fit = route.final, route.fit
     counts = np.asarray(shown.counts)
-    between = ~np.eye(len(counts), dtype=bool)
-    moves = counts[between]
+    moves = counts[~np.eye(len(counts), dtype=bool)]
     rare = (moves > 0) & (moves < FEW_EVENTS)
     if route.checks is not None:
-        rare = route.checks.few_events[between]
+        moves, rare = route.checks.events.ravel(), route.checks.few_events
     return {
         "n_clusters": int(route.n_clusters),
         "n_environments": int(shown.n_clusters),

@@ -20,15 +20,13 @@ from .route import Route, shared_rows
 __all__ = ["merged_dynamics", "new_environments"]
 
 
-def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> list[Finding]:
+def new_environments(routes: Mapping[str, Route], lag: int = 1) -> list[Finding]:
     """Describe the environments that SOAP alone does not find, and where their atoms come from.
 
     Parameters
     ----------
     routes : mapping of str to Route
         The three routes of an analysis.
-    seed : int
-        Seed of the bootstrap.
     lag : int
         Lag of the transition counts [frames].
 
@@ -68,7 +66,7 @@ def new_environments(routes: Mapping[str, Route], seed: int, lag: int = 1) -> li
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
-            **_where(inside, soap_labels, soap.final.n_clusters, delta, seed),
+            **_where(inside, soap_labels, soap.final.n_clusters, delta),
             **_ways(chi, label),
         }
         found.append(Finding("new_environment", RESULT, "soap_lens", (label,), values))
@@ -84,10 +82,9 @@ def _where(
     soap_labels: NDArray[np.int32],
     n_of_soap: int,
     delta: NDArray[np.float32],
-    seed: int,
 ) -> dict[str, Any]:
     """Return where SOAP alone puts the rows of an environment."""
-    sites = find_sites(inside, soap_labels, n_of_soap, seed)
+    sites = find_sites(inside, soap_labels, n_of_soap)
     if not sites.shares.any():
         return {
             "soap_environment": None,
@@ -130,7 +127,8 @@ def _ways(chi: Route, label: int) -> dict[str, Any]:
     source = int(into.argmax())
     found: dict[str, Any] = {"source": source}
     for way, a, b in (("in", source, label), ("out", label, source)):
-        found[f"n_{way}"] = int(shown.counts[a, b])
+        moves = shown.counts if chi.checks is None else chi.checks.events
+        found[f"n_{way}"] = int(moves[a, b])
         found[f"p_{way}"] = float(shown.transition_matrix[a, b])
         if chi.checks is not None:
             found[f"p_{way}_low"] = float(chi.checks.low[a, b])

@@ -136,7 +136,7 @@ def _point(
     low, median, high, top = np.quantile(delta, [0.05, 0.5, 0.95, 0.999]).tolist()
     fast = fast_environments(chi.final, delta)
     inside = np.isin(chi.final.labels, np.flatnonzero(fast))
-    sites = find_sites(inside, soap.final.labels, soap.final.n_clusters, config.seed)
+    sites = find_sites(inside, soap.final.labels, soap.final.n_clusters)
     home = int(sites.shares.argmax()) if sites.shares.any() else -1
     return IntervalPoint(
         stride=config.stride,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from strdyn_post.findings import ATTENTION, FINE, KINDS, RESULT, Finding
+from strdyn_post.findings import KINDS, SEVERITIES, Finding
 
 from . import of_clusters, of_data, of_dynamics, of_kinetics
 from .speaker import Say, Speaker
@@ -15,7 +15,7 @@ __all__ = ["Line", "headline", "lines_of"]
 
 SAY: dict[str, Say] = {**of_dynamics.SAY, **of_data.SAY, **of_clusters.SAY, **of_kinetics.SAY}
 """Functions that write the sentences of every kind of finding."""
-_TOGETHER = {"rare_moves", "memory", "drift", "balance", "agreement", "noise"}
+_TOGETHER = {"rare_moves", "slow_moves", "memory", "drift", "balance", "agreement", "noise"}
 _READ_FIRST = ("soap_lens", "soap", "lens", None)
 
 
@@ -27,8 +27,8 @@ class Line:
     ----------
     kind : str
         One of `KINDS`.
-    severity : {"result", "fine", "attention"}
-        "result" if one of its findings is a result, else "attention" if one needs attention.
+    severity : {"result", "fine", "attention", "unknown"}
+        The first of `SEVERITIES` that one of its findings has.
     title : str
         One or two words.
     text : str
@@ -99,7 +99,7 @@ def lines_of(found: Iterable[Finding], speaker: Speaker) -> list[Line]:
         if len(routes) == 1 and kind not in _TOGETHER and _names_no_route(kind):
             text = f"{speaker.title(ordered[0].route)}: {text}"
         severities = {finding.severity for finding in group}
-        severity = next(each for each in (RESULT, ATTENTION, FINE) if each in severities)
+        severity = next(each for each in SEVERITIES if each in severities)
         lines.append(Line(kind, severity, KINDS[kind].title, text, tuple(ordered), speaker))
     return lines
 

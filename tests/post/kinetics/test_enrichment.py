@@ -19,24 +19,24 @@ def test_shares_are_counted():
     # noise counts nowhere: three rows, all in environment 1, which holds three of seven
     assert sites.shares.tolist() == [0.0, 1.0, 0.0]
     np.testing.assert_allclose(sites.expected, [3 / 7, 3 / 7, 1 / 7])
-    # none of three, or all of them (Clopper–Pearson)
-    assert sites.low[1] == pytest.approx(0.025 ** (1 / 3))
-    assert sites.high[[0, 2]] == pytest.approx(1 - 0.025 ** (1 / 3))
-    assert (sites.high[1], *sites.low[[0, 2]]) == (1.0, 0.0, 0.0)
+    # three rows of two atoms in two frames: next to nothing is known
+    assert sites.low.max() < 0.01
+    assert sites.high.min() > 0.9
 
 
-def test_intervals_are_those_of_independent_rows_where_rows_are():
-    rng = np.random.default_rng(0)
-    inside = rng.random((400, 300)) < 0.01
-    reference = rng.choice(3, inside.shape, p=[0.7, 0.2, 0.1]).astype(np.int32)
-    sites = find_sites(inside, reference, 3)
-    counts = np.bincount(reference[inside], minlength=3)
-    low = beta.ppf(0.025, counts, counts.sum() - counts + 1)
-    high = beta.ppf(0.975, counts + 1, counts.sum() - counts)
-    np.testing.assert_allclose(sites.low, low, atol=0.01)
-    np.testing.assert_allclose(sites.high, high, atol=0.01)
-    assert (sites.low < sites.expected).all()
-    assert (sites.expected < sites.high).all()
+def test_intervals_are_not_much_wider_than_those_of_independent_rows_where_rows_are():
+    ratios = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        inside = rng.random((400, 300)) < 0.01
+        reference = rng.choice(3, inside.shape, p=[0.7, 0.2, 0.1]).astype(np.int32)
+        sites = find_sites(inside, reference, 3)
+        counts = np.bincount(reference[inside], minlength=3)
+        low = beta.ppf(0.025, counts, counts.sum() - counts + 1)  # Clopper and Pearson's
+        high = beta.ppf(0.975, counts + 1, counts.sum() - counts)
+        ratios.append((sites.high - sites.low) / (high - low))
+    assert (np.min(ratios, axis=0) >= 0.95).all()
+    assert (np.median(ratios, axis=0) < 1.5).all()
 
 
 @pytest.mark.parametrize("together", ["atoms", "frames"])
