@@ -8,6 +8,16 @@ FEW_FRAMES = 50
 FLICKER = 0.5
 """From this share of undone changes of neighbors on, LENS shows mostly thermal flicker."""
 
+EVENT_SHARE = 0.1
+"""A lasting change of more than this share of its neighbors is an event of an atom: at the cutoffs
+in use, atoms that keep their place stay far below it and an atom that hops is above it."""
+
+LONGEST_LASTING = 8
+"""A change lasts if the neighbor keeps still for at most this number of frames before and after."""
+
+LEVELLED = 0.05
+"""The number of frames is enough if one more takes away less than this share of all changes."""
+
 MUCH_NOISE = 0.2
 """From this share of noise on, much of the data lies outside of the clusters of HDBSCAN*."""
 

@@ -208,7 +208,7 @@ def _conclude(
         routes,
         config,
         n_taken=len(observed.recording.steps),
-        flicker_share=observed.flicker_share,
+        flicker_share=observed.events.flicker_share,
         labelled=model is not None,
     )
     return AnalysisResult(
@@ -217,7 +217,7 @@ def _conclude(
         delta=observed.delta,
         findings=(*found, *judged),
         descriptions=descriptions,
-        flicker_share=observed.flicker_share,
+        flicker_share=observed.events.flicker_share,
         provenance=describe_origin(recording, observed.recording, config.seed)
         | ({} if model is None else {"model": model}),
         timings=work.seconds,

@@ -76,7 +76,7 @@ class AnalysisResult:
     mixture_scan : tuple of MixturePoint
         SOAP&LENS with `scan_clusters` and the number in use; empty if no others were asked for.
     flicker_share : float
-        Share of the changes of neighbors that the next frame undoes (see `flicker_share`).
+        Share of the changes of neighbors that the next frame undoes (see `Events`).
     provenance : dict
         Versions, seed, recording, steps (JSON types); `run_id` is put in if it is not.
     timings : dict of str to float
