@@ -13,6 +13,7 @@ from .config import AnalysisConfig
 from .environments.description import Description
 from .errors import AnalysisError
 from .findings import ATTENTION, Finding
+from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
 from .scans.intervals import IntervalPoint
@@ -67,6 +68,8 @@ class AnalysisResult:
         What the analysis concludes; `sentences` makes words of it.
     descriptions : dict of str to Description
         What the environments of every route are; empty where no recording was at hand.
+    origin : Origin or None
+        Where the lasting changes of neighbors begin; None in results of earlier versions.
     weight_scan : tuple of WeightPoint
         SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty if no
         others were asked for.
@@ -88,6 +91,7 @@ class AnalysisResult:
     delta: Series
     findings: tuple[Finding, ...] = ()
     descriptions: dict[str, Description] = field(default_factory=dict)
+    origin: Origin | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
     mixture_scan: tuple[MixturePoint, ...] = ()

@@ -13,7 +13,7 @@ SWINGING = 4  # that are there in half of the frames
 
 
 def recording(sets, structure=None, steps=None, seed=0) -> MemoryBuffer:
-    """Write down sets of neighbors, [frame][atom], and spectra of the structures (n_frames, n_atoms)."""
+    """Write down sets of neighbors, [frame][atom], and spectra of the structures."""
     n_frames, n_atoms = len(sets), len(sets[0])
     rng = np.random.default_rng(seed)
     structure = np.zeros((n_frames, n_atoms), np.int64) if structure is None else structure
