@@ -10,8 +10,7 @@ import numpy as np
 
 from strdyn_post.files.folder import mark
 from strdyn_post.findings import Finding, of_kind
-from strdyn_post.kinetics.origin import Hazards
-from strdyn_post.limits import EVENT_SHARE, FAR_SHARE, FEW_EVENTS
+from strdyn_post.limits import FAR_SHARE, FEW_EVENTS
 from strdyn_post.names import Names
 from strdyn_post.quantities import time_axis
 from strdyn_post.recording import Recording
@@ -22,6 +21,7 @@ from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
 
 from .kinetics import route_kinetics
+from .origin import origin_numbers
 
 __all__ = ["summarise"]
 
@@ -40,8 +40,9 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``headline``, ``findings`` (lines of text
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
-        ``checks``, ``origin`` (None if not known), ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``,
-        ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares, ``timings``.
+        ``checks``, ``origin`` (None if not known), ``environments``, ``new_environments``,
+        ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``, ``interval_scan`` with
+        ``interval_advice``, shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
@@ -58,7 +59,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
             | {"checks": route_kinetics(result[name], names[name], units)}
             for name in ROUTES
         },
-        "origin": _origin_numbers(result),
+        "origin": origin_numbers(result),
         "environments": _environment_rows(result),
         "new_environments": [_new_environment(each, names) for each in new],
         "hidden_dynamics": [
@@ -176,90 +177,6 @@ def _environment_rows(result: AnalysisResult) -> list[dict[str, Any]]:
                 "depth": _number(described.depth[label]) if described else None,
             }
     return list(rows.values())
-
-
-def _origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
-    """Return where the lasting changes of neighbors begin, and where they lead."""
-    origin, soap, lens = result.origin, result.names["soap"], result.names["lens"]
-    if origin is None:
-        return None
-    found, follows = origin.environments, origin.follows
-    return {
-        "lasting": origin.lasting,
-        "event_share": EVENT_SHARE,
-        "survival": [_number(share) for share in origin.survival],
-        "n_observations": origin.n_observations,
-        "n_events": origin.n_events,
-        "effective": origin.effective,
-        "environments": [
-            {
-                "name": soap.names[k],
-                "mark": soap.marks[k],
-                "color": soap.colors[k],
-                "label": k,
-                **_hazard_numbers(found, k),
-                "follows": [
-                    {
-                        "name": soap.names[to],
-                        "mark": soap.marks[to],
-                        "color": soap.colors[to],
-                        "label": to,
-                        "n_events": int(follows[k, to]),
-                        "share": float(follows[k, to]) / int(follows[k].sum()),
-                    }
-                    for to in sorted(soap.order, key=lambda to: -follows[k, to])
-                    if follows[k, to]
-                ],
-            }
-            for k in soap.order
-        ],
-        "levels": [
-            {
-                "name": lens.names[level],
-                "mark": lens.marks[level],
-                "color": lens.colors[level],
-                "environments": [
-                    {
-                        "label": k,
-                        "share": float(origin.levels[level, k])
-                        / max(1, int(origin.levels[level].sum())),
-                        "enrichment": _number(origin.enrichment[level, k]),
-                    }
-                    for k in soap.order
-                ],
-            }
-            for level in lens.order
-        ],
-        **{
-            name: None
-            if over is None
-            else [
-                {
-                    "from": float(over.edges[k]),
-                    "to": float(over.edges[k + 1]),
-                    "mean": float(over.mean[k]),
-                    **_hazard_numbers(over, k),
-                }
-                for k in range(len(over.mean))
-            ]
-            for name, over in (("neighbors", origin.neighbors), ("depth", origin.depth))
-        },
-    }
-
-
-def _hazard_numbers(found: Hazards, k: int) -> dict[str, Any]:
-    return {
-        "n_observations": int(found.n_observations[k]),
-        "n_events": int(found.n_events[k]),
-        "observations": float(found.observations[k]),
-        "events": float(found.events[k]),
-        "events_low": float(found.low[k]),
-        "events_high": float(found.high[k]),
-        "effective": float(found.effective[k]),
-        "hazard": _number(found.hazard[k]),
-        "hazard_low": _number(found.hazard_low[k]),
-        "hazard_high": _number(found.hazard_high[k]),
-    }
 
 
 def _called(names: dict[str, Names], found: Finding) -> dict[str, Any]:
