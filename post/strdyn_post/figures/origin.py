@@ -31,8 +31,7 @@ def plot_origin(result: AnalysisResult, *, ax: Any = None) -> Any:
         One bar for each environment with its 95 % interval; the open bar is the share of all
         observations that it holds. The number is the ratio of both: the rate relative to the mean.
     """
-    ax = new_axes(ax, (5.6, 3.0))
-    ax.set_title("Where lasting changes of neighbors start", loc="left")
+    ax = new_axes(ax, (6.4, 3.0))
     if result.origin is None or not result.origin.n_events:
         explain_empty(ax, "no lasting change of neighbors was seen")
         dress(ax)
@@ -45,16 +44,18 @@ def plot_origin(result: AnalysisResult, *, ax: Any = None) -> Any:
         ax.barh(place, 100 * found.events[k], height=0.62, color=color, zorder=2)
         ax.barh(place, open_bar, height=0.62, fill=False, edgecolor=INK, linewidth=1.3, zorder=4)
         ax.plot(ends, [place, place], color=INK, zorder=5)
-        draw_mark(ax, -5.5, place, names.marks[k], color, size=8)
+        draw_mark(ax, -5.0, place, names.marks[k], color, size=8)
         if not found.n_observations[k]:
             continue
         hazard, low, high = (
             factor_text(each[k]) for each in (found.hazard, found.hazard_low, found.hazard_high)
         )
-        text = f"{percent(found.events[k])} % · {hazard} × the mean ({low} to {high})"
+        text = f"{percent(found.events[k])} % · {hazard} × ({low} to {high})"
         ax.text(103, place, text, fontsize=8, color=INK, va="center")
     ax.set(xlim=(0, 100), ylim=(len(names.order) - 0.4, -0.6), xlabel="share [%]")
     dress(ax)
+    title = "Where lasting changes of neighbors start"
+    ax.set_title(title, loc="left", color=INK, size=10.5, weight="bold")
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     return ax

@@ -315,7 +315,7 @@ def _by_number(happened: NDArray[np.bool_], values: NDArray[Any]) -> Coordinate:
     """Count the events in bins of about equally many observations."""
     edges = np.zeros(1)
     if values.size:
-        edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, _BINS + 1), method="lower"))
+        edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, _BINS + 1), method="higher"))
     edges = np.append(edges, edges[-1:]) if len(edges) == 1 else edges
     n = len(edges) - 1
     parts = np.searchsorted(edges[1:-1], values, side="right").astype(np.int32)

@@ -83,7 +83,7 @@ def _origin(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
         "origin",
         "origin",
         "Share of the lasting changes of neighbors that start from each environment of SOAP",
-        (5.6, 3.0),
+        (6.4, 1.0 + 0.5 * result["soap"].final.n_clusters),
         lambda ax: plot_origin(result, ax=ax),
     )
     for over in ("neighbors", "depth"):

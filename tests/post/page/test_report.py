@@ -23,8 +23,9 @@ from strdyn_post.page.summary import summarise
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
     "dendrogram_soap", "dendrogram_soap_lens", "finding_sites", "finding_soap",
-    "finding_soap_lens", "lens_series", "matrix_lens", "matrix_soap",
-    "matrix_soap_lens", "path", "pca_density_soap", "pca_density_soap_lens",
+    "finding_soap_lens", "hazard_depth", "hazard_neighbors", "lens_series", "matrix_lens",
+    "matrix_soap",
+    "matrix_soap_lens", "origin", "path", "pca_density_soap", "pca_density_soap_lens",
     "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
     "persistence_soap_lens", "snapshot_above_lens",
     "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
@@ -516,7 +517,7 @@ def with_labels(result, change, names=("soap", "soap_lens")):
         ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
         route = make_route(name, change(route.labels), route.scores, ratios)
         routes[name] = check(route)
-    return judged(result, routes=routes)
+    return judged(result, routes=routes, origin=None)
 
 
 @pytest.mark.parametrize(
@@ -546,7 +547,7 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
         for name, route in result.routes.items()
     }
     checked = {name: check(route) for name, route in routes.items()}
-    small = judged(result, routes=checked)
+    small = judged(result, routes=checked, origin=None)
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
     assert "1 of 1 frames enter the analysis" in page.texts_in_one
     assert "No transition was counted at lag = 1" in page.texts_in_one

@@ -124,7 +124,7 @@ def test_a_hop_is_one_event_where_it_happens():
 @pytest.mark.parametrize(("after", "n_events"), [(1, 0), (2, 0), (3, 4)])
 def test_a_hop_that_is_undone_is_no_event(after, n_events):
     """Neither there nor back, if it lasts for fewer than m = 3 frames."""
-    hops = np.zeros((80, 10), bool)
+    hops = np.zeros((200, 60), bool)
     hops[[30, 45], [0, 1]] = True
     found = find_events(recording(sets_of(hops, np.random.default_rng(0), undone_after=after)))
     assert found.lasting == 3
