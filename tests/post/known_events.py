@@ -9,7 +9,7 @@ from strdyn_live.neighbors import NeighborLists
 
 NEIGHBORS = 40  # that stay, of every atom
 EXCHANGED = 6  # of them in one hop: 12 changes of 80 and what vibrates
-SWINGING = 4  # that are there in half of the frames
+SWINGING = 4  # that are there in three of ten frames
 
 
 def recording(sets, structure=None, steps=None, seed=0) -> MemoryBuffer:
@@ -44,7 +44,7 @@ def sets_of(hops, rng=None, undone_after=0):
     for k in range(n_frames):
         there = np.zeros((n_atoms, SWINGING), bool)
         if rng is not None:
-            there = rng.random((n_atoms, SWINGING)) < 0.5
+            there = rng.random((n_atoms, SWINGING)) < 0.3
         frames.append(
             [
                 ids | {1000 + j for j in np.flatnonzero(extra).tolist()}
