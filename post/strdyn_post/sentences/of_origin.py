@@ -53,7 +53,7 @@ def _counted(values: Values) -> str:
         f"There are {values['n_events']:,} such events: an atom changes more than "
         f"{100 * EVENT_SHARE:g} % of its neighbors from one frame to the next, for at least "
         f"{values['lasting']} frames. They count as {factor_text(values['effective'])} independent "
-        "events, because atoms move together and again and again."
+        "events, because the same atoms move again, and atoms move together."
     )
 
 
