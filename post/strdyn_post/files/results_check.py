@@ -14,7 +14,8 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, FINE, RESULT
 from strdyn_post.kinetics.checks import Checks
-from strdyn_post.kinetics.origin import Hazards, Origin
+from strdyn_post.kinetics.hazards import Hazards
+from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route

@@ -18,7 +18,8 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
-from strdyn_post.kinetics.origin import Coordinate, Hazards, Origin
+from strdyn_post.kinetics.hazards import Coordinate, Hazards
+from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from strdyn_post.kinetics.origin import Coordinate, Hazards
+from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult

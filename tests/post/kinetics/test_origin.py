@@ -10,7 +10,8 @@ from scipy.stats import t
 
 from strdyn_post import AnalysisConfig, analyse, load_results, save_results
 from strdyn_post.findings import ATTENTION, RESULT, of_kind
-from strdyn_post.kinetics.origin import find_origin, hazards, judge_origin
+from strdyn_post.kinetics.hazards import hazards
+from strdyn_post.kinetics.origin import find_origin, judge_origin
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
 
