@@ -39,7 +39,7 @@ def _origin(found: Sequence[Finding], speaker: Speaker) -> str:
         for name, row in rows[1:]
     ]
     if more:
-        text += f" Above the mean is also {'; '.join(more)}."
+        text += f" Also above the mean: {'; '.join(more)}."
     return f"{text} {_counted(values)}"
 
 
@@ -60,7 +60,7 @@ def _counted(values: Values) -> str:
 def _cannot_tell(values: Values) -> str:
     text = "The run cannot tell in which structure the lasting changes of neighbors start: "
     if values["n_environments"] < 2:
-        return f"{text}SOAP has one environment only, so there is nothing to compare."
+        return f"{text}SOAP has fewer than two environments, so there is nothing to compare."
     if not values["n_observations"]:
         return (
             f"{text}no gapless stretch is long enough to see whether a change lasts. Record more "
