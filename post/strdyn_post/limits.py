@@ -9,8 +9,8 @@ FLICKER = 0.5
 """From this share of undone changes of neighbors on, LENS shows mostly thermal flicker."""
 
 EVENT_SHARE = 0.1
-"""A lasting change of more than this share of its neighbors is an event of an atom. On copper at 900
-to 1000 K the mean share is 0.002 to 0.007, and one neighbor of 40 that hops away makes 0.0125."""
+"""A lasting change of more than this share of its neighbors is an event of an atom. On copper at
+900 to 1000 K the mean share is 0.002 to 0.007; one neighbor of 40 that hops away makes 0.0125."""
 
 LONGEST_LASTING = 8
 """A change lasts if the neighbor keeps still for at most this number of frames before and after."""

@@ -110,7 +110,7 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     """
     n_frames, n_atoms = happened.shape
     n_blocks, n_units = max(1, min(TIME_BLOCKS, n_frames)), max(1, min(_ATOM_GROUPS, n_atoms))
-    shape = (n_blocks, n_units, n_parts + 1)
+    shape, n_clusters = (n_blocks, n_units, n_parts + 1), min(n_blocks, n_units)
     block = (np.arange(n_frames) * n_blocks // max(1, n_frames))[:, None]
     unit = np.arange(n_atoms) * n_units // max(1, n_atoms)
     cell = (block * n_units + unit) * (n_parts + 1) + np.where(parts < 0, n_parts, parts)
@@ -121,12 +121,12 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     total = int(n_hit.sum())
     excess = hit - np.divide(n_hit, n_seen, out=np.zeros(n_parts + 1), where=n_seen > 0) * seen
     together = excess.sum(axis=2) / max(1, total)
-    effective = _independent(1.0, _variance(together), total, n_blocks)
+    effective = _independent(1.0, _variance(together), total, n_clusters)
     n_seen, n_hit = n_seen[:n_parts], n_hit[:n_parts]
     shares, worth = n_hit / max(1, total), np.full(n_parts, effective)
     for k in np.flatnonzero((n_hit > 0) & (n_hit < total)):
         variance = shares[k] ** 2 * _variance(excess[..., k] / n_hit[k] - together)
-        worth[k] = _independent(shares[k] * (1.0 - shares[k]), variance, total, n_blocks)
+        worth[k] = _independent(shares[k] * (1.0 - shares[k]), variance, total, n_clusters)
     low, high = share_interval(shares, worth)
     found = Hazards(
         n_observations=n_seen,
@@ -188,15 +188,16 @@ def _variance(parts: Float) -> float:
     return float(max(by_atom + by_time - (parts**2).sum(), by_atom, by_time))
 
 
-def _independent(one: float, variance: float, total: int, n_blocks: int) -> float:
+def _independent(one: float, variance: float, total: int, n_clusters: int) -> float:
     """Return how many independent events, each of variance `one`, have this variance of the mean.
 
-    The variance is known from few blocks: quantiles of Student's law instead of the normal one.
+    The variance is known from few blocks of time, or few atoms: quantiles of Student's law instead
+    of the normal one. From one alone it is not known.
     """
     from scipy.stats import norm, t
 
-    if n_blocks < 2 or not total:
+    if n_clusters < 2 or not total:
         return 0.0
     high = (1.0 + CONFIDENCE) / 2.0
-    factor = (norm.ppf(high) / t.ppf(high, n_blocks - 1)) ** 2
+    factor = (norm.ppf(high) / t.ppf(high, n_clusters - 1)) ** 2
     return float(factor * min(total, one / variance if variance else total))

@@ -74,7 +74,7 @@ def test_an_environment_without_events_has_an_upper_limit():
     found, effective = hazards(happened, labels, 2)
     assert effective == pytest.approx(20 * (1.959964 / t.ppf(0.975, 19)) ** 2)
     np.testing.assert_allclose(found.events, [1.0, 0.0])
-    limit = 1 - 0.025 ** (1 / (effective))  # Clopper–Pearson of none seen
+    limit = 1 - 0.025 ** (1 / effective)  # Clopper–Pearson of none seen
     np.testing.assert_allclose([found.low[1], found.high[1]], [0.0, limit])
     np.testing.assert_allclose([found.low[0], found.high[0]], [1 - limit, 1.0])
 
@@ -89,6 +89,15 @@ def test_events_that_come_together_count_as_few(together):
         happened[70, :50] = True
     _, effective = hazards(happened, labels, 2)
     assert effective < 2
+
+
+def test_one_atom_or_one_frame_proves_nothing():
+    for shape in ((40, 1), (1, 40)):
+        happened = np.ones(shape, bool)
+        parts = np.arange(40, dtype=np.int32).reshape(shape) % 2
+        found, effective = hazards(happened, parts, 2)
+        assert effective == 0
+        assert (found.low.tolist(), found.high.tolist()) == ([0, 0], [1, 1])
 
 
 def test_atoms_are_where_they_go_after_m_frames_and_one():
