@@ -16,6 +16,7 @@ from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
 from .findings import Finding, of_route
 from .judgement import judge
+from .kinetics.foretelling import foretell
 from .kinetics.origin import Origin, find_origin, judge_origin
 from .provenance import (
     check_descriptors,
@@ -210,6 +211,9 @@ def _conclude(
         descriptions = describe_environments(observed.recording, frames, labels, work.map_chunks)
     with work.stage("origin"):
         origin = _origin(observed, labels, work)
+        foretelling = foretell(
+            observed.events, frames, routes["soap"].scores, labels["soap"], config.seed
+        )
     judged = judge(
         routes,
         config,
@@ -224,6 +228,7 @@ def _conclude(
         findings=(*found, judge_origin(origin), *judged),
         descriptions=descriptions,
         origin=origin,
+        foretelling=foretelling,
         flicker_share=observed.events.flicker_share,
         provenance=describe_origin(recording, observed.recording, config.seed)
         | ({} if model is None else {"model": model}),

@@ -13,6 +13,7 @@ from .config import AnalysisConfig
 from .environments.description import Description
 from .errors import AnalysisError
 from .findings import ATTENTION, Finding
+from .kinetics.foretelling import Foretelling
 from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
@@ -70,6 +71,8 @@ class AnalysisResult:
         What the environments of every route are; empty where no recording was at hand.
     origin : Origin or None
         Where the lasting changes of neighbors begin; None in results of earlier versions.
+    foretelling : Foretelling or None
+        How much the structure tells about the events after it; None if there are too few events.
     weight_scan : tuple of WeightPoint
         SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty if no
         others were asked for.
@@ -92,6 +95,7 @@ class AnalysisResult:
     findings: tuple[Finding, ...] = ()
     descriptions: dict[str, Description] = field(default_factory=dict)
     origin: Origin | None = None
+    foretelling: Foretelling | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
     mixture_scan: tuple[MixturePoint, ...] = ()

@@ -18,6 +18,7 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.findings import ATTENTION, Finding, of_route
 from strdyn_post.judgement import judge
 from strdyn_post.kinetics.checks import check_moves
+from strdyn_post.kinetics.foretelling import foretell
 from strdyn_post.kinetics.merging import merge_clusters
 from strdyn_post.kinetics.origin import find_origin, judge_origin
 from strdyn_post.results import AnalysisResult
@@ -198,7 +199,8 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
         provenance={"buffer": "cu211.sdl", "units": "metal", "numpy": np.__version__, "seed": 0},
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
     )
-    return judged(replace(result, origin=make_origin(routes, structure, rng)))
+    origin, foretelling = make_origin(routes, structure, rng)
+    return judged(replace(result, origin=origin, foretelling=foretelling))
 
 
 def make_origin(routes: dict[str, Route], structure: np.ndarray, rng: np.random.Generator):
@@ -215,8 +217,11 @@ def make_origin(routes: dict[str, Route], structure: np.ndarray, rng: np.random.
         flicker_share=0.31,
     )
     depth = 2.1 * (3 - structure) + rng.random(structure.shape)
-    labels = ((route.final.labels, route.final.n_clusters) for route in (soap, lens))
-    return find_origin(events, soap.frames, *labels, depth)
+    of_soap, of_lens = ((each.final.labels, each.final.n_clusters) for each in (soap, lens))
+    return (
+        find_origin(events, soap.frames, of_soap, of_lens, depth),
+        foretell(events, soap.frames, soap.scores, of_soap, 0),
+    )
 
 
 class SyntheticBuffer:

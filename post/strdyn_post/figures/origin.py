@@ -13,7 +13,7 @@ from .style import GRID, INK, MUTED, draw_mark, dress, explain_empty, new_axes
 if TYPE_CHECKING:
     from strdyn_post.results import AnalysisResult
 
-__all__ = ["plot_hazard", "plot_origin"]
+__all__ = ["plot_foretelling", "plot_hazard", "plot_origin"]
 
 
 def plot_origin(result: AnalysisResult, *, ax: Any = None) -> Any:
@@ -100,5 +100,35 @@ def plot_hazard(
     ax.plot(found.mean, found.hazard, "o", color=INK, markersize=5, zorder=3)
     ax.set_ylabel("events per observation / mean")
     ax.set_ylim(0, None)
+    dress(ax)
+    return ax
+
+
+def plot_foretelling(result: AnalysisResult, *, ax: Any = None) -> Any:
+    """Draw how often events happen where structure foretells them with some probability.
+
+    Parameters
+    ----------
+    result : AnalysisResult
+        Its `foretelling` is drawn.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        Disks on the line: the predictions are right on average.
+    """
+    ax = new_axes(ax, (4.2, 3.2))
+    ax.set(title="Are the predictions right?", xlabel="predicted events per observation")
+    ax.set_ylabel("events per observation")
+    found = result.foretelling
+    if found is None:
+        explain_empty(ax, "too few lasting changes of neighbors")
+        dress(ax)
+        return ax
+    top = 1.1 * max(found.predicted.max(), found.observed.max())
+    ax.plot([0, top], [0, top], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    ax.plot(found.predicted, found.observed, "o", color=INK, markersize=5, zorder=3)
+    ax.set(xlim=(0, top), ylim=(0, top))
     dress(ax)
     return ax

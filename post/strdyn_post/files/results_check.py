@@ -14,6 +14,7 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, FINE, RESULT
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Hazards
 from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
@@ -49,6 +50,8 @@ def check_result(result: AnalysisResult) -> None:
     if result.origin is not None:
         n_levels = result["lens"].final.n_clusters
         _check_origin(result.origin, first.final.n_clusters, n_levels)
+    if result.foretelling is not None:
+        _check_foretelling(result.foretelling)
     _check_findings(result)
     if not np.array_equal(result.delta.frames.atom_ids, first.atom_ids):
         raise AnalysisError("delta and soap differ in their atom_ids.")
@@ -79,6 +82,15 @@ def _check_origin(origin: Origin, n: int, n_levels: int) -> None:
             _numbers(f"origin/{name}/mean", found.mean, (n_bins,))
             if n_bins < 1 or (np.diff(edges) < 0).any():
                 raise AnalysisError(f"origin/{name}/edges do not increase.")
+
+
+def _check_foretelling(found: Foretelling) -> None:
+    n_folds, n_bins = len(np.atleast_1d(found.auc)), len(np.atleast_1d(found.predicted))
+    if n_folds < 2:
+        raise AnalysisError(f"foretelling holds {n_folds} folds.")
+    for item in fields(found):
+        length = n_bins if item.name in ("predicted", "observed") else n_folds
+        _numbers(f"foretelling/{item.name}", getattr(found, item.name), (length,))
 
 
 def _check_hazards(name: str, found: Hazards, n: int) -> None:

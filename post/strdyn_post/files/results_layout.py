@@ -18,6 +18,7 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
@@ -70,6 +71,9 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
                 file[f"{scan}/{item.name}"] = [getattr(point, item.name) for point in points]
         if result.origin is not None:
             _write_origin(file.create_group("origin"), result.origin)
+        if result.foretelling is not None:
+            for item in fields(result.foretelling):
+                file[f"foretelling/{item.name}"] = getattr(result.foretelling, item.name)
         for name, route in result.routes.items():
             group = file.create_group(name)
             _write_route(group, route)
@@ -181,6 +185,7 @@ def read_content(file: Any, run_id: str) -> AnalysisResult:
                 if "mean_neighbors" in content[name]
             },
             origin=_read_origin(content["origin"]) if "origin" in content else None,
+            foretelling=_read_part(content, "foretelling", Foretelling),
             **{scan: _read_points(content, scan, kind) for scan, kind in _SCANS.items()},
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_post.kinetics.foretelling import MOST_LIKELY, fold_interval
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
 
-__all__ = ["origin_numbers"]
+__all__ = ["foretelling_numbers", "origin_numbers"]
 
 
 def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
@@ -58,6 +59,25 @@ def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
         ],
         "neighbors": _bins(origin.neighbors),
         "depth": _bins(origin.depth),
+    }
+
+
+def foretelling_numbers(result: AnalysisResult) -> dict[str, Any] | None:
+    """Return how much structure tells about the events after it, as JSON types."""
+    found = result.foretelling
+    if found is None:
+        return None
+    of_folds = ("auc", "information", "most_likely")
+    of_folds += ("environment_auc", "environment_information", "shuffled_auc")
+    numbers = {name: fold_interval(getattr(found, name)) for name in of_folds}
+    return {
+        **{
+            name: {"mean": mean, "low": low, "high": high, "folds": getattr(found, name).tolist()}
+            for name, (mean, low, high) in numbers.items()
+        },
+        "most_likely_share": MOST_LIKELY,
+        "predicted": found.predicted.tolist(),
+        "observed": found.observed.tolist(),
     }
 
 

@@ -14,6 +14,7 @@ from strdyn_post.figures import (
     plot_branches,
     plot_chord,
     plot_dendrogram,
+    plot_foretelling,
     plot_hazard,
     plot_intervals,
     plot_lens_series,
@@ -67,6 +68,7 @@ class Panel:
 def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
     """Yield the panels of all sections: the origin, then the order of the paper."""
     yield from _origin(result, recording.units)
+    yield from _foretelling(result)
     yield from _maps(result)
     yield from _trees_and_moves(result, recording.units)
     yield from _lens(result, recording.units)
@@ -95,6 +97,17 @@ def _origin(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
                 (4.4, 3.2),
                 partial(_hazard, result, over, units),
             )
+
+
+def _foretelling(result: AnalysisResult) -> Iterator[Panel]:
+    if result.foretelling is not None:
+        yield Panel(
+            "foretelling",
+            "foretelling",
+            "Predicted and observed events per observation",
+            (4.4, 3.2),
+            lambda ax: plot_foretelling(result, ax=ax),
+        )
 
 
 def _maps(result: AnalysisResult) -> Iterator[Panel]:

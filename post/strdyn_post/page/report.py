@@ -141,6 +141,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     jinja.filters["percent"] = lambda share: f"{percent(share)}\N{NO-BREAK SPACE}%"
+    jinja.filters["share"] = lambda share: f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
     jinja.filters["factor"] = factor_text
     jinja.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     jinja.filters["ink_on"] = readable_on

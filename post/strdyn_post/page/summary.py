@@ -21,7 +21,7 @@ from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
 
 from .kinetics import route_kinetics
-from .origin import origin_numbers
+from .origin import foretelling_numbers, origin_numbers
 
 __all__ = ["summarise"]
 
@@ -40,8 +40,8 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``headline``, ``findings`` (lines of text
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
-        ``checks``, ``origin`` (None if not known), ``environments``, ``new_environments``,
-        ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``, ``interval_scan`` with
+        ``checks``, ``origin`` and ``foretelling`` (None if not known), ``environments``,
+        ``new_environments``, ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``, ``interval_scan`` with
         ``interval_advice``, shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
@@ -60,6 +60,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
             for name in ROUTES
         },
         "origin": origin_numbers(result),
+        "foretelling": foretelling_numbers(result),
         "environments": _environment_rows(result),
         "new_environments": [_new_environment(each, names) for each in new],
         "hidden_dynamics": [

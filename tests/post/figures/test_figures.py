@@ -524,6 +524,7 @@ def test_every_figure_draws_on_the_axes_given_or_on_its_own(name, result, ax):
         "plot_variance": ([result["soap"]],),
         "plot_snapshot": (result["soap_lens"], make_buffer(result)),
         "plot_lens_series": (result["lens"],),
+        "plot_foretelling": (result,),
         "plot_hazard": (result,),
         "plot_intervals": (result,),
         "plot_origin": (result,),
