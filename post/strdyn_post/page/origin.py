@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,12 @@ def foretelling_numbers(result: AnalysisResult) -> dict[str, Any] | None:
     found = result.foretelling
     if found is None:
         return None
-    of_folds = ("auc", "information", "most_likely")
-    of_folds += ("environment_auc", "environment_information", "shuffled_auc")
-    numbers = {name: fold_interval(getattr(found, name)) for name in of_folds}
     return {
         **{
-            name: {"mean": mean, "low": low, "high": high, "folds": getattr(found, name).tolist()}
-            for name, (mean, low, high) in numbers.items()
+            item.name: dict(zip(("mean", "low", "high"), fold_interval(values), strict=True))
+            | {"folds": values.tolist()}
+            for item in fields(found)[:-2]
+            for values in [getattr(found, item.name)]
         },
         "most_likely_share": MOST_LIKELY,
         "predicted": found.predicted.tolist(),

@@ -41,8 +41,8 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         ``run``, ``written_by`` (the ID of the analysis), ``headline``, ``findings`` (lines of text
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
         ``checks``, ``origin`` and ``foretelling`` (None if not known), ``environments``,
-        ``new_environments``, ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``, ``interval_scan`` with
-        ``interval_advice``, shares, ``timings``.
+        ``new_environments``, ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``,
+        ``interval_scan`` with ``interval_advice``, shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units

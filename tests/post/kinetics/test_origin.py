@@ -296,7 +296,9 @@ def test_a_run_too_short_says_so():
 def test_results_hold_the_origin(from_edges, tmp_path):
     _, result, _, _ = from_edges
     path = save_results(result, tmp_path)
-    same_parts(load_results(path).origin, result.origin)
+    loaded = load_results(path)
+    same_parts(loaded.origin, result.origin)
+    same_parts(loaded.foretelling, result.foretelling)
 
 
 def same_parts(found, expected):

@@ -23,9 +23,8 @@ from strdyn_post.page.summary import summarise
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
     "dendrogram_soap", "dendrogram_soap_lens", "finding_sites", "finding_soap",
-    "finding_soap_lens", "foretelling", "hazard_depth", "hazard_neighbors", "lens_series", "matrix_lens",
-    "matrix_soap",
-    "matrix_soap_lens", "origin", "path", "pca_density_soap", "pca_density_soap_lens",
+    "finding_soap_lens", "foretelling", "hazard_depth", "hazard_neighbors", "lens_series",
+    "matrix_lens", "matrix_soap", "matrix_soap_lens", "origin", "path", "pca_density_soap", "pca_density_soap_lens",
     "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
     "persistence_soap_lens", "snapshot_above_lens",
     "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
