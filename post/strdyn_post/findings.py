@@ -44,6 +44,8 @@ class Kind:
 
 
 KINDS = {
+    # where the dynamics comes from
+    "origin": Kind("Origin", {"n_events": "events", "effective": "events", "lasting": "frames"}),
     # what SOAP & LENS adds
     "new_environment": Kind("New environment", {"share": "", "delta": ""}),
     "nothing_new": Kind("New environments"),

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .config import AnalysisConfig
 from .environments.clustering import cluster_environments, cluster_lens
-from .environments.description import describe_environments
+from .environments.description import depth_series, describe_environments
+from .environments.models import Labels
 from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
 from .findings import Finding, of_route
 from .judgement import judge
+from .kinetics.foretelling import foretell
+from .kinetics.origin import Origin, find_origin, judge_origin
 from .provenance import (
     check_descriptors,
     check_settings,
@@ -204,22 +209,37 @@ def _conclude(
     with work.stage("description"):
         frames = observed.smoothed.frames
         descriptions = describe_environments(observed.recording, frames, labels, work.map_chunks)
+    with work.stage("origin"):
+        origin = _origin(observed, labels, work)
+        foretelling = foretell(
+            observed.events, frames, routes["soap"].scores, labels["soap"], config.seed
+        )
     judged = judge(
         routes,
         config,
         n_taken=len(observed.recording.steps),
-        flicker_share=observed.flicker_share,
+        flicker_share=observed.events.flicker_share,
         labelled=model is not None,
     )
     return AnalysisResult(
         routes=routes,
         config=config,
         delta=observed.delta,
-        findings=(*found, *judged),
+        findings=(*found, judge_origin(origin), *judged),
         descriptions=descriptions,
-        flicker_share=observed.flicker_share,
+        origin=origin,
+        foretelling=foretelling,
+        flicker_share=observed.events.flicker_share,
         provenance=describe_origin(recording, observed.recording, config.seed)
         | ({} if model is None else {"model": model}),
         timings=work.seconds,
         **scans,
     )
+
+
+def _origin(observed: Observations, labels: Mapping[str, tuple[Labels, int]], work: Work) -> Origin:
+    """Find in which structure the lasting changes of neighbors begin."""
+    events, data = observed.events, observed.data
+    counts = events.n_neighbors[np.searchsorted(events.frames.steps, data.delta.frames.steps)]
+    depth = depth_series(observed.recording, data.frames, counts, work.map_chunks)
+    return find_origin(events, data.delta.frames, labels["soap"], labels["lens"], depth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["length_unit", "percent", "time_axis", "time_text"]
+__all__ = ["factor_text", "length_unit", "percent", "time_axis", "time_text"]
 
 _TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
 _LENGTH_UNITS = {
@@ -47,6 +47,13 @@ def time_text(interval: float, units: str | None) -> str:
 def length_unit(units: str | None) -> str:
     """Return the symbol of the length unit of a LAMMPS style; "" for lj and None."""
     return _LENGTH_UNITS.get(units or "", "")
+
+
+def factor_text(value: float) -> str:
+    """Return a factor with about two digits: 48, 7.7, 0.15."""
+    return (
+        f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
+    )
 
 
 def percent(share: float) -> str:

@@ -13,6 +13,8 @@ from .config import AnalysisConfig
 from .environments.description import Description
 from .errors import AnalysisError
 from .findings import ATTENTION, Finding
+from .kinetics.foretelling import Foretelling
+from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
 from .scans.intervals import IntervalPoint
@@ -67,6 +69,10 @@ class AnalysisResult:
         The conclusions of the analysis; `lines` has them as sentences.
     descriptions : dict of str to Description
         Neighbors and depth of the environments of every route; may be empty.
+    origin : Origin or None
+        Where the lasting changes of neighbors begin; None in results of earlier versions.
+    foretelling : Foretelling or None
+        How much the structure tells about the events after it; None if there are too few events.
     weight_scan : tuple of WeightPoint
         SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty without
         `scan_weights`.
@@ -76,7 +82,7 @@ class AnalysisResult:
     mixture_scan : tuple of MixturePoint
         SOAP&LENS with `scan_clusters` and the number in use; empty without `scan_clusters`.
     flicker_share : float
-        Share of the changes of neighbors that the next frame undoes (see `flicker_share`).
+        Share of the changes of neighbors that the next frame undoes (see `Events`).
     provenance : dict
         Versions, seed, recording, steps (JSON types); `run_id` is added if it is missing.
     timings : dict of str to float
@@ -88,6 +94,8 @@ class AnalysisResult:
     delta: Series
     findings: tuple[Finding, ...] = ()
     descriptions: dict[str, Description] = field(default_factory=dict)
+    origin: Origin | None = None
+    foretelling: Foretelling | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
     mixture_scan: tuple[MixturePoint, ...] = ()

@@ -18,10 +18,13 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.findings import ATTENTION, Finding, of_route
 from strdyn_post.judgement import judge
 from strdyn_post.kinetics.checks import check_moves
+from strdyn_post.kinetics.foretelling import foretell
 from strdyn_post.kinetics.merging import merge_clusters
+from strdyn_post.kinetics.origin import find_origin, judge_origin
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import Merged, Route, RouteFit
 from strdyn_post.scans.weights import WeightPoint
+from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.series import Series
 
@@ -113,7 +116,8 @@ def judged(result: AnalysisResult, **changes) -> AnalysisResult:
         labelled="model" in result.provenance,
     )
     notes = [each for each in result.findings if each.kind in ("note", "agreement")]
-    return replace(result, findings=(*notes, *found))
+    origin = () if result.origin is None else (judge_origin(result.origin),)
+    return replace(result, findings=(*notes, *origin, *found))
 
 
 def merge(route: Route, mapping: list[int]) -> Route:
@@ -195,7 +199,29 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
         provenance={"buffer": "cu211.sdl", "units": "metal", "numpy": np.__version__, "seed": 0},
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
     )
-    return judged(result)
+    origin, foretelling = make_origin(routes, structure, rng)
+    return judged(replace(result, origin=origin, foretelling=foretelling))
+
+
+def make_origin(routes: dict[str, Route], structure: np.ndarray, rng: np.random.Generator):
+    """Events of which nearly all start from structure 3; atoms lie deeper in the others."""
+    soap, lens = routes["soap"], routes["lens"]
+    happened = rng.random(structure.shape) < np.where(structure == 3, 0.05, 0.001)
+    events = Events(
+        frames=soap.frames,
+        share=np.where(happened, 0.2, 0.01),
+        known=np.arange(len(structure)) >= 2,
+        n_neighbors=54 - 6 * structure + rng.integers(0, 6, structure.shape),
+        lasting=3,
+        survival=np.array([1.0, 0.19, 0.049, 0.02]),
+        flicker_share=0.31,
+    )
+    depth = 2.1 * (3 - structure) + rng.random(structure.shape)
+    of_soap, of_lens = ((each.final.labels, each.final.n_clusters) for each in (soap, lens))
+    return (
+        find_origin(events, soap.frames, of_soap, of_lens, depth),
+        foretell(events, soap.frames, soap.scores, of_soap, 0),
+    )
 
 
 class SyntheticBuffer:

@@ -19,7 +19,9 @@ def test_every_kind_has_a_sentence():
 
 
 def test_a_kind_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="kind = 'rumour': expected one of new_environment"):
+    with pytest.raises(
+        ValueError, match="kind = 'rumour': expected one of origin, new_environment"
+    ):
         Finding("rumour", ATTENTION)
 
 

@@ -19,9 +19,10 @@ from strdyn_post.work import MapChunks
 
 from .models import Labels
 
-__all__ = ["Description", "depths", "describe_environments"]
+__all__ = ["Description", "depth_series", "depths", "describe_environments"]
 
 _N_FRAMES = 16
+_FRAMES_PER_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,68 @@ def depths(
     order = np.argsort(height)
     n_outermost = max(1, round(OUTERMOST * len(order)))
     few = SURFACE_NEIGHBORS * np.median(n_neighbors)
-    near = cKDTree(lateral).query_ball_point(lateral, cutoff / 2.0)
+    one, other = cKDTree(lateral).query_pairs(cutoff / 2.0, output_type="ndarray").T
     found = []
     if n_neighbors[order[-n_outermost:]].mean() < few:
-        found.append(np.array([height[rows].max() for rows in near]) - height)
+        found.append(_outermost(np.maximum, height, one, other) - height)
     if n_neighbors[order[:n_outermost]].mean() < few:
-        found.append(height - np.array([height[rows].min() for rows in near]))
+        found.append(height - _outermost(np.minimum, height, one, other))
     return np.min(found, axis=0) if found else unknown
+
+
+def depth_series(
+    recording: Recording,
+    rows: NDArray[np.int64],
+    n_neighbors: NDArray[np.int64],
+    map_chunks: MapChunks = map,
+) -> NDArray[np.float64]:
+    """Return the depths of the described atoms in some frames (see `depths`).
+
+    Parameters
+    ----------
+    recording : Recording
+    rows : (n_frames,) int64 ndarray
+        Frames of the recording.
+    n_neighbors : (n_frames, n_atoms) int64 ndarray
+        Number of neighbors in these frames.
+    map_chunks : callable
+        ``map`` or one of its kind.
+
+    Returns
+    -------
+    (n_frames, n_atoms) float64 ndarray
+        Depths [length]; NaN in frames without a surface.
+    """
+    chunks = [
+        (
+            KnownFrames.of(recording, rows[k : k + _FRAMES_PER_CHUNK]),
+            n_neighbors[k : k + _FRAMES_PER_CHUNK],
+        )
+        for k in range(0, len(rows), _FRAMES_PER_CHUNK)
+    ]
+    return np.concatenate(list(map_chunks(partial(_depths_of, recording), chunks)))
+
+
+def _depths_of(
+    recording: Recording, chunk: tuple[KnownFrames, NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    known, n_neighbors = chunk
+    known.check(recording)
+    frames = zip(known.numbers, n_neighbors, strict=True)
+    return np.array([depths(recording, k, counts) for k, counts in frames])
+
+
+def _outermost(
+    further: np.ufunc,
+    height: NDArray[np.float64],
+    one: NDArray[np.intp],
+    other: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Return the largest (smallest) height of every atom and its partners in pairs."""
+    found = height.copy()
+    further.at(found, one, height[other])
+    further.at(found, other, height[one])
+    return found
 
 
 def _after_the_gap(fractions: NDArray[np.float64], least: float) -> float | None:

@@ -8,6 +8,7 @@ from .intervals import plot_intervals
 from .lags import plot_persistence, plot_timescales
 from .lens import plot_lens_series
 from .maps import plot_pca, plot_variance
+from .origin import plot_foretelling, plot_hazard, plot_origin
 from .snapshot import VIEWS, plot_snapshot
 from .style import save_figure
 from .transitions import plot_dendrogram, plot_transition_matrix
@@ -18,8 +19,11 @@ __all__ = [
     "plot_branches",
     "plot_chord",
     "plot_dendrogram",
+    "plot_foretelling",
+    "plot_hazard",
     "plot_intervals",
     "plot_lens_series",
+    "plot_origin",
     "plot_pca",
     "plot_persistence",
     "plot_sites",

@@ -22,6 +22,7 @@ from .output import cannot_write, check_not_in_buffer, new_file, write_text
 __all__ = ["FIGURES", "Claim", "check_folder", "claim", "mark", "other_runs", "run_of"]
 
 FIGURES = (
+    *("origin", "hazard_neighbors", "hazard_depth", "foretelling"),
     *("finding_soap", "finding_soap_lens", "finding_sites"),
     *("variance", "branches_soap", "branches_soap_lens"),
     *("lens_series", "scan_interval", "scan_window", "path", "alluvial"),

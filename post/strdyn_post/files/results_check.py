@@ -14,6 +14,9 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import SEVERITIES
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.foretelling import Foretelling
+from strdyn_post.kinetics.hazards import Hazards
+from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
@@ -44,6 +47,11 @@ def check_result(result: AnalysisResult) -> None:
                 raise AnalysisError(f"{name} and soap differ in their {part}.")
         _check_route(name, route)
     _check_descriptions(result)
+    if result.origin is not None:
+        n_levels = result["lens"].final.n_clusters
+        _check_origin(result.origin, first.final.n_clusters, n_levels)
+    if result.foretelling is not None:
+        _check_foretelling(result.foretelling)
     _check_findings(result)
     if not np.array_equal(result.delta.frames.atom_ids, first.atom_ids):
         raise AnalysisError("delta and soap differ in their atom_ids.")
@@ -54,6 +62,44 @@ def _check_descriptions(result: AnalysisResult) -> None:
         shape = (result[name].final.n_clusters,)
         _numbers(f"{name}/mean_neighbors", found.n_neighbors, shape, finite=False)
         _numbers(f"{name}/mean_depth", found.depth, shape, finite=False)
+
+
+def _check_origin(origin: Origin, n: int, n_levels: int) -> None:
+    if origin.lasting < 2 or not math.isfinite(origin.effective):
+        raise AnalysisError(f"origin holds {origin.lasting} frames, {origin.effective} events.")
+    _numbers("origin/survival", origin.survival, (None,), finite=False)
+    for name, counts, shape in (
+        ("follows", origin.follows, (n, n)),
+        ("levels", origin.levels, (n_levels, n)),
+    ):
+        _within(f"origin/{name}", _numbers(f"origin/{name}", counts, shape, _INTEGER), math.inf)
+    _check_hazards("origin/environments", origin.environments, n)
+    for name, found in (("neighbors", origin.neighbors), ("depth", origin.depth)):
+        if found is not None:
+            n_bins = len(np.atleast_1d(found.edges)) - 1
+            _check_hazards(f"origin/{name}", found, n_bins)
+            edges = _numbers(f"origin/{name}/edges", found.edges, (n_bins + 1,))
+            _numbers(f"origin/{name}/mean", found.mean, (n_bins,))
+            if n_bins < 1 or (np.diff(edges) < 0).any():
+                raise AnalysisError(f"origin/{name}/edges do not increase.")
+
+
+def _check_foretelling(found: Foretelling) -> None:
+    n_folds, n_bins = len(np.atleast_1d(found.auc)), len(np.atleast_1d(found.predicted))
+    if n_folds < 2:
+        raise AnalysisError(f"foretelling holds {n_folds} folds.")
+    for item in fields(found):
+        length = n_bins if item.name in ("predicted", "observed") else n_folds
+        _numbers(f"foretelling/{item.name}", getattr(found, item.name), (length,))
+
+
+def _check_hazards(name: str, found: Hazards, n: int) -> None:
+    for part in ("n_observations", "n_events"):
+        counts = _numbers(f"{name}/{part}", getattr(found, part), (n,), _INTEGER)
+        _within(f"{name}/{part}", counts, math.inf)
+    for part in ("observations", "events", "low", "high"):
+        _within(f"{name}/{part}", _numbers(f"{name}/{part}", getattr(found, part), (n,)), 1.0)
+    _numbers(f"{name}/effective", found.effective, (n,))
 
 
 def _check_findings(result: AnalysisResult) -> None:

@@ -18,6 +18,9 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.foretelling import Foretelling
+from strdyn_post.kinetics.hazards import Coordinate, Hazards
+from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.kinetics.transitions import count_moves
 from strdyn_post.names import Names
@@ -67,6 +70,11 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
             points = getattr(result, scan)
             for item in fields(points[0]) if points else ():
                 file[f"{scan}/{item.name}"] = [getattr(point, item.name) for point in points]
+        if result.origin is not None:
+            _write_origin(file.create_group("origin"), result.origin)
+        if result.foretelling is not None:
+            for item in fields(result.foretelling):
+                file[f"foretelling/{item.name}"] = getattr(result.foretelling, item.name)
         for name, route in result.routes.items():
             group = file.create_group(name)
             _write_route(group, route)
@@ -81,6 +89,16 @@ def _write_frames(group: Any, frames: Frames) -> None:
         ("atom_id", frames.atom_ids),
     ):
         group[name] = value
+
+
+def _write_origin(group: Any, origin: Origin) -> None:
+    for item in fields(origin):
+        value = getattr(origin, item.name)
+        if isinstance(value, Hazards):
+            for part in fields(value):
+                group[f"{item.name}/{part.name}"] = getattr(value, part.name)
+        elif value is not None:
+            group[item.name] = value
 
 
 def _write_route(group: Any, route: Route) -> None:
@@ -167,11 +185,28 @@ def read_content(file: Any, run_id: str) -> AnalysisResult:
                 for name in names
                 if "mean_neighbors" in content[name]
             },
+            origin=_read_origin(content["origin"]) if "origin" in content else None,
+            foretelling=_read_part(content, "foretelling", Foretelling),
             **{scan: _read_points(content, scan, kind) for scan, kind in _SCANS.items()},
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},
             timings=json.loads(content.attrs["timings"]),
         )
+
+
+def _read_origin(group: Any) -> Origin:
+    return Origin(
+        lasting=int(group["lasting"][()]),
+        survival=group["survival"][()],
+        n_observations=int(group["n_observations"][()]),
+        n_events=int(group["n_events"][()]),
+        effective=float(group["effective"][()]),
+        follows=group["follows"][()],
+        levels=group["levels"][()],
+        environments=_read_part(group, "environments", Hazards),
+        neighbors=_read_part(group, "neighbors", Coordinate),
+        depth=_read_part(group, "depth", Coordinate),
+    )
 
 
 def _read_findings(content: Any) -> tuple[Finding, ...]:

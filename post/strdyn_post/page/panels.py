@@ -14,8 +14,11 @@ from strdyn_post.figures import (
     plot_branches,
     plot_chord,
     plot_dendrogram,
+    plot_foretelling,
+    plot_hazard,
     plot_intervals,
     plot_lens_series,
+    plot_origin,
     plot_pca,
     plot_persistence,
     plot_sites,
@@ -63,13 +66,48 @@ class Panel:
 
 
 def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
-    """Yield the panels of all sections, in the order of the paper."""
+    """Yield the panels of all sections: the origin, then the order of the paper."""
+    yield from _origin(result, recording.units)
+    yield from _foretelling(result)
     yield from _maps(result)
     yield from _trees_and_moves(result, recording.units)
     yield from _lens(result, recording.units)
     yield from _finding(result, recording)
     yield from _snapshots(result, recording)
     yield from _paths(result, recording.units)
+
+
+def _origin(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
+    origin = result.origin
+    if origin is None or not origin.n_events:
+        return
+    yield Panel(
+        "origin",
+        "origin",
+        "Share of the lasting changes of neighbors that start from each environment of SOAP",
+        (6.4, 1.0 + 0.5 * result["soap"].final.n_clusters),
+        lambda ax: plot_origin(result, ax=ax),
+    )
+    for over in ("neighbors", "depth"):
+        if getattr(origin, over) is not None:
+            yield Panel(
+                "hazard",
+                f"hazard_{over}",
+                f"Lasting changes of neighbors per observation over the {over}",
+                (4.4, 3.2),
+                partial(_hazard, result, over, units),
+            )
+
+
+def _foretelling(result: AnalysisResult) -> Iterator[Panel]:
+    if result.foretelling is not None:
+        yield Panel(
+            "foretelling",
+            "foretelling",
+            "Predicted and observed events per observation",
+            (4.4, 3.2),
+            lambda ax: plot_foretelling(result, ax=ax),
+        )
 
 
 def _maps(result: AnalysisResult) -> Iterator[Panel]:
@@ -230,6 +268,10 @@ def _paths(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
         (10.4, 3.6),
         _of(plot_alluvial, result, chi, units=units),
     )
+
+
+def _hazard(result: AnalysisResult, over: str, units: str | None, ax: Any) -> Any:
+    return plot_hazard(result, over, units=units, ax=ax)
 
 
 def _interval_scan(result: AnalysisResult, over: str, units: str | None, ax: Any) -> Any:

@@ -18,7 +18,7 @@ from strdyn_post.files.output import cannot_write
 from strdyn_post.findings import RESULT
 from strdyn_post.limits import AGREEMENT, CLEAR, ENRICHED, FEW_EVENTS
 from strdyn_post.provenance import check_same_run
-from strdyn_post.quantities import length_unit, percent
+from strdyn_post.quantities import factor_text, length_unit, percent
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import TITLES
@@ -69,6 +69,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     summary = summarise(result, recording)
     sections = _draw(result, recording, claimed)
     names = result.names["soap_lens"]
+    lines = [line for line in result.lines if line.kind != "origin"]
     page = _template().render(
         summary=summary,
         sections=sections,
@@ -76,8 +77,9 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         titles=TITLES,
         length=length_unit(recording.units),
         new=_new_environments(result),
-        others=[line for line in result.lines if line.severity == RESULT][len(_new(result)) :],
-        verdicts=[line for line in result.lines if line.severity != RESULT],
+        origin=next((line for line in result.lines if line.kind == "origin"), None),
+        others=[line for line in lines if line.severity == RESULT][len(_new(result)) :],
+        verdicts=[line for line in lines if line.severity != RESULT],
         shown_label=shown_label(names),
         path_visits=telling_atom(result["soap_lens"], names)[1],
         settings=_settings(result, recording),
@@ -87,6 +89,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
             "agreement": AGREEMENT,
             "enriched": ENRICHED,
         },
+        smoothed=result.config.smoothing_window > 1,
         provenance=result.provenance,
         explorer=_explorer(result, recording),
         # inside a script "<" could begin a tag
@@ -138,6 +141,8 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     jinja.filters["percent"] = lambda share: f"{percent(share)}\N{NO-BREAK SPACE}%"
+    jinja.filters["share"] = lambda share: f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+    jinja.filters["factor"] = factor_text
     jinja.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     jinja.filters["ink_on"] = readable_on
     return jinja.get_template("report.html.j2")

@@ -21,6 +21,7 @@ from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
 
 from .kinetics import route_kinetics
+from .origin import foretelling_numbers, origin_numbers
 
 __all__ = ["summarise"]
 
@@ -39,8 +40,9 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``headline``, ``findings`` (lines of text
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
-        ``checks``, ``environments``, ``new_environments``, ``hidden_dynamics``, ``weight_scan``,
-        ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares, ``timings``.
+        ``checks``, ``origin`` and ``foretelling`` (None if not known), ``environments``,
+        ``new_environments``, ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``,
+        ``interval_scan`` with ``interval_advice``, shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
@@ -57,6 +59,8 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
             | {"checks": route_kinetics(result[name], names[name], units)}
             for name in ROUTES
         },
+        "origin": origin_numbers(result),
+        "foretelling": foretelling_numbers(result),
         "environments": _environment_rows(result),
         "new_environments": [_new_environment(each, names) for each in new],
         "hidden_dynamics": [

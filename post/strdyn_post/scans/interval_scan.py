@@ -85,7 +85,7 @@ def interval_scan(
             skipped.append(Finding("scan_skipped", ATTENTION, values=values))
             continue
         delta = seen.smoothed.values.astype(np.float32)
-        flickers, interval = seen.flicker_share, stride * spacing
+        flickers, interval = seen.events.flicker_share, stride * spacing
         points.append(_point(soap, chi, delta, flickers, interval, settings, routes["soap"]))
     return tuple(points), skipped
 

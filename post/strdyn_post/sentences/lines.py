@@ -8,12 +8,18 @@ from typing import Any
 
 from strdyn_post.findings import KINDS, SEVERITIES, Finding
 
-from . import of_clusters, of_data, of_dynamics, of_kinetics
+from . import of_clusters, of_data, of_dynamics, of_kinetics, of_origin
 from .speaker import Say, Speaker
 
 __all__ = ["Line", "headline", "lines_of"]
 
-SAY: dict[str, Say] = {**of_dynamics.SAY, **of_data.SAY, **of_clusters.SAY, **of_kinetics.SAY}
+SAY: dict[str, Say] = {
+    **of_origin.SAY,
+    **of_dynamics.SAY,
+    **of_data.SAY,
+    **of_clusters.SAY,
+    **of_kinetics.SAY,
+}
 """Functions that write the sentences of every kind of finding."""
 _TOGETHER = {"rare_moves", "slow_moves", "memory", "drift", "balance", "agreement", "noise"}
 _READ_FIRST = ("soap_lens", "soap", "lens", None)
@@ -116,5 +122,5 @@ def _names_no_route(kind: str) -> bool:
     """Whether the sentence of a kind does not name its route."""
     return kind not in {
         *("new_environment", "nothing_new", "merged_dynamics", "merge", "unknown_name"),
-        *("few_delta_values", "far_frames", "constant_lens"),
+        *("few_delta_values", "far_frames", "constant_lens", "origin"),
     }

@@ -1,4 +1,4 @@
-"""The observations of an analysis: δ before and after smoothing, the rows of χ, flicker, gaps."""
+"""The observations of an analysis: δ before and after smoothing, the rows of χ, events, gaps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from strdyn_post.recording import Recording
 from strdyn_post.work import Work
 
 from .dataset import Dataset
+from .events import Events, find_events
 from .every_nth import every_nth, skipped_stretches
-from .flicker import flicker_share
 from .frames import find_stretches
 from .lens_series import lens_series
 from .series import Series
@@ -36,8 +36,8 @@ class Observations:
         δ as it enters χ.
     data : Dataset
         The rows of χ.
-    flicker_share : float
-        Share of the changes of neighbors that the next frame undoes.
+    events : Events
+        Changes of neighbors that last.
     findings : tuple of Finding
         Gaps, and what smoothing and stride leave out.
     """
@@ -46,7 +46,7 @@ class Observations:
     delta: Series
     smoothed: Series
     data: Dataset
-    flicker_share: float
+    events: Events
     findings: tuple[Finding, ...]
 
 
@@ -77,16 +77,16 @@ def observe(
     if known is None:
         taken = every_nth(recording, config.stride)
         delta = lens_series(taken, work.map_chunks)
-        flicker = flicker_share(taken, work.map_chunks)
+        events = find_events(taken, work.map_chunks)
     else:
-        taken, delta, flicker = known.recording, known.delta, known.flicker_share
+        taken, delta, events = known.recording, known.delta, known.events
     smoothed, found = smooth(delta, config)
     return Observations(
         recording=taken,
         delta=delta,
         smoothed=smoothed,
         data=Dataset.join(taken, smoothed),
-        flicker_share=flicker,
+        events=events,
         findings=(*_gaps(taken), *skipped_stretches(taken), *found),
     )
 

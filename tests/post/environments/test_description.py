@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strdyn_live.neighbors import NeighborLists
-from strdyn_post.environments.description import depths, describe_environments
+from strdyn_post.environments.description import depth_series, depths, describe_environments
 from strdyn_post.signal.frames import Frames
 
 SIDE = 6  # atoms along x and y, 2.5 apart
@@ -47,6 +47,18 @@ def test_depth_is_measured_from_the_side_where_atoms_lack_neighbors(slab):
     # half a cutoff is 2: the atom on top covers the one below it only
     np.testing.assert_allclose(found[36 * 3 + 7], 2.0)
     np.testing.assert_allclose(found[36 * 3 + 8], 0.0)
+
+
+def test_depths_of_frames_are_those_of_each(slab):
+    positions, n_neighbors = slab
+    recording = recorded(positions, 30.0, n_neighbors, steps=np.arange(40))
+    expected = depths(recording, 0, n_neighbors)
+    rows = np.array([3, *range(5, 39)])  # more than a chunk
+    counts = np.tile(n_neighbors, (len(rows), 1))
+    counts[1] = 12  # no atom lacks neighbors: no surface
+    found = depth_series(recording, rows, counts)
+    assert np.isnan(found[1]).all()
+    assert (np.delete(found, 1, axis=0) == expected).all()
 
 
 def test_a_slab_across_the_face_of_the_box_is_the_same(slab):

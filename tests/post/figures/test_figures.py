@@ -521,7 +521,10 @@ def test_every_figure_draws_on_the_axes_given_or_on_its_own(name, result, ax):
         "plot_variance": ([result["soap"]],),
         "plot_snapshot": (result["soap_lens"], make_buffer(result)),
         "plot_lens_series": (result["lens"],),
+        "plot_foretelling": (result,),
+        "plot_hazard": (result,),
         "plot_intervals": (result,),
+        "plot_origin": (result,),
         "plot_sites": (result["soap_lens"], result["soap"], 3),
     }.get(name, (result["soap_lens"],))
     before = plt.get_fignums()

@@ -147,7 +147,7 @@ def put(name, value):
         (lambda f: f.attrs.__setitem__("settings", "[" * 99999), r"recursion|not as strdyn"),
         (lambda f: f.attrs.__setitem__("provenance", "[1]"), r"not as strdyn writes it"),
         (lambda f: f.attrs.__setitem__("provenance", '{"buffer": 3}'), r"provenance buffer is 3"),
-        (finding("kind", "rumour"), r"kind = 'rumour': expected one of new_environment"),
+        (finding("kind", "rumour"), r"kind = 'rumour': expected one of origin, new_environment"),
         (finding("severity", "grave"), r"a finding has the severity 'grave'"),
         (finding("values", {}), r"a finding lacks a number"),
         (lambda f: f.attrs.__setitem__("timings", '{"pca": "long"}'), r"timing of pca is 'long'"),

@@ -6,7 +6,6 @@ from known.models import RATES, chain, relaxing
 from known.trials import COVERED, MOVING, STILL, UNDECIDED, alarms, coverage
 from memory_buffer import walk
 
-from strdyn_live.neighbors import NeighborLists
 from strdyn_post.kinetics.persistence import lag_scan, residence_times
 from strdyn_post.kinetics.transitions import count_moves, count_transitions
 from strdyn_post.kinetics.uncertainty import (
@@ -16,7 +15,6 @@ from strdyn_post.kinetics.uncertainty import (
     stationarity,
     transition_intervals,
 )
-from strdyn_post.signal.flicker import changes, flicker_share
 
 INDEPENDENT, HELD_20, TEN_TOGETHER = COVERED[0], COVERED[6], COVERED[11]
 
@@ -252,35 +250,3 @@ def test_support_of_a_merge():
     assert low < 1.0 <= high
     assert share == 16 / 20
     assert merge_support(counts, [], None)[1] == 1.0
-
-
-def neighbor_lists(*sets):
-    return NeighborLists.from_counts(
-        np.array([len(s) for s in sets]),
-        np.array([i for s in sets for i in sorted(s)], dtype=np.int64),
-    )
-
-
-def test_flicker_counts_what_the_next_frame_undoes():
-    before = neighbor_lists({1, 2, 3}, {7})
-    now = neighbor_lists({1, 2, 4}, {8})  # 3 left, 4 came; 7 left, 8 came
-    after = neighbor_lists({1, 2, 3, 4}, {8})  # 3 is back, 4 stayed
-    assert changes(before, now).tolist() == [3, 4, 2**40 + 7, 2**40 + 8]
-    assert changes(now, after).tolist() == [3]
-    frames = [before, now, after, after]
-    from memory_buffer import MemoryBuffer
-
-    buffer = MemoryBuffer(np.arange(4), np.ones((4, 2, 3), np.float32), frames)
-    assert flicker_share(buffer) == 1 / 5
-
-
-def test_flicker_share_tells_vibration_from_motion():
-    to_and_fro = [neighbor_lists({1, 2} if k % 2 else {1, 3}) for k in range(40)]
-    moving = [neighbor_lists({k, k + 1}) for k in range(40)]
-    spectra = np.ones((40, 1, 3), np.float32)
-    from memory_buffer import MemoryBuffer
-
-    steps = np.arange(40)
-    assert flicker_share(MemoryBuffer(steps, spectra, to_and_fro)) == 1.0
-    assert flicker_share(MemoryBuffer(steps, spectra, moving)) == 0.0
-    assert np.isnan(flicker_share(MemoryBuffer(steps[:2], spectra[:2], moving[:2])))

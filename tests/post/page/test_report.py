@@ -23,8 +23,9 @@ from strdyn_post.page.summary import summarise
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
     "dendrogram_soap", "dendrogram_soap_lens", "finding_sites", "finding_soap",
-    "finding_soap_lens", "lens_series", "matrix_lens", "matrix_soap",
-    "matrix_soap_lens", "path", "pca_density_soap", "pca_density_soap_lens",
+    "finding_soap_lens", "foretelling", "hazard_depth", "hazard_neighbors", "lens_series",
+    "matrix_lens", "matrix_soap", "matrix_soap_lens", "origin", "path",
+    "pca_density_soap", "pca_density_soap_lens",
     "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
     "persistence_soap_lens", "snapshot_above_lens",
     "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
@@ -516,7 +517,7 @@ def with_labels(result, change, names=("soap", "soap_lens")):
         ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
         route = make_route(name, change(route.labels), route.scores, ratios)
         routes[name] = check(route)
-    return judged(result, routes=routes)
+    return judged(result, routes=routes, origin=None)
 
 
 @pytest.mark.parametrize(
@@ -546,7 +547,7 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
         for name, route in result.routes.items()
     }
     checked = {name: check(route) for name, route in routes.items()}
-    small = judged(result, routes=checked)
+    small = judged(result, routes=checked, origin=None)
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
     assert "1 of 1 frames enter the analysis" in page.texts_in_one
     assert "No transition was counted at lag = 1" in page.texts_in_one
@@ -675,3 +676,40 @@ def test_explorer_opens_without_network(browser, report, result):
     assert complaints == []
     outside = [url for url in requests if not url.startswith(("data:", "blob:", report.as_uri()))]
     assert outside == []
+
+
+# where the dynamics comes from
+
+
+def test_the_origin_comes_first_and_its_numbers_are_those_of_the_result(result, report, page):
+    """Counted again from labels and events, not through the summary."""
+    text = report.read_text(encoding="utf-8")
+    assert text.index('id="origin-section"') < text.index('id="result"')
+    found = json.loads((report.parent / "summary.json").read_text())["origin"]
+    soap, origin = result["soap"].final, result.origin
+    inside = soap.labels[2:] == 3  # the events of the first two frames are not known
+    row = found["environments"][3]
+    assert (row["label"], row["n_observations"]) == (3, inside.sum())
+    assert row["observations"] == inside.mean()
+    assert row["events"] == row["n_events"] / origin.n_events
+    shown = {
+        "origin.environments.3.observations": f"{100 * inside.mean():.1f} %",
+        "origin.environments.3.n_events": str(row["n_events"]),
+        "origin.environments.3.events": f"{100 * row['n_events'] / origin.n_events:.1f} %",
+        "origin.environments.3.hazard": f"{row['events'] / inside.mean():.1f}",
+    }
+    assert {key: page.shown.get(key) for key in shown} == shown
+    line = next(line for line in result.lines if line.kind == "origin")
+    before_data = page.texts_in_one[: page.texts_in_one.index('{"run"')]
+    assert before_data.count(line.text) == 1
+    assert "Structure is taken before the event. Smoothing is not used here." in before_data
+
+
+@pytest.mark.usefixtures("no_files")
+def test_a_run_that_cannot_tell_where_the_dynamics_comes_from_says_so_first(result, tmp_path):
+    few = replace(result.origin, effective=6.5)
+    small = judged(result, origin=few)
+    text = write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8")
+    words = f"{few.n_events} were seen, and count as 6.5 independent events. At least 10 are"
+    assert text[: text.index('id="summary"')].count(words) == 1
+    assert text.index(words) < text.index('id="result"')

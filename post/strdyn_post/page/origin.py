@@ -1,0 +1,123 @@
+"""The numbers of where the dynamics comes from, for the page and ``summary.json``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from strdyn_post.kinetics.foretelling import MOST_LIKELY, fold_interval
+from strdyn_post.kinetics.hazards import Coordinate, Hazards
+from strdyn_post.limits import EVENT_SHARE
+from strdyn_post.names import Names
+from strdyn_post.results import AnalysisResult
+
+__all__ = ["foretelling_numbers", "origin_numbers"]
+
+
+def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
+    """Return where the lasting changes of neighbors begin, and where they lead, as JSON types."""
+    origin, soap, lens = result.origin, result.names["soap"], result.names["lens"]
+    if origin is None:
+        return None
+    return {
+        "lasting": origin.lasting,
+        "event_share": EVENT_SHARE,
+        "survival": [_number(share) for share in origin.survival],
+        "n_observations": origin.n_observations,
+        "n_events": origin.n_events,
+        "effective": origin.effective,
+        "environments": [
+            {
+                **_called(soap, k),
+                **_hazard(origin.environments, k),
+                "follows": [
+                    {
+                        **_called(soap, to),
+                        "n_events": int(origin.follows[k, to]),
+                        "share": float(origin.follows[k, to] / origin.follows[k].sum()),
+                    }
+                    for to in np.argsort(-origin.follows[k], kind="stable").tolist()
+                    if origin.follows[k, to]
+                ],
+            }
+            for k in soap.order
+        ],
+        "levels": [
+            {
+                **_called(lens, level),
+                "environments": [
+                    {
+                        "label": k,
+                        "share": float(counts[k] / max(1, counts.sum())),
+                        "enrichment": _number(origin.enrichment[level, k]),
+                    }
+                    for k in soap.order
+                ],
+            }
+            for level, counts in ((level, origin.levels[level]) for level in lens.order)
+        ],
+        "neighbors": _bins(origin.neighbors),
+        "depth": _bins(origin.depth),
+    }
+
+
+def foretelling_numbers(result: AnalysisResult) -> dict[str, Any] | None:
+    """Return how much structure tells about the events after it, as JSON types."""
+    found = result.foretelling
+    if found is None:
+        return None
+    return {
+        **{
+            item.name: dict(zip(("mean", "low", "high"), fold_interval(values), strict=True))
+            | {"folds": values.tolist()}
+            for item in fields(found)[:-2]
+            for values in [getattr(found, item.name)]
+        },
+        "most_likely_share": MOST_LIKELY,
+        "predicted": found.predicted.tolist(),
+        "observed": found.observed.tolist(),
+    }
+
+
+def _bins(found: Coordinate | None) -> list[dict[str, Any]]:
+    if found is None:
+        return []
+    return [
+        {
+            "from": float(found.edges[k]),
+            "to": float(found.edges[k + 1]),
+            "mean": float(found.mean[k]),
+            **_hazard(found, k),
+        }
+        for k in range(len(found.mean))
+    ]
+
+
+def _hazard(found: Hazards, k: int) -> dict[str, Any]:
+    return {
+        "n_observations": int(found.n_observations[k]),
+        "n_events": int(found.n_events[k]),
+        "observations": float(found.observations[k]),
+        "events": float(found.events[k]),
+        "events_low": float(found.low[k]),
+        "events_high": float(found.high[k]),
+        "effective": float(found.effective[k]),
+        "hazard": _number(found.hazard[k]),
+        "hazard_low": _number(found.hazard_low[k]),
+        "hazard_high": _number(found.hazard_high[k]),
+    }
+
+
+def _called(names: Names, label: int) -> dict[str, Any]:
+    return {
+        "name": names.names[label],
+        "mark": names.marks[label],
+        "color": names.colors[label],
+        "label": label,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
