@@ -17,6 +17,7 @@ __all__ = [
     "smallest_seen",
     "spread",
     "standard_errors",
+    "student_factor",
     "time_blocks",
     "waves",
     "waves_without_drift",
@@ -189,30 +190,37 @@ def smallest_seen(found: Spread) -> Float:
     return seen
 
 
-def share_interval(
-    share: ArrayLike, n_effective: ArrayLike, freedom: ArrayLike, level: float = CONFIDENCE
-) -> tuple[Float, Float]:
-    """Return the confidence interval of a share from an effective number of independent rows.
+def student_factor(freedom: ArrayLike, level: float = CONFIDENCE) -> Float:
+    """Return (z / t)², the quantiles of the normal distribution and of Student's t.
 
-    The interval of Clopper and Pearson for so many independent rows. They are reduced by
-    (z / t)², the quantiles of the normal distribution and of Student's t, as their number itself
-    is not well known (Korn, Graubard, Surv. Methodol. 24, 193 (1998)).
+    As many independent rows would give the interval that is as wide as Student's (Korn, Graubard,
+    Surv. Methodol. 24, 193 (1998)).
+    """
+    from scipy.stats import norm, t
+
+    tail = (1.0 - level) / 2.0
+    return np.asarray((norm.ppf(tail) / t.ppf(tail, freedom)) ** 2)
+
+
+def share_interval(
+    share: ArrayLike, n_effective: ArrayLike, level: float = CONFIDENCE
+) -> tuple[Float, Float]:
+    """Return the confidence interval of a share of independent rows (Clopper–Pearson).
 
     Parameters
     ----------
     share : (...) array_like
         Of the rows.
     n_effective : (...) array_like
-        Number of rows divided by the design effect.
-    freedom : (...) array_like
-        Degrees of freedom of the design effect.
+        Number of independent rows: of all rows, divided by the design effect, times
+        `student_factor`.
     level : float
         Coverage.
     """
-    from scipy.stats import beta, norm, t
+    from scipy.stats import beta
 
     tail = (1.0 - level) / 2.0
-    n = np.asarray(n_effective) * (norm.ppf(tail) / t.ppf(tail, freedom)) ** 2
+    n = np.asarray(n_effective)
     k = n * np.asarray(share)
     # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
     low = np.nan_to_num(beta.ppf(tail, k, n - k + 1.0), nan=0.0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from strdyn_post.limits import FEW_EVENTS
 
-from .clustered import atom_groups, share_interval, spread, time_blocks, waves
+from .clustered import atom_groups, share_interval, spread, student_factor, time_blocks, waves
 
 __all__ = ["Sites", "find_sites"]
 
@@ -75,7 +75,7 @@ def find_sites(inside: NDArray[np.bool_], reference: NDArray[np.int32], n_cluste
     np.divide(found.variance, alone, out=design, where=alone > 0.0)
     design = np.maximum(1.0, design)
     design = np.where(counts < FEW_EVENTS * design, design.max(initial=1.0), design)
-    low, high = share_interval(shares, total / design, found.freedom)
+    low, high = share_interval(shares, total / design * student_factor(found.freedom))
     return Sites(
         shares=shares,
         low=low,

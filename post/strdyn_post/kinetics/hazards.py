@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.limits import CONFIDENCE
+from strdyn_post.limits import FEW_EVENTS
 
-from .uncertainty import TIME_BLOCKS
+from .clustered import (
+    atom_groups,
+    share_interval,
+    spread,
+    student_factor,
+    time_blocks,
+    waves,
+)
 
-__all__ = ["Coordinate", "Hazards", "hazards", "hazards_over", "share_interval"]
+__all__ = ["Coordinate", "Hazards", "hazards", "hazards_over"]
 
 _BINS = 8
-_ATOM_GROUPS = 2000
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -87,11 +93,11 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     """Count the events of every part of the observations, with intervals.
 
     Events of one atom depend on each other, and so do events at about the same time. The variance
-    of a share is that over atoms, plus that over blocks of time, minus that over both (two-way
-    clusters: Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 238 (2011)), of the events beyond
-    those that the environment of an atom explains. The interval is that of Clopper and Pearson for
-    as many independent events as have this variance (Korn and Graubard, Surv. Methodol. 24, 193
-    (1998)). So it also bounds a share of which no event was seen.
+    of a share holds both (`spread`), of the events beyond those that the part of an observation
+    explains. Divided by the variance of independent events it is the design effect; the interval
+    is that of as many independent events (`share_interval`). A part with few events cannot tell its
+    own design effect: it has at least that of all events. So a share of which no event was seen is
+    bounded, too.
 
     Parameters
     ----------
@@ -106,38 +112,45 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     -------
     found : Hazards
     effective : float
-        Number of independent events that all of them are worth.
+        Number of independent events that all of them are worth; 0 if there is one atom, or one
+        frame.
     """
     n_frames, n_atoms = happened.shape
-    n_blocks, n_units = max(1, min(TIME_BLOCKS, n_frames)), max(1, min(_ATOM_GROUPS, n_atoms))
-    shape, n_clusters = (n_blocks, n_units, n_parts + 1), min(n_blocks, n_units)
-    block = (np.arange(n_frames) * n_blocks // max(1, n_frames))[:, None]
-    unit = np.arange(n_atoms) * n_units // max(1, n_atoms)
-    cell = (block * n_units + unit) * (n_parts + 1) + np.where(parts < 0, n_parts, parts)
+    group, block = atom_groups(n_atoms), time_blocks(n_frames)
+    n_groups, n_blocks = (int(each.max(initial=0)) + 1 for each in (group, block))
+    shape = (n_groups, n_blocks, n_parts + 1)
+    cell = group * n_blocks + block[:, None]
+    cell = cell * (n_parts + 1) + np.where(parts < 0, n_parts, parts)
     size = int(np.prod(shape))
     seen = np.bincount(cell.ravel(), minlength=size).reshape(shape)
     hit = np.bincount(cell[happened], minlength=size).reshape(shape)
     n_seen, n_hit = seen.sum(axis=(0, 1)), hit.sum(axis=(0, 1))
     total = int(n_hit.sum())
+    shares = n_hit / max(1, total)
     excess = hit - np.divide(n_hit, n_seen, out=np.zeros(n_parts + 1), where=n_seen > 0) * seen
-    together = excess.sum(axis=2) / max(1, total)
-    effective = _independent(1.0, _variance(together), total, n_clusters)
-    n_seen, n_hit = n_seen[:n_parts], n_hit[:n_parts]
-    shares, worth = n_hit / max(1, total), np.full(n_parts, effective)
-    for k in np.flatnonzero((n_hit > 0) & (n_hit < total)):
-        variance = shares[k] ** 2 * _variance(excess[..., k] / n_hit[k] - together)
-        worth[k] = _independent(shares[k] * (1.0 - shares[k]), variance, total, n_clusters)
-    low, high = share_interval(shares, worth)
-    found = Hazards(
+    together = excess.sum(axis=2, keepdims=True)
+    # the last column is the number of all events
+    influence = np.concatenate([excess - shares * together, together], axis=2)
+    found = spread(influence, hit.sum(axis=(1, 2)).astype(np.float64), waves(n_blocks))
+    alone = np.append(n_hit * (1.0 - shares), total)
+    design = np.divide(found.variance, alone, out=np.ones(n_parts + 2), where=alone > 0.0)
+    design = np.maximum(1.0, design)
+    of_all = np.append(n_hit, total) < FEW_EVENTS * design
+    design = np.where(of_all, np.maximum(design, design[-1]), design)
+    effective = total / design if n_groups > 1 else 0.0 * design
+    worth = effective * student_factor(found.freedom)
+    n_seen, n_hit, shares = n_seen[:n_parts], n_hit[:n_parts], shares[:n_parts]
+    low, high = share_interval(shares, worth[:n_parts])
+    counted = Hazards(
         n_observations=n_seen,
         n_events=n_hit,
         observations=n_seen / max(1, happened.size),
         events=shares,
-        effective=worth,
+        effective=worth[:n_parts],
         low=low,
         high=high,
     )
-    return found, effective
+    return counted, float(effective[-1])
 
 
 def hazards_over(happened: NDArray[np.bool_], values: NDArray[Any]) -> Coordinate:
@@ -165,39 +178,3 @@ def hazards_over(happened: NDArray[np.bool_], values: NDArray[Any]) -> Coordinat
     total = np.bincount(parts.ravel(), values.ravel(), n)
     mean = total / np.maximum(1, found.n_observations)
     return Coordinate(**vars(found), edges=edges.astype(np.float64), mean=mean)
-
-
-def share_interval(
-    shares: Float, effective: Float, level: float = CONFIDENCE
-) -> tuple[Float, Float]:
-    """Return the confidence interval of shares of so many independent events (Clopper–Pearson)."""
-    from scipy.stats import beta
-
-    tail, counts = (1.0 - level) / 2.0, shares * effective
-    # beta gives nan for a share of 0 or 1: the bound is then 0 or 1
-    low = np.nan_to_num(beta.ppf(tail, counts, effective - counts + 1.0), nan=0.0)
-    high = np.nan_to_num(beta.ppf(1.0 - tail, counts + 1.0, effective - counts), nan=1.0)
-    return low, high
-
-
-def _variance(parts: Float) -> float:
-    """Return the variance of the sum of parts, (n_blocks, n_atoms), of mean 0, over both."""
-    n_blocks, n_atoms = parts.shape
-    by_atom = (parts.sum(axis=0) ** 2).sum() * n_atoms / max(1, n_atoms - 1)
-    by_time = (parts.sum(axis=1) ** 2).sum() * n_blocks / max(1, n_blocks - 1)
-    return float(max(by_atom + by_time - (parts**2).sum(), by_atom, by_time))
-
-
-def _independent(one: float, variance: float, total: int, n_clusters: int) -> float:
-    """Return how many independent events, each of variance `one`, have this variance of the mean.
-
-    The variance is known from few blocks of time, or few atoms: quantiles of Student's law instead
-    of the normal one. From one alone it is not known.
-    """
-    from scipy.stats import norm, t
-
-    if n_clusters < 2 or not total:
-        return 0.0
-    high = (1.0 + CONFIDENCE) / 2.0
-    factor = (norm.ppf(high) / t.ppf(high, n_clusters - 1)) ** 2
-    return float(factor * min(total, one / variance if variance else total))

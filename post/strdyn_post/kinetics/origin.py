@@ -12,7 +12,8 @@ from strdyn_post.limits import CONFIDENCE, FEW_EVENTS
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
 
-from .hazards import Coordinate, Float, Hazards, Int, Labels, hazards, hazards_over, share_interval
+from .clustered import share_interval
+from .hazards import Coordinate, Float, Hazards, Int, Labels, hazards, hazards_over
 
 __all__ = ["Origin", "find_origin", "judge_origin"]
 

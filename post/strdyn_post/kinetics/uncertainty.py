@@ -17,6 +17,7 @@ from .clustered import (
     smallest_seen,
     spread,
     standard_errors,
+    student_factor,
     time_blocks,
     waves,
     waves_without_drift,
@@ -125,7 +126,7 @@ def transition_intervals(
     design, freedom, slow = _of_rare(counts, events, design, freedom, slow, n_times)
     total = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, total, out=np.zeros(shape), where=total > 0)
-    low, high = share_interval(shares, total / design, freedom, level)
+    low, high = share_interval(shares, total / design * student_factor(freedom, level), level)
     low, high = np.where(total > 0, low, 0.0), np.where(total > 0, high, 1.0)
     effective = np.where(events > 0, counts / design, 0.0)
     few = (events > 0) & (effective < FEW_EVENTS)

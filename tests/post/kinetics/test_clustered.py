@@ -9,6 +9,7 @@ from strdyn_post.kinetics.clustered import (
     smallest_seen,
     spread,
     standard_errors,
+    student_factor,
     time_blocks,
     waves,
     waves_without_drift,
@@ -79,13 +80,12 @@ def test_blocks_of_time_are_no_shorter_than_the_lag():
 
 def test_interval_of_a_share():
     # none of 10: Clopper and Pearson's 1 − 0.025^(1/10)
-    low, high = share_interval([0.0, 1.0], [10, 10], [1e9, 1e9])
+    low, high = share_interval([0.0, 1.0], [10, 10])
     np.testing.assert_allclose(low, [0, 0.025**0.1], atol=1e-6)
     np.testing.assert_allclose(high, [1 - 0.025**0.1, 1], atol=1e-6)
+    assert share_interval(0.3, 0) == (0.0, 1.0)
     # one degree of freedom: 12.706 instead of 1.960 standard errors
-    low, high = share_interval(0.0, 10, 1)
-    assert high == pytest.approx(1 - 0.025 ** (1 / (10 * (1.959964 / 12.706205) ** 2)), rel=1e-5)
-    assert share_interval(0.3, 0, 5) == (0.0, 1.0)
+    assert student_factor(1) == pytest.approx((1.959964 / 12.706205) ** 2, rel=1e-5)
 
 
 def found(variance, freedom, n_atoms=np.inf):

@@ -67,14 +67,15 @@ def test_shares_and_hazards_are_counted():
 
 
 def test_an_environment_without_events_has_an_upper_limit():
-    """One event in each block of 20, each of another atom: 20 independent ones, Student's law."""
+    """One event in each of 20 frames, each of another atom: 20 independent ones."""
     labels = atoms_in(20, 20, n_frames=20)
     happened = np.zeros((20, 40), bool)
     happened[np.arange(20), np.arange(20)] = True
     found, effective = hazards(happened, labels, 2)
-    assert effective == pytest.approx(20 * (1.959964 / t.ppf(0.975, 19)) ** 2)
+    assert effective == pytest.approx(20)
     np.testing.assert_allclose(found.events, [1.0, 0.0])
-    limit = 1 - 0.025 ** (1 / effective)  # Clopper–Pearson of none seen
+    # Clopper–Pearson of none seen; Student's law, with the four waves of the run as its freedom
+    limit = 1 - 0.025 ** (1 / (20 * (1.959964 / t.ppf(0.975, 4)) ** 2))
     np.testing.assert_allclose([found.low[1], found.high[1]], [0.0, limit])
     np.testing.assert_allclose([found.low[0], found.high[0]], [1 - limit, 1.0])
 
