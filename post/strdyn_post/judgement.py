@@ -10,7 +10,7 @@ import numpy as np
 from .config import AnalysisConfig
 from .findings import ATTENTION, FINE, Finding, of_route
 from .kinetics.checks import judge_moves
-from .limits import FAR_SHARE, FEW_FRAMES, FLICKER, MUCH_NOISE
+from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
 from .routes.additions import merged_dynamics, new_environments
@@ -44,15 +44,16 @@ def judge(
     yield from new_environments(routes, config.lag)
     yield from merged_dynamics(routes)
     n_frames = len(routes["soap_lens"].frames)
-    values: dict[str, Any] = {
-        "analysed": n_frames,
-        "taken": n_taken,
-        "stride": config.stride,
-    }
-    yield Finding("frames", FINE if n_frames >= FEW_FRAMES else ATTENTION, values=values)
+    values: dict[str, Any]
+    if n_frames < FEW_FRAMES:
+        values = {"analysed": n_frames, "taken": n_taken, "stride": config.stride}
+        yield Finding("frames", ATTENTION, values=values)
     if np.isfinite(flicker_share):
-        severity = FINE if flicker_share < FLICKER else ATTENTION
-        yield Finding("cutoff", severity, values={"share": float(flicker_share)})
+        # vibration that has no memory is undone by the next frame in half of the cases
+        vibration = min(1.0, 2.0 * flicker_share)
+        severity = FINE if vibration < VIBRATION else ATTENTION
+        values = {"undone": float(flicker_share), "share": float(vibration)}
+        yield Finding("vibration", severity, values=values)
     if labelled:
         yield _far(routes["soap_lens"])
     for name, route in routes.items():

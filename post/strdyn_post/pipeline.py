@@ -16,7 +16,9 @@ from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
 from .findings import Finding, of_route
 from .judgement import judge
-from .kinetics.foretelling import foretell
+from .kinetics.event_model import EventModel
+from .kinetics.foretelling import fit_events, foretell, judge_foretelling
+from .kinetics.length import judge_length
 from .kinetics.origin import Origin, find_origin, judge_origin
 from .provenance import (
     check_descriptors,
@@ -76,7 +78,9 @@ def analyse(
     routes = _check(fitted.routes, observed, config, work)
     scans, found = repeat(recording, observed, fitted.moments, routes, config, work)
     found = [*observed.findings, *fitted.findings, *found]
-    return _conclude(recording, observed, routes, config, work, found, **scans)
+    return _conclude(
+        recording, observed, routes, config, work, found, event_model=fitted.event_model, **scans
+    )
 
 
 def fit(
@@ -100,9 +104,10 @@ def fit(
     """
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
-    routes = _fit(observed, config, work).routes
-    fits = {name: route.fit for name, route in routes.items()}
-    return Fit(fits, config, str(recording.path), describe_recording(observed.recording))
+    fitted = _fit(observed, config, work)
+    fits = {name: route.fit for name, route in fitted.routes.items()}
+    described = describe_recording(observed.recording)
+    return Fit(fits, config, str(recording.path), described, fitted.event_model)
 
 
 def label(
@@ -146,7 +151,14 @@ def label(
             routes[name] = label_route(fit[name], observed.smoothed, rows[name], config)
     routes = _check(routes, observed, config, work)
     return _conclude(
-        recording, observed, routes, config, work, [*observed.findings], model=fit.source
+        recording,
+        observed,
+        routes,
+        config,
+        work,
+        [*observed.findings],
+        model=fit.source,
+        event_model=fit.event_model,
     )
 
 
@@ -161,6 +173,7 @@ class _Fitted:
 
     routes: dict[str, Route]
     moments: Moments
+    event_model: EventModel | None
     findings: list[Finding]
 
 
@@ -181,7 +194,10 @@ def _fit(observed: Observations, config: AnalysisConfig, work: Work) -> _Fitted:
         chi, n_of_soap = routes["soap_lens"], routes["soap"].n_clusters
         pieces = pieces_of_equal_delta(chi.labels, delta.values, chi.n_clusters, n_of_soap)
         found += of_route(pieces, "soap_lens")
-    return _Fitted(routes, moments, found)
+    with work.stage("events"):
+        soap = routes["soap"]
+        event_model = fit_events(observed.events, soap.frames, soap.scores, config.seed)
+    return _Fitted(routes, moments, event_model, found)
 
 
 def _check(
@@ -214,6 +230,11 @@ def _conclude(
         foretelling = foretell(
             observed.events, frames, routes["soap"].scores, labels["soap"], config.seed
         )
+    checks = {
+        name: route.checks
+        for name, route in routes.items()
+        if name != "lens" and route.checks is not None
+    }
     judged = judge(
         routes,
         config,
@@ -225,7 +246,13 @@ def _conclude(
         routes=routes,
         config=config,
         delta=observed.delta,
-        findings=(*found, judge_origin(origin), *judged),
+        findings=(
+            judge_length(origin, checks, len(frames) * frames.spacing),
+            judge_origin(origin),
+            judge_foretelling(foretelling),
+            *found,
+            *judged,
+        ),
         descriptions=descriptions,
         origin=origin,
         foretelling=foretelling,

@@ -18,6 +18,7 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.event_model import EventModel
 from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.kinetics.origin import Origin
@@ -75,6 +76,9 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
         if result.foretelling is not None:
             for item in fields(result.foretelling):
                 file[f"foretelling/{item.name}"] = getattr(result.foretelling, item.name)
+        if result.event_model is not None:
+            for item in fields(result.event_model):
+                file[f"event_model/{item.name}"] = getattr(result.event_model, item.name)
         for name, route in result.routes.items():
             group = file.create_group(name)
             _write_route(group, route)
@@ -187,6 +191,7 @@ def read_content(file: Any, run_id: str) -> AnalysisResult:
             },
             origin=_read_origin(content["origin"]) if "origin" in content else None,
             foretelling=_read_part(content, "foretelling", Foretelling),
+            event_model=_read_part(content, "event_model", EventModel),
             **{scan: _read_points(content, scan, kind) for scan, kind in _SCANS.items()},
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},

@@ -15,7 +15,7 @@ from strdyn_post.exchange.chemiscope import chemiscope_data
 from strdyn_post.figures import save_figure
 from strdyn_post.files.folder import PAGE, SUMMARY, Claim, claim, mark
 from strdyn_post.files.output import cannot_write
-from strdyn_post.findings import RESULT
+from strdyn_post.findings import ATTENTION, FINE, RESULT, UNKNOWN
 from strdyn_post.limits import AGREEMENT, CLEAR, ENRICHED, FEW_EVENTS
 from strdyn_post.provenance import check_same_run
 from strdyn_post.quantities import factor_text, length_unit, percent
@@ -29,6 +29,9 @@ from .panels import draw_panels, shown_label, telling_atom, telling_frame
 from .summary import summarise
 
 __all__ = ["write_report"]
+
+_MARKS = {ATTENTION: "attention", FINE: "good", RESULT: "", UNKNOWN: "unknown"}
+_FIRST = ("length", "origin", "foretelling")
 
 
 def write_report(
@@ -69,7 +72,8 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     summary = summarise(result, recording)
     sections = _draw(result, recording, claimed)
     names = result.names["soap_lens"]
-    lines = [line for line in result.lines if line.kind != "origin"]
+    first = {line.kind: line for line in result.lines if line.kind in _FIRST}
+    lines = [line for line in result.lines if line.kind not in _FIRST]
     page = _template().render(
         summary=summary,
         sections=sections,
@@ -77,7 +81,8 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         titles=TITLES,
         length=length_unit(recording.units),
         new=_new_environments(result),
-        origin=next((line for line in result.lines if line.kind == "origin"), None),
+        first=first,
+        marks=_MARKS,
         others=[line for line in lines if line.severity == RESULT][len(_new(result)) :],
         verdicts=[line for line in lines if line.severity != RESULT],
         shown_label=shown_label(names),

@@ -15,12 +15,13 @@ __all__ = ["SAY"]
 def _frames(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     taken = f" that stride = {values['stride']} takes" if values["stride"] != 1 else ""
-    text = f"{values['analysed']} of {values['taken']} frames{taken} enter the analysis."
+    text = f"Only {values['analysed']} of {values['taken']} frames{taken} enter the analysis."
     if values["analysed"] < values["taken"]:
-        text += " The others have no next frame to compare with, or smoothing leaves them out."
-    if found[0].severity == ATTENTION:
-        text += f" Record at least {FEW_FRAMES} frames."
-    return text
+        text += (
+            " The others have no next frame to compare with, or smoothing leaves them out, at both "
+            "ends of the run and at gaps."
+        )
+    return f"{text} Record at least {FEW_FRAMES} frames."
 
 
 def _gaps(found: Sequence[Finding], _: Speaker) -> str:
@@ -44,11 +45,19 @@ def _skipped_stretches(found: Sequence[Finding], _: Speaker) -> str:
     )
 
 
-def _cutoff(found: Sequence[Finding], _: Speaker) -> str:
-    return (
-        f"The next frame undoes {share(found[0].values['share'])} of all changes of neighbors. "
-        "These atoms swing across the cutoff; they do not move to a new place."
+def _vibration(found: Sequence[Finding], speaker: Speaker) -> str:
+    values = found[0].values
+    text = (
+        f"The next frame undoes {share(values['undone'])} of all changes of neighbors. Vibration "
+        f"alone gives 50 %, or less if it is slow. So at least {share(values['share'])} of the "
+        "changes are vibration at the cutoff, not moves to a new place."
     )
+    if found[0].severity == ATTENTION:
+        text += (
+            f" So δ between frames {speaker.time(speaker.interval)} apart is mostly vibration. "
+            "With a longer Δt (stride), δ of moving atoms grows above it."
+        )
+    return text
 
 
 def _even_window(found: Sequence[Finding], _: Speaker) -> str:
@@ -124,7 +133,7 @@ SAY: dict[str, Say] = {
     "frames": _frames,
     "gaps": _gaps,
     "skipped_stretches": _skipped_stretches,
-    "cutoff": _cutoff,
+    "vibration": _vibration,
     "even_window": _even_window,
     "short_run": _short_run,
     "short_stretch": _short_stretch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strdyn_post.findings import Finding
+from strdyn_post.findings import UNKNOWN, Finding
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.quantities import factor_text
 
@@ -77,4 +77,32 @@ def _cannot_tell(values: Values) -> str:
     )
 
 
-SAY: dict[str, Say] = {"origin": _origin}
+def _foretelling(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    if "auc" not in values:
+        return (
+            "There are too few lasting changes of neighbors to say how much structure foretells "
+            f"them: at least {values['few']} are needed in each half of the run and of the atoms."
+        )
+    text = (
+        "Structure before an event: an atom that is about to have a lasting change of neighbors "
+        f"has a larger prediction than one that is not in {_range(values['auc'])} of all pairs "
+        f"(AUC; {share(values['environment_auc']['mean'])} from the environment alone, 50 % by "
+        "chance)."
+    )
+    if found[0].severity == UNKNOWN:
+        return f"{text} This may be chance: structure is not shown to foretell anything."
+    return (
+        f"{text} SOAP explains {_range(values['information'])} of the information in the events. "
+        f"{share(values['most_likely_share'])} of the observations hold "
+        f"{_range(values['most_likely'])} of the events. If the events of every atom are shuffled "
+        f"in time, the pairs fall to {share(values['shuffled_auc']['mean'])}: so much follows from "
+        "where an atom is during the whole run."
+    )
+
+
+def _range(values: Values) -> str:
+    return f"{share(values['mean'])} ({share(values['low'])} to {share(values['high'])})"
+
+
+SAY: dict[str, Say] = {"foretelling": _foretelling, "origin": _origin}
