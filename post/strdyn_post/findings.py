@@ -65,6 +65,7 @@ KINDS = {
     "short_stretch": Kind(
         "Smoothing", {"first": "steps", "last": "steps", "length": "frames", "window": "frames"}
     ),
+    "levels": Kind("Levels of LENS", {"n_levels": "levels"}),
     "constant_lens": Kind("LENS", {"delta": ""}),
     # clusters
     "too_few_rows": Kind("Clusters", {"n_rows": "rows", "min_cluster_size": "rows"}),

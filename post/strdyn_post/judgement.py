@@ -10,6 +10,9 @@ import numpy as np
 from .config import AnalysisConfig
 from .findings import ATTENTION, FINE, Finding, of_route
 from .kinetics.checks import judge_moves
+from .kinetics.foretelling import Foretelling, judge_foretelling
+from .kinetics.length import judge_length
+from .kinetics.origin import Origin, judge_origin
 from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
@@ -22,6 +25,8 @@ def judge(
     routes: Mapping[str, Route],
     config: AnalysisConfig,
     *,
+    origin: Origin | None,
+    foretelling: Foretelling | None,
     n_taken: int,
     flicker_share: float,
     labelled: bool,
@@ -34,6 +39,10 @@ def judge(
         The three routes, with checks.
     config : AnalysisConfig
         Settings of the analysis.
+    origin : Origin or None
+        Where the lasting changes of neighbors begin; None if it is not known.
+    foretelling : Foretelling or None
+        How much the structure tells about them; None if there are too few.
     n_taken : int
         Number of frames that the stride takes.
     flicker_share : float
@@ -41,6 +50,16 @@ def judge(
     labelled : bool
         Whether the frames were labelled by an earlier fit.
     """
+    if origin is not None:
+        frames = routes["soap_lens"].frames
+        checks = {
+            name: route.checks
+            for name, route in routes.items()
+            if name != "lens" and route.checks is not None
+        }
+        yield judge_length(origin, checks, len(frames) * frames.spacing)
+        yield judge_origin(origin)
+        yield judge_foretelling(foretelling)
     yield from new_environments(routes, config.lag)
     yield from merged_dynamics(routes)
     n_frames = len(routes["soap_lens"].frames)

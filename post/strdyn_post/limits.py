@@ -5,6 +5,9 @@ from __future__ import annotations
 FEW_FRAMES = 50
 """Fewer analysed frames than this give a warning."""
 
+DIP = 0.8
+"""Two levels of LENS are apart if δ between them is rarer than this part of the smaller peak."""
+
 VIBRATION = 0.5
 """LENS shows mostly vibration if this share of the changes of neighbors is vibration."""
 

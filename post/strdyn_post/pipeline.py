@@ -17,9 +17,8 @@ from .environments.reduction import Moments
 from .findings import Finding, of_route
 from .judgement import judge
 from .kinetics.event_model import EventModel
-from .kinetics.foretelling import fit_events, foretell, judge_foretelling
-from .kinetics.length import judge_length
-from .kinetics.origin import Origin, find_origin, judge_origin
+from .kinetics.foretelling import fit_events, foretell
+from .kinetics.origin import Origin, find_origin
 from .provenance import (
     check_descriptors,
     check_settings,
@@ -230,14 +229,11 @@ def _conclude(
         foretelling = foretell(
             observed.events, frames, routes["soap"].scores, labels["soap"], config.seed
         )
-    checks = {
-        name: route.checks
-        for name, route in routes.items()
-        if name != "lens" and route.checks is not None
-    }
     judged = judge(
         routes,
         config,
+        origin=origin,
+        foretelling=foretelling,
         n_taken=len(observed.recording.steps),
         flicker_share=observed.events.flicker_share,
         labelled=model is not None,
@@ -246,13 +242,7 @@ def _conclude(
         routes=routes,
         config=config,
         delta=observed.delta,
-        findings=(
-            judge_length(origin, checks, len(frames) * frames.spacing),
-            judge_origin(origin),
-            judge_foretelling(foretelling),
-            *found,
-            *judged,
-        ),
+        findings=(*found, *judged),
         descriptions=descriptions,
         origin=origin,
         foretelling=foretelling,

@@ -164,7 +164,7 @@ def foretell(
 def judge_foretelling(found: Foretelling | None) -> Finding:
     """Say how much structure foretells: a result if its AUC is above that of chance."""
     if found is None:
-        return Finding("foretelling", UNKNOWN, "soap", values={"few": FEW_EVENTS})
+        return Finding("foretelling", UNKNOWN, values={"few": FEW_EVENTS})
     values: dict[str, Any] = {
         item.name: dict(
             zip(("mean", "low", "high"), fold_interval(getattr(found, item.name)), strict=True)
@@ -172,9 +172,7 @@ def judge_foretelling(found: Foretelling | None) -> Finding:
         for item in fields(found)[:6]
     }
     severity = RESULT if values["auc"]["low"] > 0.5 else UNKNOWN
-    return Finding(
-        "foretelling", severity, "soap", values={**values, "most_likely_share": MOST_LIKELY}
-    )
+    return Finding("foretelling", severity, values={**values, "most_likely_share": MOST_LIKELY})
 
 
 def fold_interval(values: Float) -> tuple[float, float, float]:

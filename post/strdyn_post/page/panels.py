@@ -125,7 +125,7 @@ def _foretelling(result: AnalysisResult, recording: Recording) -> Iterator[Panel
         "expected",
         "expected_snapshot",
         "Atoms by the events that their structure lets expect, where most are expected",
-        (4.6, 3.6),
+        (4.8, 3.9),
         _alone(plot_snapshot, soap, recording=recording, frame=frame, values=expected, about=about),
         tight=True,
     )

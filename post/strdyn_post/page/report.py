@@ -95,6 +95,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
             "enriched": ENRICHED,
         },
         smoothed=result.config.smoothing_window > 1,
+        window=result.config.smoothing_window,
         provenance=result.provenance,
         explorer=_explorer(result, recording),
         # inside a script "<" could begin a tag

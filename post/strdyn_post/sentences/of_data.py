@@ -87,6 +87,18 @@ def _short_stretch(found: Sequence[Finding], _: Speaker) -> str:
     )
 
 
+def _levels(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    if not values["without"]:
+        return "δ has a gap between any two levels of LENS."
+    cuts = " and ".join(f"{each:.3f}" for each in values["without"])
+    return (
+        f"δ has no gap at {cuts}, where k-means separates levels of LENS: the cut goes through one "
+        "hump, or through its tail. These levels differ by degree, and another lens_clusters would "
+        "cut elsewhere."
+    )
+
+
 def _constant_lens(found: Sequence[Finding], _: Speaker) -> str:
     return (
         f"LENS is constant (δ = {found[0].values['delta']:g} everywhere): no atom changes its "
@@ -138,6 +150,7 @@ SAY: dict[str, Say] = {
     "short_run": _short_run,
     "short_stretch": _short_stretch,
     "constant_lens": _constant_lens,
+    "levels": _levels,
     "nothing_fast": _nothing_fast,
     "scan_skipped": _scan_skipped,
     "scan_clusters_skipped": _scan_clusters_skipped,

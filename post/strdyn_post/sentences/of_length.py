@@ -9,7 +9,7 @@ from typing import Any
 from strdyn_post.findings import ATTENTION, FINE, Finding
 from strdyn_post.quantities import factor_text
 
-from .speaker import Say, Speaker, share
+from .speaker import Say, Speaker
 
 __all__ = ["SAY"]
 
@@ -48,25 +48,29 @@ def _shares(values: Mapping[str, Any], span: float, speaker: Speaker) -> str:
     texts = []
     if values["n_drifting"]:
         texts.append(
-            f"The shares of {values['n_drifting']} environments change from its first to its "
-            "second half: the numbers below are means of this run, not of a steady state."
+            f"{_counted(values['n_drifting'])} from its first to its second half: the numbers "
+            "below are means of this run, not of a steady state."
         )
     if not values["enough"]:
         texts.append(
-            f"Of {values['n_short']} of {values['n_judged']} environments, a share that changes by "
-            f"{share(values['needed'])} would not have been seen: "
+            f"In {values['n_short']} of {values['n_judged']} environments, a share that changes by "
+            f"{100 * values['needed']:.0f} % would not have been seen: "
             f"{_longer(values, span, speaker)}."
         )
     return " ".join(texts)
+
+
+def _counted(n: int) -> str:
+    one = "The share of one environment changes"
+    return one if n == 1 else f"The shares of {n} environments change"
 
 
 def _moves(values: Mapping[str, Any], span: float, speaker: Speaker) -> str:
     if values["enough"]:
         return ""
     return (
-        f"Of {values['n_kinds']} kinds of moves, {values['n_short']} have fewer than "
-        f"{values['needed']} independent events, so that their rates are rough: "
-        f"{_longer(values, span, speaker)} for all of them."
+        f"Rates of {values['n_short']} of {values['n_kinds']} kinds of moves are rough (fewer than "
+        f"{values['needed']} independent events): {_longer(values, span, speaker)} for all of them."
     )
 
 

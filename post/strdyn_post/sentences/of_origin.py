@@ -84,25 +84,33 @@ def _foretelling(found: Sequence[Finding], _: Speaker) -> str:
             "There are too few lasting changes of neighbors to say how much structure foretells "
             f"them: at least {values['few']} are needed in each half of the run and of the atoms."
         )
-    text = (
-        "Structure before an event: an atom that is about to have a lasting change of neighbors "
-        f"has a larger prediction than one that is not in {_range(values['auc'])} of all pairs "
-        f"(AUC; {share(values['environment_auc']['mean'])} from the environment alone, 50 % by "
-        "chance)."
+    pairs = (
+        "An atom that is about to have one gets a larger prediction than one that is not in "
+        f"{_range(values['auc'])} of all pairs (AUC; {_whole(values['environment_auc']['mean'])} "
+        "from the environment alone; 50 % by chance)."
     )
     if found[0].severity == UNKNOWN:
-        return f"{text} This may be chance: structure is not shown to foretell anything."
+        return (
+            "Structure is not shown to foretell the lasting changes of neighbors. "
+            f"{pairs} This may be chance."
+        )
     return (
-        f"{text} SOAP explains {_range(values['information'])} of the information in the events. "
-        f"{share(values['most_likely_share'])} of the observations hold "
-        f"{_range(values['most_likely'])} of the events. If the events of every atom are shuffled "
-        f"in time, the pairs fall to {share(values['shuffled_auc']['mean'])}: so much follows from "
-        "where an atom is during the whole run."
+        f"Structure foretells the lasting changes of neighbors. {pairs} The prediction explains "
+        f"{_range(values['information'])} of the information in the events. The "
+        f"{_whole(values['most_likely_share'])} of the observations with the largest prediction "
+        f"hold {_range(values['most_likely'])} of the events. If the events of every atom are "
+        f"shuffled in time, {_whole(values['shuffled_auc']['mean'])} of the pairs remain: so much "
+        "follows from where an atom is during the whole run."
     )
 
 
 def _range(values: Values) -> str:
-    return f"{share(values['mean'])} ({share(values['low'])} to {share(values['high'])})"
+    low, high = (f"{100 * values[end]:.0f}" for end in ("low", "high"))
+    return f"{_whole(values['mean'])} ({low} to {high} %)"
+
+
+def _whole(value: float) -> str:
+    return f"{100 * value:.0f} %"
 
 
 SAY: dict[str, Say] = {"foretelling": _foretelling, "origin": _origin}
