@@ -31,7 +31,6 @@ from .summary import summarise
 __all__ = ["write_report"]
 
 _MARKS = {ATTENTION: "attention", FINE: "good", RESULT: "", UNKNOWN: "unknown"}
-_FIRST = ("length", "origin", "foretelling")
 
 
 def write_report(
@@ -72,8 +71,10 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     summary = summarise(result, recording)
     sections = _draw(result, recording, claimed)
     names = result.names["soap_lens"]
-    first = {line.kind: line for line in result.lines if line.kind in _FIRST}
-    lines = [line for line in result.lines if line.kind not in _FIRST]
+    foretells = not sections.keys().isdisjoint(("foretelling", "expected"))
+    on_top = {"length", "origin", *(["foretelling"] if foretells else [])}
+    first = {line.kind: line for line in result.lines if line.kind in on_top}
+    lines = [line for line in result.lines if line.kind not in first]
     page = _template().render(
         summary=summary,
         sections=sections,

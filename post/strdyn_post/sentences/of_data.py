@@ -54,8 +54,8 @@ def _vibration(found: Sequence[Finding], speaker: Speaker) -> str:
     )
     if found[0].severity == ATTENTION:
         text += (
-            f" So δ between frames {speaker.time(speaker.interval)} apart is mostly vibration. "
-            "With a longer Δt (stride), δ of moving atoms grows above it."
+            f" A mean δ between frames {speaker.time(speaker.interval)} apart says little about "
+            "moves. Lasting changes of neighbors leave vibration out."
         )
     return text
 
