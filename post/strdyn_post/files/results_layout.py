@@ -38,6 +38,8 @@ __all__ = ["read_content", "write_content"]
 _FORMATS = (1, 2)
 # values of newer settings in results of earlier versions
 _EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False, "n_init": 1}
+# kinds of findings that only earlier versions have
+_FORMER_KINDS = {"cutoff"}
 _SCANS = {
     "weight_scan": WeightPoint,
     "interval_scan": IntervalPoint,
@@ -218,17 +220,22 @@ def _read_findings(content: Any) -> tuple[Finding, ...]:
     if "findings" not in content:  # results of an earlier version
         texts = json.loads(content.attrs["warnings"])
         return tuple(Finding("note", ATTENTION, values={"text": str(text)}) for text in texts)
-    return tuple(
-        Finding(
-            kind=line["kind"],
-            severity=found["severity"],
-            route=found["route"],
-            environments=tuple(each["label"] for each in found["environments"]),
-            values=found["values"],
-        )
-        for line in json.loads(content["findings"][()])
-        for found in line["findings"]
-    )
+    findings = []
+    for line in json.loads(content["findings"][()]):
+        if line["kind"] in _FORMER_KINDS:
+            findings.append(Finding("note", line["severity"], values={"text": line["text"]}))
+            continue
+        findings += [
+            Finding(
+                kind=line["kind"],
+                severity=found["severity"],
+                route=found["route"],
+                environments=tuple(each["label"] for each in found["environments"]),
+                values=found["values"],
+            )
+            for found in line["findings"]
+        ]
+    return tuple(findings)
 
 
 def _read_points(content: Any, scan: str, kind: Any) -> tuple[Any, ...]:

@@ -179,6 +179,15 @@ def test_results_of_format_1_still_load(out):
     assert found.run_id == load_results(out).run_id != expected.run_id
 
 
+def test_findings_of_an_earlier_version_keep_their_words(out):
+    change(out / "results.h5", finding("kind", "cutoff"))
+    with h5py.File(out / "results.h5") as file:
+        lines = json.loads(file["findings"][()])
+    text = next(line["text"] for line in lines if line["kind"] == "cutoff")
+    (note,) = (each for each in load_results(out).findings if each.kind == "note")
+    assert note.values == {"text": text}
+
+
 @pytest.mark.usefixtures("empty_figures")
 def test_a_folder_of_format_1_is_reported_anew(out, monkeypatch):
     as_format_1(out / "results.h5")
