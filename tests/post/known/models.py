@@ -160,8 +160,8 @@ def alike(
     enter = 0.05 * (1.0 - stay)
     ends = np.cumsum([[0.97, 0.03], [0.12, 0.88 - enter], [0.0, 1.0 - stay]], axis=1)
     states = np.empty((n_frames, n_atoms), dtype=np.int32)
-    edge = np.arange(n_atoms) % 5 == 0
-    states[0] = np.where(edge, np.where(rng.random(n_atoms) < 0.05, 2, 1), 0)
+    atom = np.arange(n_atoms)
+    states[0] = np.where(atom % 50 == 0, 2, atom % 5 == 0)
     for k in range(1, n_frames):
         states[k] = (rng.random(n_atoms)[:, None] > ends[states[k - 1]]).sum(axis=1)
     centers = np.array([[0.0, 0.0], [0.3, 0.1], [0.3, 0.1]])
