@@ -83,6 +83,7 @@ KINDS = {
     "silent_environments": Kind("Moves"),
     "rare_moves": Kind("Rare moves", {"events": "events", "effective": "events", "few": "events"}),
     "slow_moves": Kind("Slow changes", {"events": "events"}),
+    "stays": Kind("Stays", {"frames": "frames", "window": "frames", "n_committed": "moves"}),
     "memory": Kind("Memory", {"difference": "", "smallest": ""}),
     "drift": Kind("Steady state", {"early": "", "late": "", "standard_errors": "", "smallest": ""}),
     "balance": Kind("Balance", {"there": "moves", "back": "moves", "excess": "", "smallest": ""}),

@@ -13,6 +13,7 @@ from .kinetics.checks import judge_moves
 from .kinetics.foretelling import Foretelling, judge_foretelling
 from .kinetics.length import judge_length
 from .kinetics.origin import Origin, judge_origin
+from .kinetics.stays import judge_stays
 from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
@@ -60,8 +61,12 @@ def judge(
         yield judge_length(origin, checks, len(frames) * frames.spacing)
         yield judge_origin(origin)
         yield judge_foretelling(foretelling)
-    yield from new_environments(routes, config.lag)
-    yield from merged_dynamics(routes)
+    new, hidden = new_environments(routes, config.lag), list(merged_dynamics(routes))
+    if any(each.route == "soap_lens" for each in hidden):
+        # clusters were found, and merged: "nothing new" would hide them
+        new = [each for each in new if each.kind != "nothing_new"]
+    yield from new
+    yield from hidden
     n_frames = len(routes["soap_lens"].frames)
     values: dict[str, Any]
     if n_frames < FEW_FRAMES:
@@ -85,8 +90,11 @@ def judge(
                 route.frames.stretches,
                 config.lag,
                 merged=route.merged is not None,
+                rates=route.stays is not None and route.stays.rates,
             )
             yield from of_route(moves, name)
+            if route.stays is not None and route.final.counts.any():
+                yield from of_route([judge_stays(route.stays, route.final.populations)], name)
     yield from unknown_names(name_environments(routes, config.names), config.names)
 
 

@@ -21,6 +21,21 @@ LONGEST_LASTING = 8
 LEVELLED = 0.05
 """The number of frames is enough if one more takes away less than this share of all changes."""
 
+LONGEST_COMMITTED = 32
+"""An atom is committed to an environment after at most this number of frames."""
+
+STILL_UNDONE = 0.1
+"""The number of frames is enough if at most this share of the moves is undone soon after it,"""
+
+MAYBE_UNDONE = 0.2
+"""and a stay is known only if not more than this share may still be undone."""
+
+RECROSSED = 1.25
+"""Recrossings hardly matter if the committed stay is at most so many times the one by all moves."""
+
+BEYOND_NULL = 1.25
+"""A stay counts if it is more than so many times the one with δ shuffled in time."""
+
 MUCH_NOISE = 0.2
 """From this share of noise on, the noise needs attention."""
 

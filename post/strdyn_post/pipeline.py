@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from .results import AnalysisResult, Fit
 from .routes import ROUTES, Route
 from .routes.fitting import checked, fit_route, label_route
 from .routes.reducing import project_rows, reduce_rows
+from .routes.staying import stays_of
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
 from .work import MapChunks, Progress, Work
@@ -205,7 +206,8 @@ def _check(
     found = {}
     for name, route in routes.items():
         with work.stage(f"checks of {name}"):
-            found[name] = checked(route, observed.smoothed.values, config)
+            stays = stays_of(route, observed.delta, observed.smoothed, config)
+            found[name] = checked(replace(route, stays=stays), observed.smoothed.values, config)
     return found
 
 

@@ -21,6 +21,7 @@ from strdyn_post.kinetics.checks import check_moves
 from strdyn_post.kinetics.foretelling import fit_events, foretell
 from strdyn_post.kinetics.merging import merge_clusters
 from strdyn_post.kinetics.origin import find_origin
+from strdyn_post.kinetics.stays import find_stays
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import Merged, Route, RouteFit
 from strdyn_post.scans.weights import WeightPoint
@@ -102,7 +103,8 @@ def check(route: Route, config: AnalysisConfig | None = None) -> Route:
     clusters = None if route.merged is None else route
     stretches = route.frames.stretches
     checks = check_moves(route.final, clusters, stretches, config or AnalysisConfig())
-    return replace(route, checks=checks)
+    stays = find_stays(route.final.labels, route.final.n_clusters, stretches)
+    return replace(route, checks=checks, stays=stays)
 
 
 def judged(result: AnalysisResult, **changes) -> AnalysisResult:

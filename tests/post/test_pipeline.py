@@ -1,7 +1,7 @@
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import h5py
 import numpy as np
@@ -329,3 +329,25 @@ def test_a_recording_of_ones_own_is_analysed(run):
     # it has what the Protocol names, and nothing else
     asked = {name for name in vars(Recording) if not name.startswith("_")}
     assert {name for name in {*vars(Own), *vars(Own(buffer))} if name[0] != "_"} == asked
+
+
+def test_stays_are_kept_with_the_results_and_missing_in_those_of_earlier_versions(run, tmp_path):
+    _, _, result = run
+    path = save_results(result, tmp_path)
+    loaded = load_results(path)
+    for name in ROUTES:
+        ours, theirs = result[name].stays, loaded[name].stays
+        for item in fields(ours):
+            np.testing.assert_array_equal(getattr(ours, item.name), getattr(theirs, item.name))
+        assert theirs.window == 1
+        assert theirs.verdicts == ours.verdicts
+    # P(stay) of the adatoms is 0.95, and they have no recrossings
+    chi = loaded["soap_lens"]
+    adatoms = int(np.bincount(chi.final.labels[run[0][:-1] == 2]).argmax())
+    assert chi.stays.mean_low[adatoms] < 20 < chi.stays.mean_high[adatoms]
+    with path.open("r+b", buffering=0) as file:
+        with h5py.File(file, "r+") as content:
+            for name in ROUTES:
+                del content[name]["stays"]
+        seal(file, result.run_id)
+    assert load_results(path)["soap"].stays is None

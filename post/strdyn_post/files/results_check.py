@@ -18,6 +18,7 @@ from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Hazards
 from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
+from strdyn_post.kinetics.stays import Stays
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
 from strdyn_post.scans.intervals import IntervalPoint, in_use
@@ -215,6 +216,8 @@ def _check_route(name: str, route: Route) -> None:
         _check_branches(f"{name}/condensed_tree", route.fit.branches, n_clusters)
     if route.checks is not None:
         _check_checks(name, route.checks, n_final)
+    if route.stays is not None:
+        _check_stays(name, route.stays, n_final)
 
 
 def _check_partition(name: str, found: Partition, shape: tuple[int, int]) -> None:
@@ -284,6 +287,25 @@ def _check_checks(name: str, checks: Checks, n: int) -> None:
     lags = _numbers(f"{name}/checks/lags", checks.lags, (n_lags,), _INTEGER)
     if not n_lags or (np.diff(lags, prepend=0) <= 0).any():
         raise AnalysisError(f"{name}/checks/lags do not increase.")
+
+
+def _check_stays(name: str, stays: Stays, n: int) -> None:
+    if stays.frames < 1 or stays.window < 1:
+        raise AnalysisError(f"{name}/stays holds {stays.frames} frames, window {stays.window}.")
+    undone = _numbers(f"{name}/stays/undone", stays.undone, (None,), finite=False)
+    if len(undone) < stays.frames:
+        raise AnalysisError(f"{name}/stays/undone holds {len(undone)} of {stays.frames} frames.")
+    for part in ("left_low", "left_high", "raw", "short", "effective", "null", "structural"):
+        _numbers(f"{name}/stays/{part}", getattr(stays, part), (n,), finite=False)
+    _numbers(f"{name}/stays/slow", stays.slow, (n,), _BOOL)
+    for part in ("low", "high"):
+        _within(
+            f"{name}/stays/{part}",
+            _numbers(f"{name}/stays/{part}", getattr(stays, part), (n, n)),
+            1.0,
+        )
+    counts = _numbers(f"{name}/stays/counts", stays.counts, (n, n), _INTEGER)
+    _within(f"{name}/stays/counts", counts, np.iinfo(np.int64).max)
 
 
 def _numbers(

@@ -23,6 +23,7 @@ from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
+from strdyn_post.kinetics.stays import Stays
 from strdyn_post.kinetics.transitions import count_moves
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
@@ -131,6 +132,7 @@ def _write_route(group: Any, route: Route) -> None:
     for folder, part in (
         ("pca", fit.pca),
         ("checks", route.checks),
+        ("stays", route.stays),
         ("condensed_tree", fit.branches),
     ):
         for item in fields(part) if part is not None else ():
@@ -285,6 +287,7 @@ def _read_route(group: Any, *, fitted: bool) -> Route:
         merged=merged,
         far=group["far"][()],
         checks=_read_checks(group),
+        stays=_read_part(group, "stays", Stays),
     )
 
 

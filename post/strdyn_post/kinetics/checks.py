@@ -237,7 +237,13 @@ def check_moves(
 
 
 def judge_moves(
-    checks: Checks, final: Partition, stretches: NDArray[np.int64], lag: int, *, merged: bool
+    checks: Checks,
+    final: Partition,
+    stretches: NDArray[np.int64],
+    lag: int,
+    *,
+    merged: bool,
+    rates: bool = False,
 ) -> Iterator[Finding]:
     """Yield the findings of the checks of a route: what is fine, and what a reader must know.
 
@@ -252,6 +258,8 @@ def judge_moves(
         Lag of the counts [frames].
     merged : bool
         Whether clusters were merged.
+    rates : bool
+        Whether all stays are resolved and without recrossings (see `Stays.rates`).
     """
     counts = final.counts
     if not len(counts):
@@ -267,7 +275,7 @@ def judge_moves(
     for a, b in np.argwhere(checks.slow).tolist():
         values = {"events": int(checks.events[a, b])}
         yield Finding("slow_moves", UNKNOWN, environments=(a, b), values=values)
-    yield _judge_memory(checks)
+    yield _judge_memory(checks, rates=rates)
     yield from _judge_drift(checks)
     yield from _judge_balance(checks)
     if merged:
@@ -286,7 +294,7 @@ def _judge_rare(checks: Checks) -> Iterator[Finding]:
         yield Finding("rare_moves", ATTENTION, environments=(a, b), values={**summed, **numbers})
 
 
-def _judge_memory(checks: Checks) -> Finding:
+def _judge_memory(checks: Checks, *, rates: bool) -> Finding:
     remembers = bool(checks.remembers.any())
     blind = np.flatnonzero(checks.seen_memory > SEEN_MEMORY)
     severity = ATTENTION if remembers else UNKNOWN if len(blind) else FINE
@@ -297,6 +305,7 @@ def _judge_memory(checks: Checks) -> Finding:
         values={
             "difference": checks.memory,
             "returns": remembers and checks.returns,
+            "rates": rates and severity == FINE,
             "smallest": _finite(checks.seen_memory.max(initial=0.0)),
         },
     )

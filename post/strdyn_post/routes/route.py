@@ -12,6 +12,7 @@ from strdyn_post.environments.models import Model
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.kinetics.checks import Checks
 from strdyn_post.kinetics.partition import Partition
+from strdyn_post.kinetics.stays import Stays
 from strdyn_post.signal.frames import Frames
 
 __all__ = ["ROUTES", "TITLES", "Merged", "Route", "RouteFit", "shared_rows"]
@@ -102,6 +103,8 @@ class Route(Partition):
         Share of the atoms that are far from the fit; 0 if these frames were fitted.
     checks : Checks or None
         Confidence intervals and checks of the moves.
+    stays : Stays or None
+        Committed moves, and how long atoms stay; None in results of earlier versions.
     """
 
     fit: RouteFit
@@ -110,6 +113,7 @@ class Route(Partition):
     merged: Merged | None
     far: NDArray[np.float64]
     checks: Checks | None = None
+    stays: Stays | None = None
 
     @property
     def name(self) -> str:

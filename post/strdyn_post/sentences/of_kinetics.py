@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from strdyn_post.findings import ATTENTION, FINE, UNKNOWN, Finding
+from strdyn_post.kinetics.stays import RESOLVED
 from strdyn_post.limits import CLEAR
 
 from .speaker import Say, Speaker, a_few, share
@@ -88,8 +90,13 @@ def _memory(found: Sequence[Finding], speaker: Speaker) -> str:
         )
     if not texts:
         texts.append(
-            "The moves over longer lags follow from those at the shortest lag, within chance: the "
-            "probabilities can be used as rates."
+            "The moves over longer lags follow from those at the shortest lag, within chance."
+        )
+    usable = [speaker.title(each.route) for each in found if each.values.get("rates")]
+    if usable:
+        texts.append(
+            f"The probabilities of {' and '.join(usable)} can be used as rates: recrossings hardly "
+            "change them, and all stays are resolved."
         )
     values = ", ".join(
         f"{each.values['difference']:.2f} ({speaker.title(each.route)})" for each in found
@@ -99,6 +106,80 @@ def _memory(found: Sequence[Finding], speaker: Speaker) -> str:
         f"{_would_have_been_seen('A difference', found, speaker, '{:.2f}'.format)}"
     )
     return " ".join(texts)
+
+
+def _stays(found: Sequence[Finding], speaker: Speaker) -> str:
+    return " ".join(_stays_of(each, speaker) for each in found)
+
+
+def _stays_of(finding: Finding, speaker: Speaker) -> str:
+    """Return the stays of one route: those that are resolved, and why the others are not."""
+    values, m = finding.values, finding.values["frames"]
+    texts = []
+    if m > 1:
+        text = (
+            f"{values['n_committed']:,} moves are committed: the atom stays for at least {m} "
+            "frames before and after."
+        )
+        if values["undone"] is not None:
+            text += f" {share(values['undone'])} of all moves are undone in fewer than {m} frames."
+        texts.append(text)
+    by_verdict: dict[str, list[str]] = {}
+    for label, row in zip(finding.environments, values["environments"], strict=True):
+        told = f"{speaker.name(finding.route, label)}{_stay(row, m, speaker)}"
+        by_verdict.setdefault(row["verdict"], []).append(told)
+    for verdict, intro in _VERDICTS.items():
+        if verdict in by_verdict:
+            texts.append(f"{intro.format(m=m)}: {'; '.join(by_verdict[verdict])}.")
+    if values["window"] > 1:
+        texts.append(f"The smoothing window is {_frames(values['window'], speaker)}.")
+    return " ".join(texts)
+
+
+_VERDICTS = {
+    RESOLVED: "Mean stays, resolved",
+    "short": "Not resolved, because most visits are shorter than {m} frames",
+    "recrossed": "Not resolved, because visits of {m} frames still end more often than later ones",
+    "frames": "Not resolved, because the stay is only a few frames",
+    "window": "Not resolved, because the stay is within the smoothing window",
+    "null": "Not resolved, because stays are nearly as long with δ shuffled before smoothing",
+    "few": "Cannot tell, because there are too few independent committed moves",
+    "slow": "Cannot tell, because the rates change over times as long as the run",
+    "unsure": "Cannot tell, because too few visits show whether recrossings are left",
+    "wide": "Cannot tell, because the interval begins below what can be resolved",
+}
+"""What a verdict on stays says, in the order in which it is read."""
+
+
+def _stay(row: Mapping[str, Any], m: int, speaker: Speaker) -> str:
+    """Return the stay of an environment, as far as it is known, with the one by all moves."""
+    beside = []
+    if m > 1:
+        raw = "never left" if row["raw"] is None else _frames(row["raw"], speaker)
+        beside.append(f"by all moves {raw}")
+    verdict = row["verdict"]
+    if verdict == "short":
+        beside.append(f"{share(row['short'])} of its observations are in such visits")
+    elif verdict == "null":
+        null = "never left" if row["null"] is None else _frames(row["null"], speaker)
+        beside.append(f"shuffled {null}")
+    elif verdict == "few":
+        beside.append(f"{row['exits']:,} moves away, worth {row['effective']:.1f}")
+    told, last = "", "; ".join(beside)
+    if row["low"] is not None:
+        low = _frames(row["low"], speaker)
+        told = f", more than {low}"
+        if row["stay"] is not None:
+            high = None if row["high"] is None else _frames(row["high"], speaker)
+            upper = f"more than {low}" if high is None else f"{low} to {high}"
+            told = f", {_frames(row['stay'], speaker)}"
+            last = "; ".join([f"{upper} with 95 % confidence", *beside])
+    return f"{told} ({last})" if last else told
+
+
+def _frames(frames: float, speaker: Speaker) -> str:
+    """Return a number of frames as a time."""
+    return speaker.time(float(f"{frames * speaker.interval:.3g}"))
 
 
 def _drift(found: Sequence[Finding], speaker: Speaker) -> str:
@@ -226,6 +307,7 @@ SAY: dict[str, Say] = {
     "silent_environments": _silent_environments,
     "rare_moves": _rare_moves,
     "slow_moves": _slow_moves,
+    "stays": _stays,
     "memory": _memory,
     "drift": _drift,
     "balance": _balance,

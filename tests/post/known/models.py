@@ -120,3 +120,52 @@ def doubling(seed: int, share: float = 0.01, n_frames: int = 500, n_atoms: int =
     """Two environments: the share of the second one doubles in the middle of the run."""
     shares = np.where(np.arange(n_frames) < n_frames // 2, share, 2.0 * share)
     return drawn_anew(seed, shares, n_atoms)
+
+
+def recrossing(seed: int, stay: float = 20_000, n_frames: int = 500, n_atoms: int = 400) -> Labels:
+    """Two environments; a tenth of the atoms is near the boundary.
+
+    There, the label of a frame is wrong with probability 0.01. Each wrong label is two moves, so
+    the mean stay by all moves is 1 / (2 · 0.001 + 1 / stay) frames: 488.
+    """
+    rng = np.random.default_rng(seed)
+    rates = np.full((n_frames - 1, n_atoms), 1.0 / stay)
+    wrong = rng.random((n_frames, n_atoms)) < 0.01
+    wrong[:, n_atoms // 10 :] = False
+    return flips(rng, rates) ^ wrong
+
+
+def vibration(seed: int, n_frames: int = 300, n_atoms: int = 100) -> Float:
+    """δ that is white noise."""
+    return np.random.default_rng(seed).gamma(4.0, 0.02, (n_frames, n_atoms)).clip(0.0, 1.0)
+
+
+def two_levels(seed: int, stay: float = 60, n_frames: int = 300, n_atoms: int = 100) -> Float:
+    """δ of atoms that are slow or fast, and stay so for `stay` frames on average."""
+    rng = np.random.default_rng(seed)
+    fast = flips(rng, np.full((n_frames - 1, n_atoms), 1.0 / stay))
+    return (vibration(seed, n_frames, n_atoms) + 0.3 * fast).clip(0.0, 1.0)
+
+
+def alike(
+    seed: int, stay: float, n_frames: int = 60, n_atoms: int = 300
+) -> tuple[Labels, Float, Float]:
+    """Fast atoms that look like slow ones: states, scores of SOAP, and δ.
+
+    Atoms of state 2 are fast (δ 0.4 ± 0.1 instead of 0.06 ± 0.02). They have the structure of state
+    1 (a fifth of the atoms), come from there, and stay fast with probability `stay` per frame. They
+    are about a hundredth of the observations.
+    """
+    rng = np.random.default_rng(seed)
+    enter = 0.05 * (1.0 - stay)
+    ends = np.cumsum([[0.97, 0.03], [0.12, 0.88 - enter], [0.0, 1.0 - stay]], axis=1)
+    states = np.empty((n_frames, n_atoms), dtype=np.int32)
+    atom = np.arange(n_atoms)
+    states[0] = np.where(atom % 50 == 0, 2, atom % 5 == 0)
+    for k in range(1, n_frames):
+        states[k] = (rng.random(n_atoms)[:, None] > ends[states[k - 1]]).sum(axis=1)
+    centers = np.array([[0.0, 0.0], [0.3, 0.1], [0.3, 0.1]])
+    scores = centers[states] + rng.normal(0.0, 0.02, (*states.shape, 2))
+    slow = rng.gamma(6.0, 0.01, states.shape)
+    delta = np.where(states == 2, rng.normal(0.4, 0.1, states.shape), slow).clip(0.0, 1.0)
+    return states, scores, delta

@@ -27,12 +27,17 @@ from known.models import (  # noqa: E402
     chain,
     doubling,
     drawn_anew,
+    recrossing,
     relaxing,
     smoothed_flip,
     smoothed_noise,
+    two_levels,
+    vibration,
     wandering,
 )
+from known.stays import stays_of_delta, stays_of_labels  # noqa: E402
 
+from strdyn_post.kinetics.stays import RESOLVED, Stays  # noqa: E402
 from strdyn_post.kinetics.uncertainty import (  # noqa: E402
     flux_balance,
     stationarity,
@@ -106,6 +111,63 @@ MOVING = (
         lambda seed: doubling(seed, n_atoms=4000),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Staying:
+    """A model recording of which the true mean stay in environment 0 is known, or NaN."""
+
+    name: str
+    stays: Callable[[int], Stays]
+    truth: float = float("nan")
+
+
+STAYING = (
+    Staying(
+        "recrossings: 2 of 1000 frames", lambda seed: stays_of_labels(recrossing(seed)), 20_000
+    ),
+    Staying("no recrossings, 20 frames", lambda seed: stays_of_labels(chain(seed)), 20),
+    Staying("no recrossings, 100 frames", lambda seed: stays_of_labels(chain(seed, SLOW)), 100),
+    Staying("two levels of δ, window 9", lambda seed: stays_of_delta(two_levels(seed), 0.23), 60),
+    Staying("white noise as δ, window 9", lambda seed: stays_of_delta(vibration(seed), 0.08)),
+    Staying(
+        "white noise as δ, no smoothing", lambda seed: stays_of_delta(vibration(seed), 0.08, 1)
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Stayed:
+    """Of stays in many runs: medians, coverage, and shares of runs that say something."""
+
+    name: str
+    n_runs: int
+    truth: float
+    raw: float
+    mean: float
+    covers: float
+    resolved: float
+    rates: float
+
+
+def staying(model: Staying, seeds: Iterable[int]) -> Stayed:
+    """Find how often the interval of the committed stay holds the true one."""
+    found = [model.stays(seed) for seed in seeds]
+    raw, mean, low, high = (
+        np.array([getattr(each, part)[0] for each in found])
+        for part in ("raw", "mean", "mean_low", "mean_high")
+    )
+    known = np.isfinite(model.truth)
+    return Stayed(
+        name=model.name,
+        n_runs=len(found),
+        truth=model.truth,
+        raw=float(np.median(raw)),
+        mean=float(np.median(mean)),
+        covers=float(((low <= model.truth) & (model.truth <= high)).mean()) if known else np.nan,
+        resolved=float(np.mean([each.verdicts[0] == RESOLVED for each in found])),
+        rates=float(np.mean([each.rates for each in found])),
+    )
 
 
 @dataclass(frozen=True)
@@ -198,6 +260,17 @@ their interval holds the true value.
 In the last row the run has two or three independent rates. Nothing can tell them from a steady
 rate if they happen to be alike.
 
+## Stays
+
+Mean stays in the first environment [frames]: the true one, the medians of the one by all moves and
+of the committed one; how often the 95 % interval of the committed stay holds the true one; how
+often the stay is called resolved, and how often the probabilities are called rates. White noise has
+no stays: resolved is a false alarm. If a run has few moves, it often cannot tell.
+
+| model | runs | true stay | by all moves | committed | holds the truth | resolved | rates |
+|---|---|---|---|---|---|---|---|
+{stays}
+
 ## False alarms
 
 How often a run that is stationary is called unbalanced or drifting, and the smallest effect that
@@ -237,9 +310,22 @@ def _row_of_coverage(row: Coverage) -> str:
     )
 
 
+def _row_of_stays(row: Stayed) -> str:
+    truth = f"{row.truth:,.0f}" if np.isfinite(row.truth) else "–"
+    covers = f"{row.covers:.3f}" if np.isfinite(row.covers) else "–"
+    return (
+        f"| {row.name} | {row.n_runs} | {truth} | {row.raw:,.3g} | {_whole(row.mean)} | {covers} "
+        f"| {row.resolved:.3f} | {row.rates:.3f} |"
+    )
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+
+
 def main(n_runs: int = 1000) -> None:
     """Run everything, print the tables as they grow, write the page."""
-    tables: dict[str, list[str]] = {"covered": [], "still": [], "moving": []}
+    tables: dict[str, list[str]] = {name: [] for name in ("covered", "stays", "still", "moving")}
 
     def add(table: str, row: str) -> None:
         tables[table].append(row)
@@ -247,6 +333,8 @@ def main(n_runs: int = 1000) -> None:
 
     for model in (*COVERED, UNDECIDED):
         add("covered", _row_of_coverage(coverage(model, range(n_runs))))
+    for model in STAYING:
+        add("stays", _row_of_stays(staying(model, range(n_runs // 5))))
     for table, models in (("still", STILL), ("moving", MOVING)):
         for model in models:
             n_seeds = n_runs // 10 if "500 frames" in model.name else n_runs // 2
