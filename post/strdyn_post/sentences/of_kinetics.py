@@ -169,6 +169,9 @@ def _stay(row: Mapping[str, Any], m: int, speaker: Speaker) -> str:
     if row["low"] is not None:
         low = _frames(row["low"], speaker)
         told = f", more than {low}"
+        if row["stay"] is None and m > 1 and row["raw"] is not None and row["low"] <= row["raw"]:
+            # recrossings only shorten stays
+            return f", more than the {_frames(row['raw'], speaker)} by all moves"
         if row["stay"] is not None:
             high = None if row["high"] is None else _frames(row["high"], speaker)
             upper = f"more than {low}" if high is None else f"{low} to {high}"
