@@ -60,6 +60,9 @@ FAR_QUANTILE = 0.999
 SAME = 0.5
 """Two environments correspond if their overlap 2|A ∩ B| / (|A| + |B|) is at least this."""
 
+COMPARABLE = 0.5
+"""A fast environment is one of chance, too, if chance makes this part of its observations fast."""
+
 NEARLY_ALL = 0.75
 """A level of LENS has the colour of an environment if their overlap is at least this."""
 

@@ -1,0 +1,149 @@
+"""What δ adds, against chance: SOAP&LENS clustered again with a δ that means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strdyn_post.limits import COMPARABLE, SAME
+
+__all__ = ["CASES", "CHANCE", "REFERENCE", "Nulls"]
+
+Float = NDArray[np.float64]
+
+REFERENCE = "as_it_is"
+"""The case that must find an environment again, or the others say nothing about it."""
+
+CASES = {
+    REFERENCE: "as it is",
+    "shuffled": "δ shuffled over all observations",
+    "shuffled_in_time": "δ of each atom shuffled in time",
+    "noise": "noise instead of δ",
+    "jitter": "no δ; SOAP jittered by 0.1 %",
+    "one_fewer": "one component fewer",
+    "one_more": "one component more",
+    "half_of_atoms": "half of the atoms",
+}
+"""Every case, and what a reader is told."""
+
+CHANCE = ("shuffled", "noise", "jitter")
+"""The cases in which δ does not belong to the observations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nulls:
+    """Runs of the clustering on a part of the observations, with the true and with other δ.
+
+    Attributes
+    ----------
+    cases : tuple of str
+        The case of every run: one of `CASES`; those with random numbers occur several times.
+    overlap : (n_runs, n_environments) float64 ndarray
+        Largest overlap 2|A ∩ B| / (|A| + |B|) of each environment of SOAP&LENS with one of the run.
+    fast : (n_environments,) bool ndarray
+        Whether the environment is fast (see `fast_environments`).
+    shares : (n_environments,) float64 ndarray
+        Share of the environment in the rows taken.
+    fast_share : (n_runs,) float64 ndarray
+        Share of the rows in fast environments of the run.
+    sites : (n_runs, n_of_soap) float64 ndarray
+        Their shares in the environments of SOAP; 0 if nothing is fast.
+    n_rows, n_all : int
+        Rows taken, and all rows.
+    min_cluster_size : int
+        Smallest cluster of HDBSCAN* among these rows.
+    """
+
+    cases: tuple[str, ...]
+    overlap: Float
+    fast: NDArray[np.bool_]
+    shares: Float
+    fast_share: Float
+    sites: Float
+    n_rows: int
+    n_all: int
+    min_cluster_size: int
+
+    def runs(self, case: str) -> NDArray[np.bool_]:
+        """Return which runs are of a case, (n_runs,)."""
+        return np.array([each == case for each in self.cases], dtype=np.bool_)
+
+    def same(self, label: int, cases: Iterable[str]) -> NDArray[np.bool_]:
+        """Return whether each run of some cases has the same environment, by its rows."""
+        runs = np.isin(self.cases, list(cases))
+        return np.asarray(self.overlap[runs, label] >= SAME)
+
+    def alike(self, label: int, cases: Iterable[str]) -> NDArray[np.bool_]:
+        """Return whether each run has the same environment, or fast rows as many as a fast one."""
+        runs = np.isin(self.cases, list(cases))
+        found = self.same(label, cases)
+        if self.fast[label]:
+            found |= self.fast_share[runs] >= COMPARABLE * self.shares[label]
+        return np.asarray(found)
+
+    def place(self, case: str) -> Float:
+        """Return the largest share of each environment of SOAP in the fast rows, (n_of_soap,)."""
+        return np.asarray(self.sites[self.runs(case)].max(axis=0, initial=0.0))
+
+    def verdict(self, label: int, places: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """Judge whether δ makes an environment.
+
+        Parameters
+        ----------
+        label : int
+            Final label of an environment of SOAP&LENS that SOAP alone does not have.
+        places : iterable of dict
+            Environments of SOAP with the ``share`` of its rows, its interval and the share
+            ``expected`` by chance.
+
+        Returns
+        -------
+        dict
+            ``verdict``: "evidence", "not_from_delta", "by_chance" or "cannot_tell"; ``reason``;
+            ``recovered``, the number of runs that have it, of how many, for every case; and the
+            ``place`` that is not by chance.
+        """
+        place = self._place(places) if self.fast[label] else None
+        verdict, reason = self._judge(label, place)
+        return {
+            "verdict": verdict,
+            "reason": reason,
+            "place": place,
+            "recovered": {
+                case: [int(found.sum()), len(found)]
+                for case in CASES
+                if len(found := self.alike(label, [case]))
+            },
+        }
+
+    def _place(self, places: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+        """Return the environment of SOAP that holds more of the rows than chance explains."""
+        ordered = sorted(places, key=lambda site: -site["share"])
+        by_chance = self.place("shuffled")
+        for rank, site in enumerate(ordered):
+            limit = max(float(by_chance[site["label"]]), site["expected"])
+            # among several environments, one is above its limit by chance
+            if site["low"] > limit and (rank == 0 or site["share"] > 2.0 * limit):
+                return {**site, "by_chance": float(by_chance[site["label"]])}
+        return None
+
+    def _judge(self, label: int, place: dict[str, Any] | None) -> tuple[str, str]:
+        if not self.same(label, [REFERENCE]).all():
+            return "cannot_tell", "reference"
+        for case in ("jitter", "noise"):
+            if 2 * self.same(label, [case]).sum() >= self.runs(case).sum():
+                return "not_from_delta", case
+        if place is not None:
+            return "evidence", "place"
+        shuffled = self.alike(label, ["shuffled"])
+        if 2 * shuffled.sum() >= len(shuffled):
+            return "by_chance", "shuffled"
+        if self.alike(label, CHANCE).any():
+            return "cannot_tell", "sometimes"
+        if not self.same(label, ["half_of_atoms"]).all():
+            return "cannot_tell", "halves"
+        return "evidence", "existence"
