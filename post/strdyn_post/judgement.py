@@ -13,7 +13,8 @@ from .kinetics.checks import judge_moves
 from .limits import FAR_SHARE, FEW_FRAMES, FLICKER, MUCH_NOISE
 from .names import name_environments, unknown_names
 from .routes import Route
-from .routes.additions import merged_dynamics, new_environments
+from .routes.additions import lost_environments, merged_dynamics, new_environments
+from .scans.nulls import Nulls
 
 __all__ = ["judge"]
 
@@ -25,6 +26,7 @@ def judge(
     n_taken: int,
     flicker_share: float,
     labelled: bool,
+    nulls: Nulls | None = None,
 ) -> Iterator[Finding]:
     """Yield the findings of the three routes, and how far these can be trusted.
 
@@ -40,8 +42,11 @@ def judge(
         Share of the changes of neighbors that the next frame undoes; NaN if not known.
     labelled : bool
         Whether the frames were labelled by an earlier fit.
+    nulls : Nulls, optional
+        What SOAP&LENS finds if δ means nothing.
     """
-    yield from new_environments(routes, config.lag)
+    yield from new_environments(routes, config.lag, nulls)
+    yield from lost_environments(routes)
     yield from merged_dynamics(routes)
     n_frames = len(routes["soap_lens"].frames)
     values: dict[str, Any] = {

@@ -60,6 +60,9 @@ FAR_QUANTILE = 0.999
 SAME = 0.5
 """Two environments correspond if their overlap 2|A ∩ B| / (|A| + |B|) is at least this."""
 
+GOES = 0.05
+"""Of an environment that has no counterpart, parts below this share are not named."""
+
 COMPARABLE = 0.5
 """A fast environment is one of chance, too, if chance makes this part of its observations fast."""
 

@@ -69,7 +69,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     summary = summarise(result, recording)
     sections = _draw(result, recording, claimed)
     names = result.names["soap_lens"]
-    lines = [line for line in result.lines if line.kind != "origin"]
+    lines = [line for line in result.lines if line.kind not in ("origin", "new_environment")]
     page = _template().render(
         summary=summary,
         sections=sections,
@@ -78,7 +78,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         length=length_unit(recording.units),
         new=_new_environments(result),
         origin=next((line for line in result.lines if line.kind == "origin"), None),
-        others=[line for line in lines if line.severity == RESULT][len(_new(result)) :],
+        others=[line for line in lines if line.severity == RESULT],
         verdicts=[line for line in lines if line.severity != RESULT],
         shown_label=shown_label(names),
         path_visits=telling_atom(result["soap_lens"], names)[1],

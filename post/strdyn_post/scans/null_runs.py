@@ -13,12 +13,14 @@ from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments
 from strdyn_post.environments.models import Labels, predict
 from strdyn_post.environments.reduction import Moments, Pca
+from strdyn_post.errors import AnalysisError
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import merge_clusters
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.kinetics.transitions import count_transitions
 from strdyn_post.routes import Route
 from strdyn_post.routes.fitting import never_merged
+from strdyn_post.routes.identities import match_environments
 from strdyn_post.signal.dataset import Dataset
 from strdyn_post.signal.series import Series
 from strdyn_post.work import MapChunks
@@ -134,7 +136,7 @@ def find_nulls(
     routes: Mapping[str, Route],
     config: AnalysisConfig,
     map_chunks: MapChunks = map,
-) -> Nulls:
+) -> Nulls | None:
     """Cluster SOAP&LENS again, with a δ that does not belong to the observations.
 
     At most 30 000 rows are taken (`take_part`), so the cost does not grow with the recording. χ is
@@ -157,9 +159,14 @@ def find_nulls(
 
     Returns
     -------
-    Nulls
+    Nulls or None
+        None if SOAP alone has all environments of SOAP&LENS: there is nothing to test.
     """
+    from threadpoolctl import threadpool_limits
+
     chi, soap = routes["soap_lens"], routes["soap"]
+    if len(match_environments(chi, soap)) == np.count_nonzero(chi.final.populations):
+        return None
     frames = chi.frames
     part = take_part(frames.stretches, frames.n_atoms, config.lag)
     n_rows, n_all = int(np.prod(part.shape)), chi.labels.size
@@ -174,14 +181,14 @@ def find_nulls(
         of_soap=soap.final.labels[where],
     )
     n, n_of_soap = chi.final.n_clusters, soap.final.n_clusters
-    cases, overlap, share, sites = [], [], [], []
-    for case in _cases(rows, soap.n_components, chi.n_components, config):
-        found = _run(case, rows, part, n, n_of_soap, config)
-        for column, value in zip((overlap, share, sites), found, strict=True):
-            column.append(value)
-        cases.append(case.name)
+    names, found = [], []
+    with threadpool_limits(1, "blas"):  # the matrices are small: threads would mostly wait
+        for case in _cases(rows, soap.n_components, chi.n_components, config):
+            names.append(case.name)
+            found.append(_run(case, rows, part, n, n_of_soap, config))
+    overlap, share, sites = zip(*found, strict=True)
     return Nulls(
-        cases=tuple(cases),
+        cases=tuple(names),
         overlap=np.array(overlap),
         fast=fast_environments(chi.final, routes["lens"].scores[..., 0]),
         shares=np.bincount(rows.labels[rows.labels >= 0], minlength=n) / n_rows,
@@ -214,9 +221,7 @@ def _project(pca: Pca, atoms: NDArray[np.int64], n_atoms: int, chi: Float) -> ND
     return scores.reshape(len(rows), len(atoms), -1)
 
 
-def _cases(
-    rows: _Rows, n_of_soap: int, n_of_chi: int, config: AnalysisConfig
-) -> Iterator[_Case]:
+def _cases(rows: _Rows, n_of_soap: int, n_of_chi: int, config: AnalysisConfig) -> Iterator[_Case]:
     """Yield all runs."""
     rng = np.random.default_rng(config.seed)
     true, structure = rows.delta, rows.structure
@@ -232,7 +237,7 @@ def _cases(
     for name, n in (("one_fewer", n_of_chi - 1), ("one_more", n_of_chi + 1)):
         if 1 <= n <= structure.shape[2] + 1:
             yield _Case(name, structure, true, n)
-    for first in (0, 1):
+    for first in (0, 1) if true.shape[1] > 1 else ():
         yield _Case("half_of_atoms", structure, true, n_of_chi, first)
 
 
@@ -244,12 +249,15 @@ def _run(
     atoms = slice(None) if case.half is None else slice(case.half, None, 2)
     delta = case.delta[:, atoms]
     made = _chi(case.structure[:, atoms], delta)
-    pca = Pca.fit(
-        Moments.of(made, origin=made.mean(axis=0)),
-        lens_weight=config.lens_weight if with_delta else None,
-        variance=config.variance,
-        n_components=case.n_components,
-    )
+    try:
+        pca = Pca.fit(
+            Moments.of(made, origin=made.mean(axis=0)),
+            lens_weight=config.lens_weight if with_delta else None,
+            variance=config.variance,
+            n_components=case.n_components,
+        )
+    except AnalysisError:  # all rows taken are equal
+        return np.zeros(n), 0.0, np.zeros(n_of_soap)
     if case.half is not None:
         size = config.min_cluster_size
         config = replace(config, min_cluster_size=max(min(size, _SMALLEST), size // 2))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.limits import COMPARABLE, SAME
+from strdyn_post.limits import COMPARABLE, ENRICHED, SAME
 
 __all__ = ["CASES", "CHANCE", "REFERENCE", "Nulls"]
 
@@ -103,9 +103,11 @@ class Nulls:
         Returns
         -------
         dict
-            ``verdict``: "evidence", "not_from_delta", "by_chance" or "cannot_tell"; ``reason``;
-            ``recovered``, the number of runs that have it, of how many, for every case; and the
-            ``place`` that is not by chance.
+            ``verdict``: "evidence", "not_from_delta", "by_chance" or "cannot_tell", and its
+            ``reason``; ``recovered``: for each case, how many of its runs have the environment, and
+            the number of runs; ``place``: the label of the environment of SOAP that holds more of a
+            fast one than chance explains; ``shuffled_sites``: the largest share of each environment of SOAP
+            if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
         place = self._place(places) if self.fast[label] else None
         verdict, reason = self._judge(label, place)
@@ -113,6 +115,9 @@ class Nulls:
             "verdict": verdict,
             "reason": reason,
             "place": place,
+            "shuffled_sites": self.place("shuffled").tolist() if self.fast[label] else None,
+            "n_taken": self.n_rows,
+            "n_all": self.n_all,
             "recovered": {
                 case: [int(found.sum()), len(found)]
                 for case in CASES
@@ -120,18 +125,18 @@ class Nulls:
             },
         }
 
-    def _place(self, places: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-        """Return the environment of SOAP that holds more of the rows than chance explains."""
+    def _place(self, places: Iterable[dict[str, Any]]) -> int | None:
+        """Return the label of the environment of SOAP that holds more of the rows than chance explains."""
         ordered = sorted(places, key=lambda site: -site["share"])
         by_chance = self.place("shuffled")
         for rank, site in enumerate(ordered):
             limit = max(float(by_chance[site["label"]]), site["expected"])
             # among several environments, one is above its limit by chance
-            if site["low"] > limit and (rank == 0 or site["share"] > 2.0 * limit):
-                return {**site, "by_chance": float(by_chance[site["label"]])}
+            if site["low"] > limit and (rank == 0 or site["share"] > ENRICHED * limit):
+                return int(site["label"])
         return None
 
-    def _judge(self, label: int, place: dict[str, Any] | None) -> tuple[str, str]:
+    def _judge(self, label: int, place: int | None) -> tuple[str, str]:
         if not self.same(label, [REFERENCE]).all():
             return "cannot_tell", "reference"
         for case in ("jitter", "noise"):
@@ -144,6 +149,7 @@ class Nulls:
             return "by_chance", "shuffled"
         if self.alike(label, CHANCE).any():
             return "cannot_tell", "sometimes"
-        if not self.same(label, ["half_of_atoms"]).all():
+        halves = self.same(label, ["half_of_atoms"])
+        if not (len(halves) and halves.all()):
             return "cannot_tell", "halves"
         return "evidence", "existence"
