@@ -105,9 +105,9 @@ class Nulls:
         dict
             ``verdict``: "evidence", "not_from_delta", "by_chance" or "cannot_tell", and its
             ``reason``; ``recovered``: for each case, how many of its runs have the environment, and
-            the number of runs; ``place``: the label of the environment of SOAP that holds more of a
-            fast one than chance explains; ``shuffled_sites``: the largest share of each environment of SOAP
-            if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
+            the number of runs; ``place``: label of the environment of SOAP that holds more of a
+            fast one than chance explains; ``shuffled_sites``: the largest share of each environment
+            of SOAP if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
         place = self._place(places) if self.fast[label] else None
         verdict, reason = self._judge(label, place)
@@ -126,7 +126,7 @@ class Nulls:
         }
 
     def _place(self, places: Iterable[dict[str, Any]]) -> int | None:
-        """Return the label of the environment of SOAP that holds more of the rows than chance explains."""
+        """Return the environment of SOAP that holds more of the rows than chance explains."""
         ordered = sorted(places, key=lambda site: -site["share"])
         by_chance = self.place("shuffled")
         for rank, site in enumerate(ordered):
