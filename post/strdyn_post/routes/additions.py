@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.findings import ATTENTION, RESULT, UNKNOWN, Finding
-from strdyn_post.kinetics.enrichment import find_sites
+from strdyn_post.kinetics.enrichment import Sites, find_sites
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import differ_in_dynamics
+from strdyn_post.limits import FAST_QUARTILE
 from strdyn_post.scans.nulls import Nulls
 
 from .identities import match_environments
@@ -55,6 +56,8 @@ def new_environments(
         float(delta[labels == k].mean()) if shown.populations[k] else 0.0
         for k in range(shown.n_clusters)
     ]
+    n_of_soap = soap.final.n_clusters
+    places = _fast_places(labels, fast, delta, soap_labels, n_of_soap)
     found = []
     fresh = (k for k in np.argsort(chi.fit.identities).tolist() if k not in known)
     for label in (k for k in fresh if shown.populations[k]):
@@ -74,12 +77,12 @@ def new_environments(
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
-            **_where(inside, soap_labels, soap.final.n_clusters, delta),
+            **_where(inside, soap_labels, n_of_soap, delta),
             **_ways(chi, label),
         }
         severity = RESULT
         if nulls is not None:
-            values |= nulls.verdict(label, values["sites"])
+            values |= nulls.verdict(label, find_sites(inside, soap_labels, n_of_soap), *places)
             severity = _SEVERITY.get(values["verdict"], ATTENTION)
         found.append(Finding("new_environment", severity, "soap_lens", (label,), values))
     if not found:
@@ -107,6 +110,24 @@ def lost_environments(routes: Mapping[str, Route]) -> Iterator[Finding]:
         ]
         values = {"share": float(inside.mean()), "goes": goes}
         yield Finding("lost_environment", RESULT, "soap", (label,), values)
+
+
+def _fast_places(
+    labels: NDArray[np.int32],
+    fast: NDArray[np.bool_],
+    delta: NDArray[np.float32],
+    soap_labels: NDArray[np.int32],
+    n_of_soap: int,
+) -> tuple[Sites, Sites]:
+    """Return where in SOAP the rows of fast environments are, and all rows with as large a δ."""
+    inside = np.isin(labels, np.flatnonzero(fast))
+    large = np.zeros_like(inside)
+    if inside.any():
+        large = delta >= np.quantile(delta[inside], FAST_QUARTILE)
+    return (
+        find_sites(inside, soap_labels, n_of_soap),
+        find_sites(large, soap_labels, n_of_soap),
+    )
 
 
 def _where(

@@ -18,6 +18,7 @@ from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import merge_clusters
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.kinetics.transitions import count_transitions
+from strdyn_post.limits import SAME
 from strdyn_post.routes import Route
 from strdyn_post.routes.fitting import never_merged
 from strdyn_post.routes.identities import match_environments
@@ -29,12 +30,13 @@ from .nulls import REFERENCE, Nulls
 
 __all__ = ["Part", "find_nulls", "take_part"]
 
-MOST_ROWS = 20_000
+MOST_ROWS = 30_000
 _TIMES = 10  # pairs of frames, at least
 _COMPONENTS = 64  # of the spectra: what is beyond them is far below the noise
 _SEEDS = 3
 _SMALLEST = 20  # rows of a cluster
 _JITTER = 1e-3
+_SHIFTS = (0.0, 0.5, 0.25)  # other rows, if the first ones do not show what is to be tested
 
 Float = NDArray[np.float64]
 
@@ -66,7 +68,13 @@ class Part:
         return len(self.frames), len(self.atoms)
 
 
-def take_part(stretches: NDArray[np.int64], n_atoms: int, lag: int, most: int = MOST_ROWS) -> Part:
+def take_part(
+    stretches: NDArray[np.int64],
+    n_atoms: int,
+    lag: int,
+    most: int = MOST_ROWS,
+    shift: float = 0.0,
+) -> Part:
     """Choose at most about `most` rows, evenly in time: all, or pairs of frames one lag apart.
 
     The moves between the frames of a pair are those of the analysis, so the merge is the same kind
@@ -82,21 +90,24 @@ def take_part(stretches: NDArray[np.int64], n_atoms: int, lag: int, most: int = 
         Lag of the transition counts [frames].
     most : int
         Number of rows.
+    shift : float
+        Where the first pair is, in [0, 1) of the distance of two pairs.
     """
     n_frames = len(stretches)
     if n_frames * n_atoms <= most:
         return Part(np.arange(n_frames), np.arange(n_atoms), stretches, lag)
     starts = np.arange(max(0, n_frames - lag))
     starts = starts[stretches[starts] == stretches[starts + lag]]
-    every = max(1, -(-n_atoms * 2 * min(_TIMES, max(1, len(starts))) // most))
-    atoms = np.arange(0, n_atoms, every)
-    n_pairs = max(1, most // (2 * len(atoms)))
-    if not len(starts):  # no pair: nothing moves, as in the analysis
-        chosen = np.unique(np.linspace(0, n_frames - 1, 2 * n_pairs).astype(np.int64))
-        return Part(chosen, atoms, np.arange(len(chosen)), 1)
-    chosen = starts[np.unique(np.linspace(0, len(starts) - 1, n_pairs).astype(np.int64))]
-    frames = np.column_stack([chosen, chosen + lag]).ravel()
-    return Part(frames, atoms, np.repeat(np.arange(len(chosen)), 2), 1)
+    if not len(starts):  # no pair, so no move, as in the analysis
+        starts, lag = np.arange(n_frames), 0
+    every = -(-n_atoms * 2 * min(_TIMES, len(starts)) // most)
+    atoms = np.arange(0, n_atoms, max(1, every))
+    n_pairs = max(1, min(most // (2 * len(atoms)), len(starts)))
+    pairs = starts[((np.arange(n_pairs) + shift) * len(starts) / n_pairs).astype(np.int64)]
+    if lag == 0:
+        return Part(pairs, atoms, np.arange(n_pairs), 1)
+    frames = np.column_stack([pairs, pairs + lag]).ravel()
+    return Part(frames, atoms, np.repeat(np.arange(n_pairs), 2), 1)
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,25 @@ class _Rows:
     labels: Labels
     of_soap: Labels
 
+    @classmethod
+    def of(
+        cls,
+        data: Dataset,
+        moments: Moments,
+        routes: Mapping[str, Route],
+        part: Part,
+        map_chunks: MapChunks,
+    ) -> _Rows:
+        """Read the rows of a part."""
+        where = np.ix_(part.frames, part.atoms)
+        chi = routes["soap_lens"]
+        return cls(
+            structure=_structure(data, moments, chi.n_components, part, map_chunks),
+            delta=data.delta.values[where].astype(np.float64),
+            labels=chi.final.labels[where],
+            of_soap=routes["soap"].final.labels[where],
+        )
+
 
 def find_nulls(
     data: Dataset,
@@ -139,9 +169,10 @@ def find_nulls(
 ) -> Nulls | None:
     """Cluster SOAP&LENS again, with a δ that does not belong to the observations.
 
-    At most 20 000 rows are taken (`take_part`), so the cost does not grow with the recording. χ is
-    exact, but for components of the spectra beyond the first 64. Each run keeps as many components
-    as the analysis.
+    At most 30 000 rows are taken (`take_part`), so the cost does not grow with the recording. If
+    they do not show a new environment again, other rows are taken, up to twice. χ is exact, but for
+    components of the spectra beyond the first 64. Each run keeps as many components as the
+    analysis.
 
     Parameters
     ----------
@@ -165,27 +196,25 @@ def find_nulls(
     from threadpoolctl import threadpool_limits
 
     chi, soap = routes["soap_lens"], routes["soap"]
-    if len(match_environments(chi, soap)) == np.count_nonzero(chi.final.populations):
-        return None
-    frames = chi.frames
-    part = take_part(frames.stretches, frames.n_atoms, config.lag)
-    n_rows, n_all = int(np.prod(part.shape)), chi.labels.size
-    size = config.min_cluster_size
-    size = max(min(size, _SMALLEST), round(size * n_rows / n_all))
-    config = replace(config, min_cluster_size=size)
-    where = np.ix_(part.frames, part.atoms)
-    rows = _Rows(
-        structure=_structure(data, moments, chi.n_components, part, map_chunks),
-        delta=data.delta.values[where].astype(np.float64),
-        labels=chi.final.labels[where],
-        of_soap=soap.final.labels[where],
-    )
     n, n_of_soap = chi.final.n_clusters, soap.final.n_clusters
-    names, found = [], []
+    fresh = sorted(set(range(n)) - set(match_environments(chi, soap)))
+    fresh = [label for label in fresh if chi.final.populations[label]]
+    if not fresh:
+        return None
     with threadpool_limits(1, "blas"):  # the matrices are small: threads would mostly wait
-        for case in _cases(rows, soap.n_components, chi.n_components, config):
+        for shift in _SHIFTS:
+            part = take_part(chi.stretches, chi.frames.n_atoms, config.lag, MOST_ROWS, shift)
+            n_rows, n_all = int(np.prod(part.shape)), chi.labels.size
+            settings = replace(config, min_cluster_size=_size(config, n_rows / n_all))
+            rows = _Rows.of(data, moments, routes, part, map_chunks)
+            cases = _cases(rows, soap.n_components, chi.n_components, config.seed)
+            first = next(cases)
+            names, found = [first.name], [_run(first, rows, part, n, n_of_soap, settings)]
+            if n_rows == n_all or (found[0][0][fresh] >= SAME).all():
+                break
+        for case in cases:
             names.append(case.name)
-            found.append(_run(case, rows, part, n, n_of_soap, config))
+            found.append(_run(case, rows, part, n, n_of_soap, settings))
     overlap, share, sites = zip(*found, strict=True)
     return Nulls(
         cases=tuple(names),
@@ -196,8 +225,14 @@ def find_nulls(
         sites=np.array(sites),
         n_rows=n_rows,
         n_all=n_all,
-        min_cluster_size=size,
+        min_cluster_size=settings.min_cluster_size,
     )
+
+
+def _size(config: AnalysisConfig, part: float) -> int:
+    """Return the `min_cluster_size` for a part of the rows."""
+    size = config.min_cluster_size
+    return max(min(size, _SMALLEST), round(size * part))
 
 
 def _structure(
@@ -221,9 +256,9 @@ def _project(pca: Pca, atoms: NDArray[np.int64], n_atoms: int, chi: Float) -> ND
     return scores.reshape(len(rows), len(atoms), -1)
 
 
-def _cases(rows: _Rows, n_of_soap: int, n_of_chi: int, config: AnalysisConfig) -> Iterator[_Case]:
+def _cases(rows: _Rows, n_of_soap: int, n_of_chi: int, seed: int) -> Iterator[_Case]:
     """Yield all runs."""
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(seed)
     true, structure = rows.delta, rows.structure
     yield _Case(REFERENCE, structure, true, n_of_chi)
     for _ in range(_SEEDS):
@@ -259,8 +294,7 @@ def _run(
     except AnalysisError:  # all rows taken are equal
         return np.zeros(n), 0.0, np.zeros(n_of_soap)
     if case.half is not None:
-        size = config.min_cluster_size
-        config = replace(config, min_cluster_size=max(min(size, _SMALLEST), size // 2))
+        config = replace(config, min_cluster_size=_size(config, 0.5))
     found = cluster_environments(pca.transform(made)[0], config)
     labels = found.labels.reshape(delta.shape)
     counts = count_transitions(labels, found.n_clusters, part.lag, part.stretches)

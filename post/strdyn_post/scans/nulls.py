@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.limits import COMPARABLE, ENRICHED, SAME
+from strdyn_post.kinetics.enrichment import Sites
+from strdyn_post.limits import CLEAR, COMPARABLE, SAME
 
 __all__ = ["CASES", "CHANCE", "REFERENCE", "Nulls"]
 
@@ -89,16 +90,16 @@ class Nulls:
         """Return the largest share of each environment of SOAP in the fast rows, (n_of_soap,)."""
         return np.asarray(self.sites[self.runs(case)].max(axis=0, initial=0.0))
 
-    def verdict(self, label: int, places: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    def verdict(self, label: int, own: Sites, fast: Sites, tail: Sites) -> dict[str, Any]:
         """Judge whether δ makes an environment.
 
         Parameters
         ----------
         label : int
             Final label of an environment of SOAP&LENS that SOAP alone does not have.
-        places : iterable of dict
-            Environments of SOAP with the ``share`` of its rows, its interval and the share
-            ``expected`` by chance.
+        own, fast, tail : Sites
+            Where in SOAP its rows are, those of all fast environments, and all rows with a δ as
+            large as these.
 
         Returns
         -------
@@ -109,7 +110,7 @@ class Nulls:
             fast one than chance explains; ``shuffled_sites``: the largest share of each environment
             of SOAP if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
-        place = self._place(places) if self.fast[label] else None
+        place = self._place(own, fast, tail) if self.fast[label] else None
         verdict, reason = self._judge(label, place)
         return {
             "verdict": verdict,
@@ -125,16 +126,19 @@ class Nulls:
             },
         }
 
-    def _place(self, places: Iterable[dict[str, Any]]) -> int | None:
-        """Return the environment of SOAP that holds more of the rows than chance explains."""
-        ordered = sorted(places, key=lambda site: -site["share"])
-        by_chance = self.place("shuffled")
-        for rank, site in enumerate(ordered):
-            limit = max(float(by_chance[site["label"]]), site["expected"])
-            # among several environments, one is above its limit by chance
-            if site["low"] > limit and (rank == 0 or site["share"] > ENRICHED * limit):
-                return int(site["label"])
-        return None
+    def _place(self, own: Sites, fast: Sites, tail: Sites) -> int | None:
+        """Return the environment of SOAP that holds more of the rows than chance explains.
+
+        A tail of δ that is anywhere may break into one fast environment for each structure, and
+        each of these lies in one environment of SOAP. So all fast environments are judged
+        together. Clustering loses the fast rows of some structures, so the rows of large δ, which
+        need no clusters, must be enriched, too.
+        """
+        limit = np.maximum(self.place("shuffled"), own.expected)
+        enriched = (
+            (own.shares > own.expected) & (_clear(fast) > limit) & (_clear(tail) > own.expected)
+        )
+        return int(np.where(enriched, own.shares, 0.0).argmax()) if enriched.any() else None
 
     def _judge(self, label: int, place: int | None) -> tuple[str, str]:
         if not self.same(label, [REFERENCE]).all():
@@ -153,3 +157,8 @@ class Nulls:
         if not (len(halves) and halves.all()):
             return "cannot_tell", "halves"
         return "evidence", "existence"
+
+
+def _clear(sites: Sites) -> Float:
+    """Return the shares less `CLEAR` standard errors, about."""
+    return np.asarray(sites.shares - CLEAR / 1.96 * (sites.shares - sites.low))
