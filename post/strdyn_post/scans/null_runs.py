@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments
+from strdyn_post.environments.matching import match_labels
 from strdyn_post.environments.models import Labels, predict
 from strdyn_post.environments.reduction import Moments, Pca
 from strdyn_post.errors import AnalysisError
@@ -331,12 +332,11 @@ def _chi(structure: Float, delta: Float) -> Float:
 
 
 def _overlap(labels: Labels, others: Labels, n: int, n_others: int) -> Float:
-    """Return the largest overlap of each label with one of the others, (n,)."""
-    if not n_others:
-        return np.zeros(n)
-    both = (labels >= 0) & (others >= 0)
-    pairs = labels[both].astype(np.int64) * n_others + others[both]
-    common = np.bincount(pairs, minlength=n * n_others).reshape(n, n_others)
-    sizes = np.bincount(labels[labels >= 0], minlength=n)
-    of_others = np.bincount(others[others >= 0], minlength=n_others)
-    return np.asarray((2.0 * common / np.maximum(1, sizes[:, None] + of_others)).max(axis=1))
+    """Return the overlap of each label with its counterpart (see `match_labels`), (n,)."""
+    same = match_labels(labels, others, n, n_others, 0.0)
+    overlap = np.zeros(n)
+    for label in np.flatnonzero(same >= 0):
+        inside, there = labels == label, others == same[label]
+        both = np.count_nonzero(inside & there)
+        overlap[label] = 2.0 * both / max(1, np.count_nonzero(inside) + np.count_nonzero(there))
+    return overlap

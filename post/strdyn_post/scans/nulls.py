@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.kinetics.enrichment import Sites
-from strdyn_post.limits import CLEAR, COMPARABLE, SAME
+from strdyn_post.limits import CLEAR, COMPARABLE, ENRICHED, SAME
 
 __all__ = ["CASES", "CHANCE", "REFERENCE", "Nulls"]
 
@@ -44,7 +44,8 @@ class Nulls:
     cases : tuple of str
         The case of every run: one of `CASES`; those with random numbers occur several times.
     overlap : (n_runs, n_environments) float64 ndarray
-        Largest overlap 2|A ∩ B| / (|A| + |B|) of each environment of SOAP&LENS with one of the run.
+        Overlap 2|A ∩ B| / (|A| + |B|) of each environment of SOAP&LENS with its counterpart in the
+        run (see `match_labels`).
     fast : (n_environments,) bool ndarray
         Whether the environment is fast (see `fast_environments`).
     shares : (n_environments,) float64 ndarray
@@ -110,8 +111,10 @@ class Nulls:
             fast one than chance explains; ``shuffled_sites``: the largest share of each environment
             of SOAP if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
-        place = self._place(own, fast, tail) if self.fast[label] else None
-        verdict, reason = self._judge(label, place)
+        place, unsure = None, False
+        if self.fast[label]:
+            place, unsure = self._place(own, fast, tail)
+        verdict, reason = self._judge(label, place, unsure=unsure)
         return {
             "verdict": verdict,
             "reason": reason,
@@ -126,8 +129,10 @@ class Nulls:
             },
         }
 
-    def _place(self, own: Sites, fast: Sites, tail: Sites) -> int | None:
+    def _place(self, own: Sites, fast: Sites, tail: Sites) -> tuple[int | None, bool]:
         """Return the environment of SOAP that holds more of the rows than chance explains.
+
+        Also return whether one may do so, but with too few independent rows to be sure.
 
         A tail of δ that is anywhere may break into one fast environment for each structure, and
         each of these lies in one environment of SOAP. So all fast environments are judged
@@ -135,12 +140,13 @@ class Nulls:
         need no clusters, must be enriched, too.
         """
         limit = np.maximum(self.place("shuffled"), own.expected)
-        enriched = (
-            (own.shares > own.expected) & (_clear(fast) > limit) & (_clear(tail) > own.expected)
-        )
-        return int(np.where(enriched, own.shares, 0.0).argmax()) if enriched.any() else None
+        here = own.shares > own.expected
+        enriched = here & (_clear(fast) > limit) & (_clear(tail) > own.expected)
+        perhaps = here & (fast.shares > ENRICHED * limit) & (tail.shares > own.expected)
+        place = int(np.where(enriched, own.shares, 0.0).argmax()) if enriched.any() else None
+        return place, bool(perhaps.any())
 
-    def _judge(self, label: int, place: int | None) -> tuple[str, str]:
+    def _judge(self, label: int, place: int | None, *, unsure: bool) -> tuple[str, str]:
         if not self.same(label, [REFERENCE]).all():
             return "cannot_tell", "reference"
         for case in ("jitter", "noise"):
@@ -148,6 +154,8 @@ class Nulls:
                 return "not_from_delta", case
         if place is not None:
             return "evidence", "place"
+        if unsure:
+            return "cannot_tell", "place"
         shuffled = self.alike(label, ["shuffled"])
         if 2 * shuffled.sum() >= len(shuffled):
             return "by_chance", "shuffled"

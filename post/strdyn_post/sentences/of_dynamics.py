@@ -73,21 +73,28 @@ def _not_evidence(name: str, values: Values) -> str:
         if values["dynamics"] == "fast":
             text += ", and it lies in the environments of SOAP as by chance"
         return f"{text}: the values of δ make it, wherever they are. It is not evidence."
-    text += "Whether dynamics makes it cannot be told: "
     if reason == "reference":
-        return (
+        why = (
             f"it is not found again among the {values['n_taken']:,} of {values['n_all']:,} "
             "observations that are taken for the test. Record a longer run."
         )
-    if reason == "sometimes":
-        return (
+    elif reason == "place":
+        why = (
+            f"a fast environment appears also if δ is shuffled ({counted('shuffled')}), and "
+            f"{values['n_atoms']} different atoms are too few to tell whether the place of this "
+            "one is chance. Record a longer run, or more atoms."
+        )
+    elif reason == "sometimes":
+        why = (
             f"it appears also in {counted('shuffled', 'noise', 'jitter')} in which δ is shuffled, "
             "replaced or left out. Record a longer run."
         )
-    return (
-        f"{counted('half_of_atoms')} with half of the atoms find it for the other half. Record a "
-        "longer run, or more atoms."
-    )
+    else:
+        why = (
+            "it should appear in each half of the atoms alone, but does so in "
+            f"{counted('half_of_atoms')}. Record a longer run, or more atoms."
+        )
+    return f"{text}Whether dynamics makes it cannot be told: {why}"
 
 
 def _place_of(values: Values) -> Values | None:

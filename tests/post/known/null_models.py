@@ -68,13 +68,13 @@ def observe(spectra: Float, delta: Float, config: AnalysisConfig = CONFIG) -> Ob
     return Observed(fitted.routes, seen.data, fitted.moments, nulls)
 
 
-def structures(rng: np.random.Generator) -> Int:
+def structures(rng: np.random.Generator, n_atoms: int = N_ATOMS, often: float = 0.05) -> Int:
     """Atoms that change their structure now and then, (n_frames, n_atoms)."""
-    states = np.empty((N_FRAMES, N_ATOMS), np.int64)
-    states[0] = rng.choice(3, N_ATOMS, p=SHARES)
+    states = np.empty((N_FRAMES, n_atoms), np.int64)
+    states[0] = rng.choice(3, n_atoms, p=SHARES)
     for k in range(1, N_FRAMES):
-        drawn = rng.choice(3, N_ATOMS, p=SHARES)
-        states[k] = np.where(rng.random(N_ATOMS) < 0.05, drawn, states[k - 1])
+        drawn = rng.choice(3, n_atoms, p=SHARES)
+        states[k] = np.where(rng.random(n_atoms) < often, drawn, states[k - 1])
     return states
 
 
@@ -120,10 +120,10 @@ def tail_of_atoms(seed: int, share: float = 0.03) -> Observed:
     return observe(spectra_of(states, rng), delta.clip(0.0, 1.0))
 
 
-def runners(seed: int, stay: float, share: float = 0.03) -> Observed:
+def runners(seed: int, stay: float, share: float = 0.03, n_atoms: int = N_ATOMS) -> Observed:
     """Fast atoms that share the structure of slow ones: the edges."""
     rng = np.random.default_rng(seed)
-    states = structures(rng)
+    states = structures(rng, n_atoms, 0.01)
     fast = running(rng, states == EDGE, share, stay)
     delta = np.where(fast, rng.normal(0.4, 0.04, states.shape), flicker(rng, states.shape))
     return observe(spectra_of(states, rng), delta.clip(0.0, 1.0))
