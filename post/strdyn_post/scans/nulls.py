@@ -150,14 +150,13 @@ class Nulls:
         if not self.same(label, [REFERENCE]).all():
             return "cannot_tell", "reference"
         for case in ("jitter", "noise"):
-            if 2 * self.same(label, [case]).sum() >= self.runs(case).sum():
+            if _usually(self.same(label, [case])):
                 return "not_from_delta", case
         if place is not None:
             return "evidence", "place"
         if unsure:
             return "cannot_tell", "place"
-        shuffled = self.alike(label, ["shuffled"])
-        if 2 * shuffled.sum() >= len(shuffled):
+        if _usually(self.alike(label, ["shuffled"])):
             return "by_chance", "shuffled"
         if self.alike(label, CHANCE).any():
             return "cannot_tell", "sometimes"
@@ -165,6 +164,11 @@ class Nulls:
         if not (len(halves) and halves.all()):
             return "cannot_tell", "halves"
         return "evidence", "existence"
+
+
+def _usually(found: NDArray[np.bool_]) -> bool:
+    """Whether half of the runs or more have found it."""
+    return bool(len(found)) and 2 * int(found.sum()) >= len(found)
 
 
 def _clear(sites: Sites) -> Float:
