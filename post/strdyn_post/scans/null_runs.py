@@ -34,7 +34,7 @@ __all__ = ["Part", "find_nulls", "take_part"]
 MOST_ROWS = 30_000
 _TIMES = 10  # pairs of frames, at least
 _COMPONENTS = 64  # of the spectra: what is beyond them is far below the noise
-_SEEDS = 3
+SEEDS = 3
 _SMALLEST = 20  # rows of a cluster
 _JITTER = 1e-3
 _SHIFTS = (0.0, 0.5, 0.25)  # other rows, if the first ones do not show what is to be tested
@@ -262,7 +262,7 @@ def _cases(rows: _Rows, n_of_soap: int, n_of_chi: int, seed: int) -> Iterator[_C
     rng = np.random.default_rng(seed)
     true, structure = rows.delta, rows.structure
     yield _Case(REFERENCE, structure, true, n_of_chi)
-    for _ in range(_SEEDS):
+    for _ in range(SEEDS):
         yield _Case("shuffled", structure, rng.permuted(true), n_of_chi)
         yield _Case("shuffled_in_time", structure, rng.permuted(true, axis=0), n_of_chi)
         noise = rng.normal(true.mean(), true.std(), true.shape)

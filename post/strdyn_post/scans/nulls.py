@@ -88,8 +88,10 @@ class Nulls:
         return np.asarray(found)
 
     def place(self, case: str) -> Float:
-        """Return the largest share of each environment of SOAP in the fast rows, (n_of_soap,)."""
-        return np.asarray(self.sites[self.runs(case)].max(axis=0, initial=0.0))
+        """Return the share of each environment of SOAP in the fast rows of a case, (n_of_soap,)."""
+        runs = self.runs(case)
+        rows = (self.fast_share[runs, None] * self.sites[runs]).sum(axis=0)
+        return np.asarray(rows / max(1e-300, rows.sum()))
 
     def verdict(self, label: int, own: Sites, fast: Sites, tail: Sites) -> dict[str, Any]:
         """Judge whether δ makes an environment.
@@ -108,8 +110,8 @@ class Nulls:
             ``verdict``: "evidence", "not_from_delta", "by_chance" or "cannot_tell", and its
             ``reason``; ``recovered``: for each case, how many of its runs have the environment, and
             the number of runs; ``place``: label of the environment of SOAP that holds more of a
-            fast one than chance explains; ``shuffled_sites``: the largest share of each environment
-            of SOAP if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
+            fast one than chance explains; ``shuffled_sites``: the share of each environment of SOAP
+            in fast rows if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
         place, unsure = None, False
         if self.fast[label]:

@@ -136,9 +136,7 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
     home = speaker.name("soap", site["label"])
     low, high = share(site["low"]), share(site["high"])
     shuffled = values.get("shuffled_sites")
-    chance = (
-        "." if not shuffled else f"; with δ shuffled, at most {share(shuffled[site['label']])}."
-    )
+    chance = "." if not shuffled else f"; with δ shuffled it is {share(shuffled[site['label']])}."
     if fast and place:
         return (
             f"The share in {home} is between {low} and {high} with 95 % confidence: "

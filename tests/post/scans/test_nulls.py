@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,15 @@ from known.null_models import (
     structures,
     tail_of_atoms,
 )
+from memory_buffer import make_buffer, walk
 from synthetic import make_route
 
+from strdyn_post import AnalysisConfig, analyse, label
+from strdyn_post.errors import AnalysisError
+from strdyn_post.files.results_file import load_results, save_results
 from strdyn_post.findings import RESULT
 from strdyn_post.kinetics.enrichment import Sites
+from strdyn_post.page.report import write_report
 from strdyn_post.routes import Merged
 from strdyn_post.routes.additions import lost_environments, new_environments
 from strdyn_post.scans import null_runs
@@ -236,3 +242,70 @@ def test_an_environment_that_is_swallowed_is_said():
     assert "with 25.0 % of all observations, has no counterpart" in line.text
     assert "75.0 % of it in environment with label 0" in line.text
     assert list(lost_environments({**routes, "soap_lens": routes["soap"]})) == []
+
+
+# ----------------------------------------------------------------------------- files and the page
+
+
+@pytest.fixture(scope="module")
+def analysed():
+    """Atoms that are fast in one of two structures, as a buffer, and its analysis."""
+    rng = np.random.default_rng(0)
+    states = walk(np.array([[0.97, 0.03, 0.0], [0.03, 0.92, 0.05], [0.0, 0.3, 0.7]]), 60, 60, rng)
+    buffer = make_buffer(states, np.array([0, 1, 1]), np.array([1, 1, 8]))
+    return buffer, analyse(buffer, AnalysisConfig(smoothing_window=1, min_cluster_size=20))
+
+
+def test_the_nulls_are_saved_and_read(analysed, tmp_path):
+    _, result = analysed
+    read = load_results(save_results(result, tmp_path).parent)
+    for item in fields(Nulls):
+        np.testing.assert_array_equal(
+            getattr(read.nulls, item.name), getattr(result.nulls, item.name)
+        )
+    assert [str(line) for line in read.lines] == [str(line) for line in result.lines]
+
+
+def test_a_case_that_is_not_known_is_refused(analysed, tmp_path):
+    _, result = analysed
+    strange = replace(result.nulls, cases=("rumour", *result.nulls.cases[1:]))
+    save_results(replace(result, nulls=strange), tmp_path)
+    with pytest.raises(AnalysisError, match="cases rumour"):
+        load_results(tmp_path)
+
+
+def test_the_page_has_the_table_and_the_verdict(analysed, tmp_path):
+    buffer, result = analysed
+    page = write_report(result, buffer, tmp_path).read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (new,) = summary["new_environments"]
+    assert new["verdict"] == "evidence"
+    cases = {row["case"]: row for row in summary["nulls"]["cases"]}
+    assert list(cases) == list(CASES)
+    assert "Does δ make it?" in page
+    for row in cases.values():
+        assert f'<th scope="row">{row["title"]}</th>' in page
+        if row["sites"]:
+            assert sum(site["share"] for site in row["sites"]) == pytest.approx(1.0)
+
+
+def test_labelled_frames_have_no_nulls_and_no_verdict(analysed, tmp_path):
+    buffer, result = analysed
+    other = label(result.fit, buffer)
+    assert other.nulls is None
+    page = write_report(other, buffer, tmp_path).read_text(encoding="utf-8")
+    assert "Does δ make it?" not in page
+    (new,) = json.loads((tmp_path / "summary.json").read_text())["new_environments"]
+    assert "verdict" not in new
+
+
+@pytest.mark.parametrize("method", ["gmm", "kmeans"])
+def test_other_methods_have_nulls(method, analysed):
+    """A fixed number of clusters always divides something; the verdict is one of the four."""
+    buffer, _ = analysed
+    settings = AnalysisConfig(smoothing_window=1, method=method, n_clusters=4, n_init=2)
+    result = analyse(buffer, settings)
+    for found in result.findings:
+        if found.kind == "new_environment":
+            assert result.nulls.overlap.shape == (len(result.nulls.cases), 4)
+            assert found.values["recovered"]["as_it_is"] == [1, 1]
