@@ -139,12 +139,15 @@ class Nulls:
         A tail of δ that is anywhere may break into one fast environment for each structure, and
         each of these lies in one environment of SOAP. So all fast environments are judged
         together. Clustering loses the fast rows of some structures, so the rows of large δ, which
-        need no clusters, must be enriched, too.
+        need no clusters, must be enriched, too. If δ is shuffled they lie as all rows do.
         """
-        limit = np.maximum(self.place("shuffled"), own.expected)
-        here = own.shares > own.expected
-        enriched = here & (_clear(fast) > limit) & (_clear(tail) > own.expected)
-        perhaps = here & (fast.shares > ENRICHED * limit) & (tail.shares > own.expected)
+        chance = own.expected
+        here = own.shares > chance
+        enriched = here & (_clear(fast) > chance) & (_clear(tail) > chance)
+        perhaps = here & (
+            ((fast.low > chance) & (tail.low > chance))
+            | (np.minimum(fast.shares, tail.shares) > ENRICHED * chance)
+        )
         place = int(np.where(enriched, own.shares, 0.0).argmax()) if enriched.any() else None
         return place, bool(perhaps.any())
 

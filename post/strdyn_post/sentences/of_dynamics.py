@@ -135,21 +135,30 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
     )
     home = speaker.name("soap", site["label"])
     low, high = share(site["low"]), share(site["high"])
-    shuffled = values.get("shuffled_sites")
-    chance = "." if not shuffled else f"; with δ shuffled it is {share(shuffled[site['label']])}."
+    shuffled, chance = values.get("shuffled_sites"), ""
+    if shuffled and any(shuffled):
+        chance = f"; with δ shuffled it is {share(shuffled[site['label']])}"
     if fast and place:
         return (
             f"The share in {home} is between {low} and {high} with 95 % confidence: "
-            f"{site['share'] / site['expected']:.1f} times as much as by chance{chance} The "
+            f"{site['share'] / site['expected']:.1f} times as much as by chance{chance}. The "
             "dynamics comes from there."
         )
     text = (
         f"SOAP alone puts {share(site['share'])} of it into {home} ({low} to {high} with 95 % "
         f"confidence), which holds {share(site['expected'])} of all observations"
     )
-    if not fast and values["soap_enriched"]:
+    if fast and "verdict" in values:
+        return f"{text}{chance}."
+    if values["soap_enriched"]:
         return f"{text}: {site['share'] / site['expected']:.1f} times as much as by chance."
-    return f"{text}{chance if fast else ': no more than by chance.'}"
+    text += ": no more than by chance."
+    if fast:
+        text += (
+            " Such an environment also appears if δ has nothing to do with structure: it is not "
+            "evidence."
+        )
+    return text
 
 
 def _sometimes_lost(values: Values) -> str:
