@@ -337,6 +337,5 @@ def _overlap(labels: Labels, others: Labels, n: int, n_others: int) -> Float:
     overlap = np.zeros(n)
     for label in np.flatnonzero(same >= 0):
         inside, there = labels == label, others == same[label]
-        both = np.count_nonzero(inside & there)
-        overlap[label] = 2.0 * both / max(1, np.count_nonzero(inside) + np.count_nonzero(there))
+        overlap[label] = 2.0 * (inside & there).sum() / max(1.0, float(inside.sum() + there.sum()))
     return overlap
