@@ -36,6 +36,7 @@ _TIMES = 10  # pairs of frames, at least
 _COMPONENTS = 64  # of the spectra: what is beyond them is far below the noise
 SEEDS = 3
 _SMALLEST = 20  # rows of a cluster
+_STARTS = 3  # of a mixture of Gaussians, at most
 _JITTER = 1e-3
 _SHIFTS = (0.0, 0.5, 0.25)  # other rows, if the first ones do not show what is to be tested
 
@@ -185,7 +186,7 @@ def find_nulls(
         Of the analysis.
     config : AnalysisConfig
         Settings of the clustering; `min_cluster_size` is the same share of the rows, but not below
-        20 unless it was.
+        20 unless it was, and `n_init` is at most 3.
     map_chunks : callable
         As of `analyse`.
 
@@ -206,7 +207,11 @@ def find_nulls(
         for shift in _SHIFTS:
             part = take_part(chi.stretches, chi.frames.n_atoms, config.lag, MOST_ROWS, shift)
             n_rows, n_all = int(np.prod(part.shape)), chi.labels.size
-            settings = replace(config, min_cluster_size=_size(config, n_rows / n_all))
+            settings = replace(
+                config,
+                min_cluster_size=_size(config, n_rows / n_all),
+                n_init=min(config.n_init, _STARTS),
+            )
             rows = _Rows.of(data, moments, routes, part, map_chunks)
             cases = _cases(rows, soap.n_components, chi.n_components, config.seed)
             first = next(cases)
