@@ -211,7 +211,7 @@ def report(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", help="analysis.toml; only its [names] of environments are used."
+            "--config", "-c", help="analysis.toml; only the names of environments in it are used."
         ),
     ] = None,
 ) -> None:

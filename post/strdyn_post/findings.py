@@ -44,8 +44,10 @@ class Kind:
 
 
 KINDS = {
-    # where the dynamics comes from
+    "length": Kind("Length of the run", {"span": "time"}),
     "origin": Kind("Origin", {"n_events": "events", "effective": "events", "lasting": "frames"}),
+    "foretelling": Kind("Foretelling", {"auc": "", "information": ""}),
+    # where the dynamics comes from
     # what SOAP & LENS adds
     "new_environment": Kind("New environment", {"share": "", "delta": ""}),
     "nothing_new": Kind("New environments"),
@@ -58,12 +60,13 @@ KINDS = {
     # δ
     "interval": Kind("Δt", {"interval": "time units"}),
     "nothing_fast": Kind("Δt", {"interval": "time units"}),
-    "cutoff": Kind("Cutoff", {"share": ""}),
+    "vibration": Kind("Vibration", {"undone": "", "share": ""}),
     "even_window": Kind("Smoothing", {"window": "frames"}),
     "short_run": Kind("Smoothing", {"window": "frames", "longest": "frames"}),
     "short_stretch": Kind(
         "Smoothing", {"first": "steps", "last": "steps", "length": "frames", "window": "frames"}
     ),
+    "levels": Kind("Levels of LENS", {"n_levels": "levels"}),
     "constant_lens": Kind("LENS", {"delta": ""}),
     # clusters
     "too_few_rows": Kind("Clusters", {"n_rows": "rows", "min_cluster_size": "rows"}),

@@ -10,7 +10,10 @@ import numpy as np
 from .config import AnalysisConfig
 from .findings import ATTENTION, FINE, Finding, of_route
 from .kinetics.checks import judge_moves
-from .limits import FAR_SHARE, FEW_FRAMES, FLICKER, MUCH_NOISE
+from .kinetics.foretelling import Foretelling, judge_foretelling
+from .kinetics.length import judge_length
+from .kinetics.origin import Origin, judge_origin
+from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
 from .routes.additions import lost_environments, merged_dynamics, new_environments
@@ -23,6 +26,8 @@ def judge(
     routes: Mapping[str, Route],
     config: AnalysisConfig,
     *,
+    origin: Origin | None,
+    foretelling: Foretelling | None,
     n_taken: int,
     flicker_share: float,
     labelled: bool,
@@ -36,6 +41,10 @@ def judge(
         The three routes, with checks.
     config : AnalysisConfig
         Settings of the analysis.
+    origin : Origin or None
+        Where the lasting changes of neighbors begin; None if it is not known.
+    foretelling : Foretelling or None
+        How much the structure tells about them; None if there are too few.
     n_taken : int
         Number of frames that the stride takes.
     flicker_share : float
@@ -45,19 +54,30 @@ def judge(
     nulls : Nulls, optional
         What SOAP&LENS finds if δ means nothing.
     """
+    if origin is not None:
+        frames = routes["soap_lens"].frames
+        checks = {
+            name: route.checks
+            for name, route in routes.items()
+            if name != "lens" and route.checks is not None
+        }
+        yield judge_length(origin, checks, len(frames) * frames.spacing)
+        yield judge_origin(origin)
+        yield judge_foretelling(foretelling)
     yield from new_environments(routes, config.lag, nulls)
     yield from lost_environments(routes)
     yield from merged_dynamics(routes)
     n_frames = len(routes["soap_lens"].frames)
-    values: dict[str, Any] = {
-        "analysed": n_frames,
-        "taken": n_taken,
-        "stride": config.stride,
-    }
-    yield Finding("frames", FINE if n_frames >= FEW_FRAMES else ATTENTION, values=values)
+    values: dict[str, Any]
+    if n_frames < FEW_FRAMES:
+        values = {"analysed": n_frames, "taken": n_taken, "stride": config.stride}
+        yield Finding("frames", ATTENTION, values=values)
     if np.isfinite(flicker_share):
-        severity = FINE if flicker_share < FLICKER else ATTENTION
-        yield Finding("cutoff", severity, values={"share": float(flicker_share)})
+        # vibration that has no memory is undone by the next frame in half of the cases
+        vibration = min(1.0, 2.0 * flicker_share)
+        severity = FINE if vibration < VIBRATION else ATTENTION
+        values = {"undone": float(flicker_share), "share": float(vibration)}
+        yield Finding("vibration", severity, values=values)
     if labelled:
         yield _far(routes["soap_lens"])
     for name, route in routes.items():

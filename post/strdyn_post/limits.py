@@ -5,8 +5,11 @@ from __future__ import annotations
 FEW_FRAMES = 50
 """Fewer analysed frames than this give a warning."""
 
-FLICKER = 0.5
-"""If the next frame undoes this share of the changes of neighbors, LENS is mostly flicker."""
+DIP = 0.8
+"""Two levels of LENS are apart if δ between them is rarer than this part of the smaller peak."""
+
+VIBRATION = 0.5
+"""LENS shows mostly vibration if this share of the changes of neighbors is vibration."""
 
 EVENT_SHARE = 0.1
 """A lasting change of more than this share of its neighbors is an event of an atom. On copper at

@@ -16,8 +16,9 @@ from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
 from .findings import Finding, of_route
 from .judgement import judge
-from .kinetics.foretelling import foretell
-from .kinetics.origin import Origin, find_origin, judge_origin
+from .kinetics.event_model import EventModel
+from .kinetics.foretelling import fit_events, foretell
+from .kinetics.origin import Origin, find_origin
 from .provenance import (
     check_descriptors,
     check_settings,
@@ -80,7 +81,17 @@ def analyse(
     with work.stage("nulls"):
         nulls = find_nulls(observed.data, fitted.moments, routes, config, work.map_chunks)
     found = [*observed.findings, *fitted.findings, *found]
-    return _conclude(recording, observed, routes, config, work, found, nulls=nulls, **scans)
+    return _conclude(
+        recording,
+        observed,
+        routes,
+        config,
+        work,
+        found,
+        event_model=fitted.event_model,
+        nulls=nulls,
+        **scans,
+    )
 
 
 def fit(
@@ -104,9 +115,10 @@ def fit(
     """
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
-    routes = _fit(observed, config, work).routes
-    fits = {name: route.fit for name, route in routes.items()}
-    return Fit(fits, config, str(recording.path), describe_recording(observed.recording))
+    fitted = _fit(observed, config, work)
+    fits = {name: route.fit for name, route in fitted.routes.items()}
+    described = describe_recording(observed.recording)
+    return Fit(fits, config, str(recording.path), described, fitted.event_model)
 
 
 def label(
@@ -150,7 +162,14 @@ def label(
             routes[name] = label_route(fit[name], observed.smoothed, rows[name], config)
     routes = _check(routes, observed, config, work)
     return _conclude(
-        recording, observed, routes, config, work, [*observed.findings], model=fit.source
+        recording,
+        observed,
+        routes,
+        config,
+        work,
+        [*observed.findings],
+        model=fit.source,
+        event_model=fit.event_model,
     )
 
 
@@ -165,6 +184,7 @@ class _Fitted:
 
     routes: dict[str, Route]
     moments: Moments
+    event_model: EventModel | None
     findings: list[Finding]
 
 
@@ -185,7 +205,10 @@ def _fit(observed: Observations, config: AnalysisConfig, work: Work) -> _Fitted:
         chi, n_of_soap = routes["soap_lens"], routes["soap"].n_clusters
         pieces = pieces_of_equal_delta(chi.labels, delta.values, chi.n_clusters, n_of_soap)
         found += of_route(pieces, "soap_lens")
-    return _Fitted(routes, moments, found)
+    with work.stage("events"):
+        soap = routes["soap"]
+        event_model = fit_events(observed.events, soap.frames, soap.scores, config.seed)
+    return _Fitted(routes, moments, event_model, found)
 
 
 def _check(
@@ -222,6 +245,8 @@ def _conclude(
     judged = judge(
         routes,
         config,
+        origin=origin,
+        foretelling=foretelling,
         n_taken=len(observed.recording.steps),
         flicker_share=observed.events.flicker_share,
         labelled=model is not None,
@@ -231,7 +256,7 @@ def _conclude(
         routes=routes,
         config=config,
         delta=observed.delta,
-        findings=(*found, judge_origin(origin), *judged),
+        findings=(*found, *judged),
         descriptions=descriptions,
         origin=origin,
         foretelling=foretelling,

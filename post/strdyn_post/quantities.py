@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["factor_text", "length_unit", "percent", "time_axis", "time_text"]
+__all__ = ["factor_text", "length_unit", "percent", "time_axis", "time_text", "time_unit"]
 
 _TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
 _LENGTH_UNITS = {
@@ -29,9 +29,7 @@ def time_axis(times: NDArray[np.float64], units: str | None) -> tuple[NDArray[np
     units : str or None
         Style of LAMMPS `units`; the unit is "time units" for None and for lj.
     """
-    symbol = _TIME_UNITS.get(units or "", "")
-    if not symbol:
-        return np.asarray(times, dtype=np.float64), "s" if units in ("si", "cgs") else "time units"
+    symbol = time_unit(units)
     scaled = np.asarray(times, dtype=np.float64)
     while symbol in _LARGER and np.abs(scaled).max(initial=0.0) >= 1000:
         scaled, symbol = scaled / 1000, _LARGER[symbol]
@@ -44,6 +42,11 @@ def time_text(interval: float, units: str | None) -> str:
     return f"{time:.4g} {symbol}"
 
 
+def time_unit(units: str | None) -> str:
+    """Return the symbol of the time unit of a LAMMPS style; "time units" for lj and None."""
+    return "s" if units in ("si", "cgs") else _TIME_UNITS.get(units or "", "time units")
+
+
 def length_unit(units: str | None) -> str:
     """Return the symbol of the length unit of a LAMMPS style; "" for lj and None."""
     return _LENGTH_UNITS.get(units or "", "")
@@ -51,6 +54,8 @@ def length_unit(units: str | None) -> str:
 
 def factor_text(value: float) -> str:
     """Return a factor with about two digits: 48, 7.7, 0.15."""
+    if value < 0.001:
+        return "0" if value == 0.0 else "< 0.001"
     return (
         f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
     )

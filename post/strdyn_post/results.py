@@ -9,10 +9,14 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .config import AnalysisConfig
 from .environments.description import Description
 from .errors import AnalysisError
 from .findings import ATTENTION, Finding
+from .kinetics.event_model import EventModel
 from .kinetics.foretelling import Foretelling
 from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
@@ -41,12 +45,15 @@ class Fit:
         Path of the fitted recording.
     recording : str
         Description of its descriptors; those of another recording must be the same.
+    event_model : EventModel or None
+        Foretells lasting changes of neighbors; None if there are too few.
     """
 
     routes: dict[str, RouteFit]
     config: AnalysisConfig
     source: str
     recording: str
+    event_model: EventModel | None = None
 
     def __getitem__(self, name: str) -> RouteFit:
         if name not in self.routes:
@@ -77,6 +84,8 @@ class AnalysisResult:
     nulls : Nulls or None
         What SOAP&LENS finds if δ means nothing; None if SOAP alone has all its environments, and
         for frames that an earlier fit labelled.
+    event_model : EventModel or None
+        Of the fit; None if there are too few events.
     weight_scan : tuple of WeightPoint
         SOAP&LENS at `scan_weights` and at the weight in use, by increasing weight; empty without
         `scan_weights`.
@@ -101,6 +110,7 @@ class AnalysisResult:
     origin: Origin | None = None
     foretelling: Foretelling | None = None
     nulls: Nulls | None = None
+    event_model: EventModel | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
     mixture_scan: tuple[MixturePoint, ...] = ()
@@ -151,6 +161,19 @@ class AnalysisResult:
         return Series(lens.scores[..., 0], lens.frames)
 
     @property
+    def expected_events(self) -> NDArray[np.float32] | None:
+        """Expected events per atom and unit of time, (n_frames, n_atoms), from SOAP alone.
+
+        An event is a lasting change of neighbors (see `Events`) before the next frame. None without
+        an `event_model`.
+        """
+        if self.event_model is None:
+            return None
+        soap = self["soap"]
+        expected = self.event_model.probability(soap.scores) / soap.frames.spacing
+        return expected.astype(np.float32)
+
+    @property
     def fit(self) -> Fit:
         """The fit, which labels other frames.
 
@@ -169,6 +192,7 @@ class AnalysisResult:
             self.config,
             str(self.provenance.get("buffer", "")),
             str(self.provenance.get("recording", "")),
+            self.event_model,
         )
 
 

@@ -18,9 +18,9 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.findings import ATTENTION, Finding, of_route
 from strdyn_post.judgement import judge
 from strdyn_post.kinetics.checks import check_moves
-from strdyn_post.kinetics.foretelling import foretell
+from strdyn_post.kinetics.foretelling import fit_events, foretell
 from strdyn_post.kinetics.merging import merge_clusters
-from strdyn_post.kinetics.origin import find_origin, judge_origin
+from strdyn_post.kinetics.origin import find_origin
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import Merged, Route, RouteFit
 from strdyn_post.scans.weights import WeightPoint
@@ -111,13 +111,14 @@ def judged(result: AnalysisResult, **changes) -> AnalysisResult:
     found = judge(
         result.routes,
         result.config,
+        origin=result.origin,
+        foretelling=result.foretelling,
         n_taken=int(result.provenance.get("n_frames_taken", len(result["soap"].frames))),
         flicker_share=result.flicker_share,
         labelled="model" in result.provenance,
     )
     notes = [each for each in result.findings if each.kind in ("note", "agreement")]
-    origin = () if result.origin is None else (judge_origin(result.origin),)
-    return replace(result, findings=(*notes, *origin, *found))
+    return replace(result, findings=(*notes, *found))
 
 
 def merge(route: Route, mapping: list[int]) -> Route:
@@ -199,8 +200,7 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
         provenance={"buffer": "cu211.sdl", "units": "metal", "numpy": np.__version__, "seed": 0},
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
     )
-    origin, foretelling = make_origin(routes, structure, rng)
-    return judged(replace(result, origin=origin, foretelling=foretelling))
+    return judged(replace(result, **make_origin(routes, structure, rng)))
 
 
 def make_origin(routes: dict[str, Route], structure: np.ndarray, rng: np.random.Generator):
@@ -218,10 +218,11 @@ def make_origin(routes: dict[str, Route], structure: np.ndarray, rng: np.random.
     )
     depth = 2.1 * (3 - structure) + rng.random(structure.shape)
     of_soap, of_lens = ((each.final.labels, each.final.n_clusters) for each in (soap, lens))
-    return (
-        find_origin(events, soap.frames, of_soap, of_lens, depth),
-        foretell(events, soap.frames, soap.scores, of_soap, 0),
-    )
+    return {
+        "origin": find_origin(events, soap.frames, of_soap, of_lens, depth),
+        "foretelling": foretell(events, soap.frames, soap.scores, of_soap, 0),
+        "event_model": fit_events(events, soap.frames, soap.scores, 0),
+    }
 
 
 class SyntheticBuffer:

@@ -9,7 +9,7 @@ from recorded import record, strdyn, with_empty_figures
 from synthetic import judged, make_result
 
 from strdyn_post import load_results
-from strdyn_post.findings import ATTENTION, FINE, KINDS, RESULT, Finding
+from strdyn_post.findings import ATTENTION, FINE, KINDS, SEVERITIES, UNKNOWN, Finding
 from strdyn_post.sentences import Speaker, lines_of
 from strdyn_post.sentences.lines import SAY
 
@@ -19,9 +19,7 @@ def test_every_kind_has_a_sentence():
 
 
 def test_a_kind_that_is_none_is_refused():
-    with pytest.raises(
-        ValueError, match="kind = 'rumour': expected one of origin, new_environment"
-    ):
+    with pytest.raises(ValueError, match="kind = 'rumour': expected one of length, origin"):
         Finding("rumour", ATTENTION)
 
 
@@ -37,10 +35,10 @@ def test_terminal_page_summary_and_results_say_the_same(tmp_path, monkeypatch, c
     assert summary["findings"] == [line.as_dict() for line in result.lines]
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     shown = page.texts_in_one[: page.texts_in_one.index('{"run"')]
-    assert {line["severity"] for line in summary["findings"]} == {RESULT, FINE, ATTENTION}
+    assert {line["severity"] for line in summary["findings"]} == set(SEVERITIES)
     for line in summary["findings"]:
         assert shown.count(line["text"]) == 1, line["text"]
-        assert (line["text"] in terminal) == (line["severity"] == ATTENTION)
+        assert (line["text"] in terminal) == (line["severity"] in (ATTENTION, UNKNOWN))
     assert any("smoothing_window = 4 is even" in text for text in result.warnings)
 
 

@@ -36,7 +36,8 @@ def test_a_name_of_the_user_holds_wherever_the_environment_is_named(run):
     # a number is the same environment for SOAP and for SOAP & LENS
     assert soap.names[soap.marks.index("1")] == chi.names[chi.marks.index("1")] == "terrace"
     assert chi.names[chi.marks.index("C")] == "adatom"
-    assert "SOAP alone does not find: adatom," in str(result.lines[0])
+    (line,) = (each for each in result.lines if each.kind == "new_environment")
+    assert "SOAP alone does not find: adatom," in line.text
     assert not [found for found in result.findings if found.kind == "unknown_name"]
 
 

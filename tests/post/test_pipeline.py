@@ -23,6 +23,7 @@ from strdyn_post import (
 )
 from strdyn_post.errors import AnalysisError
 from strdyn_post.files.results_file import seal
+from strdyn_post.findings import UNKNOWN
 from strdyn_post.kinetics.transitions import count_transitions
 from strdyn_post.routes import ROUTES
 
@@ -206,9 +207,13 @@ def test_a_lag_that_no_stretch_allows_is_named_and_merges_nothing(run):
     for route in result.routes.values():
         assert not route.counts.any()
         assert route.final.n_clusters == route.n_clusters
-        start = f"Moves: {route.title}: No transition"
-        (warning,) = (text for text in result.warnings if text.startswith(start))
-        assert "at lag = 200: the longest stretch without a gap allows a lag of 78" in warning
+        (line,) = (
+            each
+            for each in result.lines
+            if each.kind == "no_moves" and each.findings[0].route == route.name
+        )
+        assert line.severity == UNKNOWN
+        assert "at lag = 200: the longest stretch without a gap allows a lag of 78" in line.text
     assert np.isnan(result["soap_lens"].checks.stay).all()
     assert result["soap_lens"].checks.memory == 0.0
 

@@ -12,6 +12,7 @@ from strdyn_post.findings import ATTENTION, Finding
 
 from .clusters import Clustering, agreement_finding, possible_clusters, uniform_sample
 from .density import cluster_by_density
+from .levels import judge_levels
 from .mixtures import cluster_by_mixture
 from .models import Bands, Model, NearestMean, Scores, predict
 
@@ -68,6 +69,9 @@ def cluster_lens(delta: Scores, config: AnalysisConfig) -> Clustering:
     if found.n_clusters == 1 < config.lens_clusters:
         constant = Finding("constant_lens", ATTENTION, values={"delta": float(values[0, 0])})
         return replace(found, findings=(constant,))
+    if isinstance(found.model, Bands):
+        levels = judge_levels(values[:, 0], found.model.thresholds)
+        return replace(found, findings=(*found.findings, levels))
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.names import Names
-from strdyn_post.quantities import time_axis
+from strdyn_post.quantities import time_axis, time_unit
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 
@@ -133,6 +133,13 @@ def _columns(
             )
     delta = result.smoothed_delta.values[frames]
     columns["δ"] = (delta, "", "share of neighbors exchanged (LENS)")
+    expected = result.expected_events
+    if expected is not None:
+        columns["expected events"] = (
+            expected[frames],
+            f"1/{time_unit(recording.units)}",
+            "lasting changes of neighbors that the structure lets expect",
+        )
     return columns
 
 
@@ -179,11 +186,13 @@ def _settings(n_environments: int, y_component: int) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> list[float] | list[int]:
-    """Return the numbers as a flat list, rounded to 4 digits."""
+    """Return the numbers as a flat list, with 4 decimals, or 4 digits of the largest one."""
     array = np.asarray(values).ravel()
     if array.dtype.kind in "iu":
         return array.tolist()
-    return array.astype(np.float64).round(4).tolist()
+    largest = float(np.abs(array).max(initial=0.0))
+    decimals = 4 - int(np.floor(np.log10(largest))) if 0.0 < largest < 1.0 else 4
+    return array.astype(np.float64).round(decimals).tolist()
 
 
 def load_chemiscope() -> Any:

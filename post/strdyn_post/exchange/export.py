@@ -19,7 +19,7 @@ from strdyn_post.results import AnalysisResult
 from .chemiscope import chemiscope_data
 from .objects import to_ase, to_mda
 from .soapify import CREATOR, write_soapify, write_soapify_into
-from .text_formats import COLUMNS, write_csv, write_dump, write_extxyz
+from .text_formats import ALWAYS, write_csv, write_dump, write_extxyz
 
 __all__ = ["FORMATS", "check_output", "export", "to_ase", "to_mda", "write_soapify"]
 
@@ -104,8 +104,8 @@ class _Format(NamedTuple):
 
 FORMATS = {
     "extxyz": _Format(write_extxyz, ":soap:I:1:lens:I:1:soap_lens:I:1:delta:R:1"),
-    "dump": _Format(write_dump, COLUMNS.replace(",", " ")),
-    "csv": _Format(write_csv, COLUMNS),
+    "dump": _Format(write_dump, " ".join(ALWAYS)),
+    "csv": _Format(write_csv, ",".join(ALWAYS)),
     "chemiscope": _Format(_write_chemiscope, CREATOR),
     "soapify": _Format(_write_soapify, CREATOR),
 }

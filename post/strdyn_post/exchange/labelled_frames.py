@@ -15,7 +15,7 @@ from strdyn_post.routes import ROUTES
 
 from .soapify import symbols
 
-__all__ = ["LabelledFrame", "labelled_frames"]
+__all__ = ["LabelledFrame", "labelled_frames", "values_of_atoms"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class LabelledFrame:
         For every route the numbers of `Names.numbers`; −1 is noise.
     labels : (n_atoms,) int32 ndarray
         Final labels of SOAP&LENS.
-    delta : (n_atoms,) float64 ndarray
-        Smoothed δ.
+    values : dict of str to (n_atoms,) float64 ndarray
+        ``delta``: smoothed δ. ``expected_events``: lasting changes of neighbors that the structure
+        lets expect [1/time]; missing without `AnalysisResult.event_model`.
     """
 
     step: int
@@ -44,7 +45,16 @@ class LabelledFrame:
     positions: NDArray[np.float64]
     numbers: dict[str, NDArray[np.int32]]
     labels: NDArray[np.int32]
-    delta: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+
+
+def values_of_atoms(result: AnalysisResult) -> dict[str, NDArray[np.float32]]:
+    """Return the numbers that every atom has in every frame, by column of the exports."""
+    expected = result.expected_events
+    return {
+        "delta": result.smoothed_delta.values,
+        **({} if expected is None else {"expected_events": expected}),
+    }
 
 
 def labelled_frames(result: AnalysisResult, recording: Recording) -> Iterator[LabelledFrame]:
@@ -53,7 +63,7 @@ def labelled_frames(result: AnalysisResult, recording: Recording) -> Iterator[La
     first = result["soap_lens"]
     rows = np.searchsorted(recording.atom_ids, first.atom_ids)
     elements = symbols(recording)
-    delta = result.smoothed_delta.values
+    values = values_of_atoms(result)
     for k, step in enumerate(first.steps):
         at = int(np.searchsorted(recording.steps, step))
         cell, origin = recording.box(at)
@@ -70,5 +80,5 @@ def labelled_frames(result: AnalysisResult, recording: Recording) -> Iterator[La
                 name: result.names[name].numbers_of(result[name].final.labels[k]) for name in ROUTES
             },
             labels=first.final.labels[k],
-            delta=delta[k].astype(np.float64),
+            values={name: value[k].astype(np.float64) for name, value in values.items()},
         )

@@ -34,8 +34,8 @@ def to_ase(result: AnalysisResult, recording: Recording) -> list[Atoms]:
     Returns
     -------
     list of ase.Atoms
-        Arrays ``id``, ``soap``, ``lens``, ``soap_lens``, ``delta``; info ``step``, ``time``,
-        ``Origin`` (the corner of the box).
+        Arrays ``id``, ``soap``, ``lens``, ``soap_lens``, ``delta``, ``expected_events``; info
+        ``step``, ``time``, ``Origin`` (the corner of the box).
     """
     return list(iter_ase(result, recording))
 
@@ -49,7 +49,7 @@ def iter_ase(result: AnalysisResult, recording: Recording) -> Iterator[Atoms]:
         atoms = Atoms(
             frame.symbols, positions=frame.positions, cell=frame.cell, pbc=recording.periodic
         )
-        atoms.arrays.update(id=frame.atom_ids.copy(), **frame.numbers, delta=frame.delta)
+        atoms.arrays.update(id=frame.atom_ids.copy(), **frame.numbers, **frame.values)
         atoms.info.update(step=frame.step, time=frame.time, Origin=frame.origin, **legends)
         yield atoms
 
@@ -65,9 +65,9 @@ def to_mda(result: AnalysisResult, recording: Recording) -> Any:
     Returns
     -------
     MDAnalysis.Universe
-        ``timestep.data`` holds ``soap``, ``lens``, ``soap_lens``, ``delta`` and ``step`` of the
-        current frame: ``u.atoms[ts.data["soap_lens"] == 3]``. Every frame has its own time in ps
-        (lj: in units of the run), also after a gap.
+        ``timestep.data`` holds ``soap``, ``lens``, ``soap_lens``, ``delta``, ``expected_events``
+        and ``step`` of the current frame: ``u.atoms[ts.data["soap_lens"] == 3]``. Every frame has
+        its own time in ps (lj: in units of the run), also after a gap.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def to_mda(result: AnalysisResult, recording: Recording) -> Any:
         def _read_next_timestep(self, ts: Any = None) -> Any:
             ts = super()._read_next_timestep(ts)
             frame = frames[ts.frame]
-            ts.data.update(frame.numbers, delta=frame.delta, step=frame.step)
+            ts.data.update(frame.numbers, **frame.values, step=frame.step)
             ts.time = times[ts.frame]
             return ts
 

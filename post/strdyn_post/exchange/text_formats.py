@@ -14,19 +14,20 @@ from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES
 
-from .labelled_frames import labelled_frames
+from .labelled_frames import LabelledFrame, labelled_frames, values_of_atoms
 from .objects import iter_ase
 
-__all__ = ["COLUMNS", "write_csv", "write_dump", "write_extxyz"]
+__all__ = ["ALWAYS", "write_csv", "write_dump", "write_extxyz"]
 
-COLUMNS = ",".join((*ROUTES, "delta"))
+ALWAYS = (*ROUTES, "delta")
+"""Columns of every file."""
 
 
 def write_extxyz(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
     """Write extended XYZ into an open file."""
     from ase.io.extxyz import write_extxyz as write_frame
 
-    columns = ["symbols", "positions", "id", *ROUTES, "delta"]
+    columns = ["symbols", "positions", "id", *_columns(result)]
     for atoms in iter_ase(result, recording):
         text = io.StringIO()
         write_frame(text, [atoms], columns=columns)
@@ -42,14 +43,13 @@ def write_dump(result: AnalysisResult, recording: Recording, file: ForgivingFile
             f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n",
             f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n",
             _box_bounds(frame.cell, frame.origin, periodic),
-            f"ITEM: ATOMS id type element x y z {COLUMNS}\n".replace(",", " "),
+            f"ITEM: ATOMS id type element x y z {' '.join(_columns(result))}\n",
         ]
         for row, atom_id in enumerate(frame.atom_ids):
             x, y, z = frame.positions[row]
-            labels = " ".join(str(frame.numbers[name][row]) for name in ROUTES)
             lines.append(
                 f"{atom_id} {frame.types[row]} {frame.symbols[row]} "
-                f"{x:.8g} {y:.8g} {z:.8g} {labels} {frame.delta[row]:.6g}\n"
+                f"{x:.8g} {y:.8g} {z:.8g} {' '.join(_cells(frame, row))}\n"
             )
         write_text(file, "".join(lines))
 
@@ -79,17 +79,25 @@ def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic
 def write_csv(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
     """Write a table into an open file."""
     names = (*result.names["soap_lens"].names, "")  # the last one is for noise
-    write_text(file, f"step,time,atom_id,x,y,z,{COLUMNS},environment\n")
+    write_text(file, f"step,time,atom_id,x,y,z,{','.join(_columns(result))},environment\n")
     for frame in labelled_frames(result, recording):
         lines = []
         for row, atom_id in enumerate(frame.atom_ids):
             x, y, z = frame.positions[row]
-            labels = ",".join(str(frame.numbers[name][row]) for name in ROUTES)
             lines.append(
                 f"{frame.step},{frame.time!r},{atom_id},{x:.8g},{y:.8g},{z:.8g},"
-                f"{labels},{frame.delta[row]:.6g},{_quoted(names[frame.labels[row]])}\n"
+                f"{','.join(_cells(frame, row))},{_quoted(names[frame.labels[row]])}\n"
             )
         write_text(file, "".join(lines))
+
+
+def _columns(result: AnalysisResult) -> list[str]:
+    return [*ROUTES, *values_of_atoms(result)]
+
+
+def _cells(frame: LabelledFrame, row: int) -> list[str]:
+    labels = [str(frame.numbers[name][row]) for name in ROUTES]
+    return [*labels, *(f"{value[row]:.6g}" for value in frame.values.values())]
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,7 @@ from strdyn_post.names import Names
 from strdyn_post.quantities import time_axis
 from strdyn_post.routes import Route
 
-from .style import GRID, INK, MUTED, PAPER, axes_of, draw_mark, dress, new_axes
+from .style import GRID, INK, MUTED, PAPER, LogColors, axes_of, draw_mark, dress, new_axes
 
 __all__ = ["plot_pca", "plot_variance"]
 
@@ -25,6 +25,8 @@ def plot_pca(
     color: str = "environment",
     atom_id: int | None = None,
     units: str | None = None,
+    values: NDArray[Any] | None = None,
+    about: str = "",
     ax: Any = None,
 ) -> Any:
     """Draw all (frame, atom) rows on the first two principal components.
@@ -44,6 +46,10 @@ def plot_pca(
         Draw the path of this atom on top, coloured by time.
     units : str, optional
         LAMMPS `units` of the run, for the time scale of the path.
+    values : (n_frames, n_atoms) ndarray, optional
+        Colour by the mean of these numbers, which are not negative, on a logarithmic scale.
+    about : str
+        What the numbers are, with their unit, for the colour bar.
     ax : matplotlib Axes, optional
 
     Returns
@@ -60,7 +66,11 @@ def plot_pca(
     labels = np.asarray(route.final.labels).ravel()
     edges, extent = _edges(x, y)
 
-    if color == "density" or atom_id is not None:
+    if values is not None:
+        scale = LogColors.of(values)
+        image = _value_image(x, y, values.ravel(), scale, edges)
+        scale.draw_bar(ax, about)
+    elif color == "density" or atom_id is not None:
         image = _density_image(x, y, edges, faint=atom_id is not None)
     else:
         image = _label_image(x, y, labels, names, edges)
@@ -69,7 +79,7 @@ def plot_pca(
     )
     if atom_id is not None:
         _draw_path(ax, route, atom_id, units)
-    elif color == "environment":
+    elif color == "environment" and values is None:
         for label, (px, py) in _mark_places(x, y, labels, edges, extent).items():
             draw_mark(ax, px, py, names.marks[label], names.colors[label], size=7.5)
     share = [*route.explained_variance_ratio, 0.0]
@@ -155,10 +165,10 @@ def _edges(
     return (borders[0], borders[1]), extent
 
 
-def _histogram(x: Any, y: Any, edges: Any) -> NDArray[np.float64]:
+def _histogram(x: Any, y: Any, edges: Any, weights: Any = None) -> NDArray[np.float64]:
     from scipy.ndimage import gaussian_filter
 
-    counts = np.histogram2d(x, y, bins=edges)[0].T
+    counts = np.histogram2d(x, y, bins=edges, weights=weights)[0].T
     return np.asarray(gaussian_filter(counts, 0.8, mode="constant"))
 
 
@@ -181,6 +191,12 @@ def _label_image(x: Any, y: Any, labels: Any, names: Names, edges: Any) -> NDArr
         density += counts
     mixed /= np.maximum(density, 1e-12)[..., None]
     return np.concatenate([mixed, _opacity(density, 0.45)[..., None]], axis=2)
+
+
+def _value_image(x: Any, y: Any, values: Any, scale: LogColors, edges: Any) -> NDArray[np.float64]:
+    density = _histogram(x, y, edges)
+    mean = _histogram(x, y, edges, values) / np.maximum(density, 1e-12)
+    return np.concatenate([scale.rgb(mean), _opacity(density, 0.6)[..., None]], axis=2)
 
 
 def _density_image(x: Any, y: Any, edges: Any, *, faint: bool) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from strdyn_post.quantities import time_axis
 from strdyn_post.recording import Recording
 from strdyn_post.routes import Route
 
-from .style import axes_of, dress
+from .style import LogColors, axes_of, dress
 
 __all__ = ["VIEWS", "plot_snapshot"]
 
@@ -30,6 +30,8 @@ def plot_snapshot(
     frame: int = -1,
     view: str = "oblique",
     pale: bool = False,
+    values: NDArray[Any] | None = None,
+    about: str = "",
     ax: Any = None,
 ) -> Any:
     """Draw the analysed atoms of one frame as spheres in the colours of their environments.
@@ -46,6 +48,10 @@ def plot_snapshot(
         Direction of the viewer; z points up, except for "above".
     pale : bool
         Draw all but the highlighted environments in pale colours.
+    values : (n_frames, n_atoms) ndarray, optional
+        Colour the atoms by these numbers, which are not negative, on a logarithmic scale.
+    about : str
+        What the numbers are, with their unit, for the colour bar.
     ax : matplotlib Axes, optional
 
     Returns
@@ -71,11 +77,14 @@ def plot_snapshot(
     rows = np.searchsorted(recording.atom_ids, route.atom_ids)
     positions = np.asarray(recording.positions(k), dtype=np.float64)[rows]
     positions = Box(*recording.box(k), recording.periodic).wrap(positions)
-    image, extent = render_spheres(
-        positions @ view_axes(*VIEWS[view]).T,
-        sphere_radius(positions),
-        _colors(route.final.labels[frame], names, pale),
-    )
+    if values is None:
+        colors = _colors(route.final.labels[frame], names, pale)
+    else:
+        scale = LogColors.of(values)
+        colors = scale.rgb(values[frame])
+        scale.draw_bar(ax, about)
+    seen = positions @ view_axes(*VIEWS[view]).T
+    image, extent = render_spheres(seen, sphere_radius(positions), colors)
     ax.imshow(image, extent=extent, interpolation="antialiased")
     times, symbol = time_axis(route.times, recording.units)
     ax.set_title(f"{route.title}, {times[frame]:.4g} {symbol}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from strdyn_post.colors import readable_on
 from strdyn_post.files.folder import UNFINISHED
@@ -20,6 +24,7 @@ __all__ = [
     "INK",
     "MUTED",
     "PAPER",
+    "LogColors",
     "axes_of",
     "draw_mark",
     "dress",
@@ -67,6 +72,45 @@ def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
         ax.set_axisbelow(True)
     if not frame:
         ax.set(xticks=[], yticks=[])
+
+
+@dataclass(frozen=True)
+class LogColors:
+    """Colours of numbers on a logarithmic scale: light for small ones, dark for large ones.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of the scale.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> LogColors:
+        """Return the scale up to nearly the largest number, over at most three decades."""
+        high = float(np.quantile(values, 0.999)) or 1.0
+        return cls(max(1e-3 * high, min(float(np.quantile(values, 0.01)), 0.5 * high)), high)
+
+    def rgb(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return red, green and blue of every number, (..., 3)."""
+        return np.asarray(self._mappable().to_rgba(values), dtype=np.float64)[..., :3]
+
+    def draw_bar(self, ax: Any, about: str) -> None:
+        """Draw the scale beside axes."""
+        bar = ax.figure.colorbar(self._mappable(), ax=ax, pad=0.02, fraction=0.045, aspect=28)
+        bar.set_label(about, color=INK, size=9)
+        bar.ax.tick_params(which="both", colors=MUTED, labelcolor=INK, labelsize=8, width=0.6)
+        bar.outline.set_edgecolor(GRID)
+
+    def _mappable(self) -> Any:
+        import matplotlib as mpl
+        from matplotlib.colors import ListedColormap, LogNorm
+
+        # the ends of the map are lost on white and on black
+        colors = ListedColormap(mpl.colormaps["inferno_r"](np.linspace(0.06, 0.88, 256)))
+        return mpl.cm.ScalarMappable(LogNorm(self.low, self.high, clip=True), colors)
 
 
 def explain_empty(ax: Any, words: str) -> None:

@@ -23,6 +23,7 @@ __all__ = ["FIGURES", "Claim", "check_folder", "claim", "mark", "other_runs", "r
 
 FIGURES = (
     *("origin", "hazard_neighbors", "hazard_depth", "foretelling"),
+    *("expected_map", "expected_snapshot"),
     *("finding_soap", "finding_soap_lens", "finding_sites"),
     *("variance", "branches_soap", "branches_soap_lens"),
     *("lens_series", "scan_interval", "scan_window", "path", "alluvial"),

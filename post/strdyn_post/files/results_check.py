@@ -55,6 +55,10 @@ def check_result(result: AnalysisResult) -> None:
         _check_foretelling(result.foretelling)
     if result.nulls is not None:
         _check_nulls(result.nulls, result["soap_lens"].final.n_clusters, first.final.n_clusters)
+    if result.event_model is not None:
+        shape = (first.n_components,)
+        _numbers("event_model/coefficients", result.event_model.coefficients, shape)
+        _numbers("event_model/intercept", result.event_model.intercept, (1,))
     _check_findings(result)
     if not np.array_equal(result.delta.frames.atom_ids, first.atom_ids):
         raise AnalysisError("delta and soap differ in their atom_ids.")

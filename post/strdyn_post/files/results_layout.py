@@ -18,6 +18,7 @@ from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.kinetics.checks import Checks
+from strdyn_post.kinetics.event_model import EventModel
 from strdyn_post.kinetics.foretelling import Foretelling
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.kinetics.origin import Origin
@@ -38,6 +39,8 @@ __all__ = ["read_content", "write_content"]
 _FORMATS = (1, 2)
 # values of newer settings in results of earlier versions
 _EARLIER = {"max_cluster_share": None, "merge_keep_dynamics": False, "n_init": 1}
+# kinds of findings that only earlier versions have
+_FORMER_KINDS = {"cutoff"}
 _SCANS = {
     "weight_scan": WeightPoint,
     "interval_scan": IntervalPoint,
@@ -79,6 +82,9 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
         if result.nulls is not None:
             for item in fields(result.nulls):
                 file[f"nulls/{item.name}"] = getattr(result.nulls, item.name)
+        if result.event_model is not None:
+            for item in fields(result.event_model):
+                file[f"event_model/{item.name}"] = getattr(result.event_model, item.name)
         for name, route in result.routes.items():
             group = file.create_group(name)
             _write_route(group, route)
@@ -192,6 +198,7 @@ def read_content(file: Any, run_id: str) -> AnalysisResult:
             origin=_read_origin(content["origin"]) if "origin" in content else None,
             foretelling=_read_part(content, "foretelling", Foretelling),
             nulls=_read_nulls(content["nulls"]) if "nulls" in content else None,
+            event_model=_read_part(content, "event_model", EventModel),
             **{scan: _read_points(content, scan, kind) for scan, kind in _SCANS.items()},
             flicker_share=float(content.attrs["flicker_share"]),
             provenance={**provenance, "run_id": run_id},
@@ -226,17 +233,22 @@ def _read_findings(content: Any) -> tuple[Finding, ...]:
     if "findings" not in content:  # results of an earlier version
         texts = json.loads(content.attrs["warnings"])
         return tuple(Finding("note", ATTENTION, values={"text": str(text)}) for text in texts)
-    return tuple(
-        Finding(
-            kind=line["kind"],
-            severity=found["severity"],
-            route=found["route"],
-            environments=tuple(each["label"] for each in found["environments"]),
-            values=found["values"],
-        )
-        for line in json.loads(content["findings"][()])
-        for found in line["findings"]
-    )
+    findings = []
+    for line in json.loads(content["findings"][()]):
+        if line["kind"] in _FORMER_KINDS:
+            findings.append(Finding("note", line["severity"], values={"text": line["text"]}))
+            continue
+        findings += [
+            Finding(
+                kind=line["kind"],
+                severity=found["severity"],
+                route=found["route"],
+                environments=tuple(each["label"] for each in found["environments"]),
+                values=found["values"],
+            )
+            for found in line["findings"]
+        ]
+    return tuple(findings)
 
 
 def _read_points(content: Any, scan: str, kind: Any) -> tuple[Any, ...]:

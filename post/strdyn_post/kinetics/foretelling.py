@@ -8,16 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_post.findings import RESULT, UNKNOWN, Finding
 from strdyn_post.limits import CONFIDENCE, FEW_EVENTS
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
 
-__all__ = ["MOST_LIKELY", "Foretelling", "fold_interval", "foretell"]
+from .event_model import EventModel
+
+__all__ = [
+    "MOST_LIKELY",
+    "Foretelling",
+    "fit_events",
+    "fold_interval",
+    "foretell",
+    "judge_foretelling",
+]
 
 MOST_LIKELY = 0.05
 """Share of the observations that counts as those with the highest prediction."""
 _BINS = 8
-_MOST_ROWS = 200_000  # of one fit
 # halves of run and atoms; from behind: the other half of both
 _QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
@@ -60,6 +69,29 @@ class Foretelling:
     shuffled_auc: Float
     predicted: Float
     observed: Float
+
+
+def fit_events(
+    events: Events, frames: Frames, scores: NDArray[np.float32], seed: int
+) -> EventModel | None:
+    """Learn from all atoms and frames how structure foretells the events after it.
+
+    Parameters
+    ----------
+    events, frames, scores, seed
+        As of `foretell`.
+
+    Returns
+    -------
+    EventModel or None
+        None if there are fewer than 10 events.
+    """
+    rows = np.searchsorted(events.frames.steps, frames.steps)
+    known = events.known[rows]
+    happened = events.happened[rows][known]
+    if happened.sum() < FEW_EVENTS:
+        return None
+    return EventModel.fit(_rows(scores[known]), happened.ravel(), np.random.default_rng(seed))
 
 
 def foretell(
@@ -106,11 +138,11 @@ def foretell(
         there, seen = np.ix_(*learnt), np.ix_(*test)
         x, unseen, truth = _rows(scores[there]), _rows(scores[seen]), happened[seen].ravel()
         mean = happened[there].mean()
-        by_score = _predict(x, happened[there].ravel(), unseen, rng)
+        by_score = EventModel.fit(x, happened[there].ravel(), rng).probability(unseen)
         n = np.bincount(labels[there].ravel() + 1, minlength=environments[1] + 1)
         hit = np.bincount(labels[there][happened[there]] + 1, minlength=environments[1] + 1)
         by_environment = ((hit + mean) / (n + 1.0))[labels[seen].ravel() + 1]
-        by_shuffled = _predict(x, shuffled[there].ravel(), unseen, rng)
+        by_shuffled = EventModel.fit(x, shuffled[there].ravel(), rng).probability(unseen)
         top = np.argsort(-by_score, kind="stable")[: max(1, round(MOST_LIKELY * len(truth)))]
         for name, value in (
             ("auc", _auc(truth, by_score)),
@@ -129,6 +161,20 @@ def foretell(
     return Foretelling(**numbers, predicted=predicted, observed=observed)
 
 
+def judge_foretelling(found: Foretelling | None) -> Finding:
+    """Say how much structure foretells: a result if its AUC is above that of chance."""
+    if found is None:
+        return Finding("foretelling", UNKNOWN, values={"few": FEW_EVENTS})
+    values: dict[str, Any] = {
+        item.name: dict(
+            zip(("mean", "low", "high"), fold_interval(getattr(found, item.name)), strict=True)
+        )
+        for item in fields(found)[:6]
+    }
+    severity = RESULT if values["auc"]["low"] > 0.5 else UNKNOWN
+    return Finding("foretelling", severity, values={**values, "most_likely_share": MOST_LIKELY})
+
+
 def fold_interval(values: Float) -> tuple[float, float, float]:
     """Return the mean over folds and its 95 % confidence interval (Student's law)."""
     from scipy.stats import t
@@ -140,21 +186,6 @@ def fold_interval(values: Float) -> tuple[float, float, float]:
 
 def _rows(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores.reshape(-1, scores.shape[-1])
-
-
-def _predict(x: Any, happened: Bool, unseen: Any, rng: np.random.Generator) -> Float:
-    """Learn from some rows; return the probability of an event for others."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if len(x) > _MOST_ROWS:
-        drawn = rng.choice(len(x), _MOST_ROWS, replace=False)
-        x, happened = x[drawn], happened[drawn]
-    if happened.all() or not happened.any():
-        return np.full(len(unseen), float(happened.mean()))
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return np.asarray(model.fit(x, happened).predict_proba(unseen)[:, 1], dtype=np.float64)
 
 
 def _auc(truth: Bool, predicted: Float) -> float:

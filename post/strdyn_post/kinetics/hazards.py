@@ -135,8 +135,9 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     alone = np.append(n_hit * (1.0 - shares), total)
     design = np.divide(found.variance, alone, out=np.ones(n_parts + 2), where=alone > 0.0)
     design = np.maximum(1.0, design)
-    of_all = np.append(n_hit, total) < FEW_EVENTS * design
-    design = np.where(of_all, np.maximum(design, design[-1]), design)
+    of_parts = design[:-1][(n_hit > 0) & (n_hit < total)].max(initial=0.0)
+    rare = np.append(n_hit, total) < FEW_EVENTS * design
+    design = np.where(rare, np.maximum(design, of_parts or design[-1]), design)
     effective = total / design if n_groups > 1 else 0.0 * design
     worth = effective * student_factor(found.freedom)
     n_seen, n_hit, shares = n_seen[:n_parts], n_hit[:n_parts], shares[:n_parts]

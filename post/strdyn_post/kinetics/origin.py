@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from strdyn_post.findings import ATTENTION, RESULT, Finding
+from strdyn_post.findings import RESULT, UNKNOWN, Finding
 from strdyn_post.limits import CONFIDENCE, FEW_EVENTS
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
@@ -149,7 +149,7 @@ def judge_origin(origin: Origin) -> Finding:
             for k in shown
         ],
     }
-    severity = ATTENTION if verdict == "cannot_tell" else RESULT
+    severity = UNKNOWN if verdict == "cannot_tell" else RESULT
     return Finding("origin", severity, "soap", tuple(shown), values)
 
 

@@ -142,6 +142,8 @@ def _of_rare(
     n_times: Float,
 ) -> tuple[Float, Float, NDArray[np.bool_]]:
     """Give rare moves the design effect of the most frequent move from the same cluster."""
+    if not len(counts):
+        return design, freedom, slow
     total = counts.sum(axis=1)
     left = events.any(axis=1)
     source = np.arange(len(counts))

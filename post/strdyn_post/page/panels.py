@@ -28,6 +28,7 @@ from strdyn_post.figures import (
     plot_variance,
 )
 from strdyn_post.names import Names
+from strdyn_post.quantities import time_unit
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
@@ -68,7 +69,7 @@ class Panel:
 def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
     """Yield the panels of all sections: the origin, then the order of the paper."""
     yield from _origin(result, recording.units)
-    yield from _foretelling(result)
+    yield from _foretelling(result, recording)
     yield from _maps(result)
     yield from _trees_and_moves(result, recording.units)
     yield from _lens(result, recording.units)
@@ -99,7 +100,7 @@ def _origin(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
             )
 
 
-def _foretelling(result: AnalysisResult) -> Iterator[Panel]:
+def _foretelling(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
     if result.foretelling is not None:
         yield Panel(
             "foretelling",
@@ -108,6 +109,26 @@ def _foretelling(result: AnalysisResult) -> Iterator[Panel]:
             (4.4, 3.2),
             lambda ax: plot_foretelling(result, ax=ax),
         )
+    expected, soap = result.expected_events, result["soap"]
+    if expected is None:
+        return
+    about = f"expected events per {time_unit(recording.units)}"
+    yield Panel(
+        "expected",
+        "expected_map",
+        "Map of SOAP by the events that the structure lets expect",
+        (4.8, 3.9),
+        _alone(plot_pca, soap, values=expected, about=about),
+    )
+    frame = int(expected.mean(axis=1).argmax())
+    yield Panel(
+        "expected",
+        "expected_snapshot",
+        "Atoms by the events that their structure lets expect, where most are expected",
+        (4.8, 3.9),
+        _alone(plot_snapshot, soap, recording=recording, frame=frame, values=expected, about=about),
+        tight=True,
+    )
 
 
 def _maps(result: AnalysisResult) -> Iterator[Panel]:

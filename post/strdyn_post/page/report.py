@@ -15,7 +15,7 @@ from strdyn_post.exchange.chemiscope import chemiscope_data
 from strdyn_post.figures import save_figure
 from strdyn_post.files.folder import PAGE, SUMMARY, Claim, claim, mark
 from strdyn_post.files.output import cannot_write
-from strdyn_post.findings import RESULT
+from strdyn_post.findings import ATTENTION, FINE, RESULT, UNKNOWN
 from strdyn_post.limits import AGREEMENT, CLEAR, ENRICHED, FEW_EVENTS
 from strdyn_post.provenance import check_same_run
 from strdyn_post.quantities import factor_text, length_unit, percent
@@ -29,6 +29,8 @@ from .panels import draw_panels, shown_label, telling_atom, telling_frame
 from .summary import summarise
 
 __all__ = ["write_report"]
+
+_MARKS = {ATTENTION: "attention", FINE: "good", RESULT: "", UNKNOWN: "unknown"}
 
 
 def write_report(
@@ -69,7 +71,11 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     summary = summarise(result, recording)
     sections = _draw(result, recording, claimed)
     names = result.names["soap_lens"]
-    lines = [line for line in result.lines if line.kind not in ("origin", "new_environment")]
+    foretells = not sections.keys().isdisjoint(("foretelling", "expected"))
+    on_top = {"length", "origin", *(["foretelling"] if foretells else [])}
+    first = {line.kind: line for line in result.lines if line.kind in on_top}
+    apart = {*first, "new_environment"}
+    lines = [line for line in result.lines if line.kind not in apart]
     page = _template().render(
         summary=summary,
         sections=sections,
@@ -77,7 +83,8 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         titles=TITLES,
         length=length_unit(recording.units),
         new=_new_environments(result),
-        origin=next((line for line in result.lines if line.kind == "origin"), None),
+        first=first,
+        marks=_MARKS,
         others=[line for line in lines if line.severity == RESULT],
         verdicts=[line for line in lines if line.severity != RESULT],
         shown_label=shown_label(names),
@@ -90,6 +97,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
             "enriched": ENRICHED,
         },
         smoothed=result.config.smoothing_window > 1,
+        window=result.config.smoothing_window,
         provenance=result.provenance,
         explorer=_explorer(result, recording),
         # inside a script "<" could begin a tag

@@ -8,12 +8,13 @@ from typing import Any
 
 from strdyn_post.findings import KINDS, SEVERITIES, Finding
 
-from . import of_clusters, of_data, of_dynamics, of_kinetics, of_origin
+from . import of_clusters, of_data, of_dynamics, of_kinetics, of_length, of_origin
 from .speaker import Say, Speaker
 
 __all__ = ["Line", "headline", "lines_of"]
 
 SAY: dict[str, Say] = {
+    **of_length.SAY,
     **of_origin.SAY,
     **of_dynamics.SAY,
     **of_data.SAY,

@@ -95,10 +95,11 @@ def _agreement(found: Sequence[Finding], speaker: Speaker) -> str:
     values = ", ".join(
         f"{each.values['agreement']:.3f} ({speaker.title(each.route)})" for each in found
     )
+    routes = " and ".join(speaker.title(each.route) for each in poor or found)
     text = (
         "Other random numbers (for starting points, or for the choice of the observations to "
-        f"cluster) {'change' if poor else 'hardly change'} the labels. Agreement of the labels "
-        f"(adjusted Rand index; 1: the same, 0: no more than by chance): {values}."
+        f"cluster) {'change' if poor else 'hardly change'} the labels of {routes}. Agreement of "
+        f"the labels (adjusted Rand index; 1: the same, 0: no more than by chance): {values}."
     )
     for each in poor:
         drawn, remedy = each.values["drawn"], each.values["remedy"]

@@ -15,12 +15,13 @@ __all__ = ["SAY"]
 def _frames(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     taken = f" that stride = {values['stride']} takes" if values["stride"] != 1 else ""
-    text = f"{values['analysed']} of {values['taken']} frames{taken} enter the analysis."
+    text = f"Only {values['analysed']} of {values['taken']} frames{taken} enter the analysis."
     if values["analysed"] < values["taken"]:
-        text += " The others have no next frame to compare with, or smoothing leaves them out."
-    if found[0].severity == ATTENTION:
-        text += f" Record at least {FEW_FRAMES} frames."
-    return text
+        text += (
+            " The others have no next frame to compare with, or smoothing leaves them out, at both "
+            "ends of the run and at gaps."
+        )
+    return f"{text} Record at least {FEW_FRAMES} frames."
 
 
 def _gaps(found: Sequence[Finding], _: Speaker) -> str:
@@ -44,11 +45,19 @@ def _skipped_stretches(found: Sequence[Finding], _: Speaker) -> str:
     )
 
 
-def _cutoff(found: Sequence[Finding], _: Speaker) -> str:
-    return (
-        f"The next frame undoes {share(found[0].values['share'])} of all changes of neighbors. "
-        "These atoms swing across the cutoff; they do not move to a new place."
+def _vibration(found: Sequence[Finding], speaker: Speaker) -> str:
+    values = found[0].values
+    text = (
+        f"The next frame undoes {share(values['undone'])} of all changes of neighbors. Vibration "
+        f"alone gives 50 %, or less if it is slow. So at least {share(values['share'])} of the "
+        "changes are vibration at the cutoff, not moves to a new place."
     )
+    if found[0].severity == ATTENTION:
+        text += (
+            f" A mean δ between frames {speaker.time(speaker.interval)} apart says little about "
+            "moves. Lasting changes of neighbors leave vibration out."
+        )
+    return text
 
 
 def _even_window(found: Sequence[Finding], _: Speaker) -> str:
@@ -75,6 +84,18 @@ def _short_stretch(found: Sequence[Finding], _: Speaker) -> str:
     return (
         f"Steps {first} to {last} are left out: this stretch between gaps has {length} frames, but "
         f"smoothing_window = {window} needs {window}."
+    )
+
+
+def _levels(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    if not values["without"]:
+        return "δ has a gap between any two levels of LENS."
+    cuts = " and ".join(f"{each:.3f}" for each in values["without"])
+    return (
+        f"δ has no gap at {cuts}, where k-means separates levels of LENS: the cut goes through one "
+        "hump, or through its tail. These levels differ by degree, and another lens_clusters would "
+        "cut elsewhere."
     )
 
 
@@ -124,11 +145,12 @@ SAY: dict[str, Say] = {
     "frames": _frames,
     "gaps": _gaps,
     "skipped_stretches": _skipped_stretches,
-    "cutoff": _cutoff,
+    "vibration": _vibration,
     "even_window": _even_window,
     "short_run": _short_run,
     "short_stretch": _short_stretch,
     "constant_lens": _constant_lens,
+    "levels": _levels,
     "nothing_fast": _nothing_fast,
     "scan_skipped": _scan_skipped,
     "scan_clusters_skipped": _scan_clusters_skipped,

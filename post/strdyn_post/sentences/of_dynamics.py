@@ -29,8 +29,8 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         text = f"SOAP & LENS keeps an environment that SOAP alone merges with others: {name}"
     if values["dynamics"] != "fast" and "verdict" in values:
         return (
-            f"{text}. It does not stand apart by its dynamics alone, but it does not appear if δ is "
-            "shuffled, replaced by noise or left out."
+            f"{text}. It does not stand apart by its dynamics alone, but it does not appear if δ "
+            "is shuffled, replaced by noise or left out."
         )
     if values["dynamics"] != "fast":
         return f"{text}. It does not stand apart by its dynamics."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strdyn_post.findings import Finding
+from strdyn_post.findings import UNKNOWN, Finding
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.quantities import factor_text
 
@@ -77,4 +77,40 @@ def _cannot_tell(values: Values) -> str:
     )
 
 
-SAY: dict[str, Say] = {"origin": _origin}
+def _foretelling(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    if "auc" not in values:
+        return (
+            "There are too few lasting changes of neighbors to say how much structure foretells "
+            f"them: at least {values['few']} are needed in each half of the run and of the atoms."
+        )
+    pairs = (
+        "An atom that is about to have one gets a larger prediction than one that is not in "
+        f"{_range(values['auc'])} of all pairs (AUC; {_whole(values['environment_auc']['mean'])} "
+        "from the environment alone; 50 % by chance)."
+    )
+    if found[0].severity == UNKNOWN:
+        return (
+            "Structure is not shown to foretell the lasting changes of neighbors. "
+            f"{pairs} This may be chance."
+        )
+    return (
+        f"Structure foretells the lasting changes of neighbors. {pairs} The prediction explains "
+        f"{_range(values['information'])} of the information in the events. The "
+        f"{_whole(values['most_likely_share'])} of the observations with the largest prediction "
+        f"hold {_range(values['most_likely'])} of the events. If the events of every atom are "
+        f"shuffled in time, {_whole(values['shuffled_auc']['mean'])} of the pairs remain: so much "
+        "follows from where an atom is during the whole run."
+    )
+
+
+def _range(values: Values) -> str:
+    low, high = (f"{100 * values[end]:.0f}" for end in ("low", "high"))
+    return f"{_whole(values['mean'])} ({low} to {high} %)"
+
+
+def _whole(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+SAY: dict[str, Say] = {"foretelling": _foretelling, "origin": _origin}

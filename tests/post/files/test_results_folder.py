@@ -28,6 +28,7 @@ from strdyn_post.exchange.export import FORMATS, export
 from strdyn_post.files.folder import FIGURES, claim, other_runs, run_of
 from strdyn_post.files.output import new_file
 from strdyn_post.files.results_file import seal
+from strdyn_post.kinetics.event_model import EventModel
 from strdyn_post.page.panels import draw_panels
 from strdyn_post.page.report import write_report
 from strdyn_post.watch import watch_into
@@ -147,7 +148,7 @@ def put(name, value):
         (lambda f: f.attrs.__setitem__("settings", "[" * 99999), r"recursion|not as strdyn"),
         (lambda f: f.attrs.__setitem__("provenance", "[1]"), r"not as strdyn writes it"),
         (lambda f: f.attrs.__setitem__("provenance", '{"buffer": 3}'), r"provenance buffer is 3"),
-        (finding("kind", "rumour"), r"kind = 'rumour': expected one of origin, new_environment"),
+        (finding("kind", "rumour"), r"kind = 'rumour': expected one of length, origin"),
         (finding("severity", "grave"), r"a finding has the severity 'grave'"),
         (finding("values", {}), r"a finding lacks a number"),
         (lambda f: f.attrs.__setitem__("timings", '{"pca": "long"}'), r"timing of pca is 'long'"),
@@ -176,6 +177,15 @@ def test_results_of_format_1_still_load(out):
     found = load_results(out)
     np.testing.assert_array_equal(found["soap"].labels, expected["soap"].labels)
     assert found.run_id == load_results(out).run_id != expected.run_id
+
+
+def test_findings_of_an_earlier_version_keep_their_words(out):
+    change(out / "results.h5", finding("kind", "cutoff"))
+    with h5py.File(out / "results.h5") as file:
+        lines = json.loads(file["findings"][()])
+    text = next(line["text"] for line in lines if line["kind"] == "cutoff")
+    (note,) = (each for each in load_results(out).findings if each.kind == "note")
+    assert note.values == {"text": text}
 
 
 @pytest.mark.usefixtures("empty_figures")
@@ -517,6 +527,8 @@ def test_the_names_of_the_figures_are_known(made_up):
     result = replace(
         result,
         routes={**result.routes, **routes},
+        event_model=EventModel(np.zeros(4), np.zeros(1)),
+        foretelling=object(),
         interval_scan=(object(),),
         config=replace(result.config, scan_intervals=(2,), scan_windows=(3,)),
     )

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from strdyn_post.kinetics.foretelling import fold_interval, foretell
+from strdyn_post.findings import RESULT, UNKNOWN
+from strdyn_post.kinetics.event_model import EventModel
+from strdyn_post.kinetics.foretelling import fold_interval, foretell, judge_foretelling
+from strdyn_post.sentences import Speaker, lines_of
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
 
@@ -86,3 +89,34 @@ def test_the_interval_over_folds_is_that_of_student():
     mean, low, high = fold_interval(np.array([0.90, 0.92, 0.94, 0.96]))
     # s = 0.02582, t(0.975, 3) = 3.1824
     assert (mean, low, high) == pytest.approx((0.93, 0.93 - 0.04108, 0.93 + 0.04108), abs=1e-4)
+
+
+def test_the_regression_gives_probabilities_of_rows_that_it_has_not_seen():
+    """Log-odds of an event are -3 + 2 x; the second score says nothing, the third is constant."""
+    rng = np.random.default_rng(0)
+    scores = np.stack([rng.normal(1.0, 0.5, 40_000), rng.normal(0, 5, 40_000), np.full(40_000, 7)])
+    happened = rng.random(40_000) < logistic(-3.0 + 2.0 * scores[0])
+    model = EventModel.fit(scores.T.astype(np.float32), happened, rng)
+    new = np.array([[0.0, 0.0, 7.0], [1.0, 0.0, 7.0], [2.0, 3.0, 7.0]])
+    np.testing.assert_allclose(model.probability(new), logistic(np.array([-3, -1, 1])), rtol=0.1)
+    assert model.probability(new[None]).shape == (1, 3)
+
+
+@pytest.mark.parametrize(("happened", "expected"), [(False, 0.5 / 11), (True, 10.5 / 11)])
+def test_rows_that_are_all_alike_leave_the_scores_out(happened, expected):
+    scores = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
+    model = EventModel.fit(scores, np.full(10, happened), np.random.default_rng(0))
+    assert model.coefficients.tolist() == [0, 0]
+    np.testing.assert_allclose(model.probability(scores), expected)
+
+
+def test_foretelling_is_a_result_only_above_chance():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(100, 200, 3))
+    says = predicted(logistic(-4.0 + 1.5 * scores[..., 0]), scores)
+    found = judge_foretelling(says)
+    assert found.severity == RESULT
+    assert found.values["auc"]["mean"] == says.auc.mean()
+    assert judge_foretelling(predicted(np.full((100, 200), 0.02), scores)).severity == UNKNOWN
+    assert judge_foretelling(None).severity == UNKNOWN
+    assert "at least 10 are needed" in lines_of([judge_foretelling(None)], Speaker())[0].text

@@ -9,7 +9,7 @@ from recorded import change
 from scipy.stats import t
 
 from strdyn_post import AnalysisConfig, analyse, load_results, save_results
-from strdyn_post.findings import ATTENTION, RESULT, of_kind
+from strdyn_post.findings import RESULT, UNKNOWN, of_kind
 from strdyn_post.kinetics.hazards import hazards
 from strdyn_post.kinetics.origin import find_origin, judge_origin
 from strdyn_post.signal.events import Events
@@ -251,8 +251,8 @@ def test_vibration_alone_cannot_tell():
     result = analyse(buffer, CONFIG)
     assert result.origin.n_events == 0
     (finding,) = of_kind(result.findings, "origin")
-    assert (finding.severity, finding.values["verdict"]) == (ATTENTION, "cannot_tell")
-    (text,) = (text for text in result.warnings if text.startswith("Origin"))
+    assert (finding.severity, finding.values["verdict"]) == (UNKNOWN, "cannot_tell")
+    (text,) = (line.text for line in result.lines if line.kind == "origin")
     assert "none was seen. At least 10 are needed" in text
 
 

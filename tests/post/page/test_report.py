@@ -14,7 +14,7 @@ from strdyn_post.environments.clusters import agreement_finding
 from strdyn_post.errors import AnalysisError
 from strdyn_post.exchange.chemiscope import chemiscope_data
 from strdyn_post.figures import save_figure
-from strdyn_post.findings import ATTENTION, FINE, Finding, of_kind
+from strdyn_post.findings import ATTENTION, UNKNOWN, Finding, of_kind
 from strdyn_post.kinetics.transitions import count_transitions
 from strdyn_post.page.explorer import explorer_payload
 from strdyn_post.page.report import write_report
@@ -22,7 +22,8 @@ from strdyn_post.page.summary import summarise
 
 FIGURES = [
     "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
-    "dendrogram_soap", "dendrogram_soap_lens", "finding_sites", "finding_soap",
+    "dendrogram_soap", "dendrogram_soap_lens", "expected_map", "expected_snapshot",
+    "finding_sites", "finding_soap",
     "finding_soap_lens", "foretelling", "hazard_depth", "hazard_neighbors", "lens_series",
     "matrix_lens", "matrix_soap", "matrix_soap_lens", "origin", "path",
     "pca_density_soap", "pca_density_soap_lens",
@@ -91,7 +92,6 @@ def test_numbers_on_the_page_are_those_of_the_result(result, page):
     shares = chi.checks.low[1, fast], chi.checks.high[1, fast]
     ends = " to ".join(f"{100 * each:.2g} %" for each in shares)
     for words in (
-        "60 of 60 frames enter the analysis",
         f"SOAP & LENS has {moves:,} moves",
         f"every dense region: {100 * (chi.labels < 0).mean():.1f} % (SOAP & LENS)",
         f"fast environment, with {100 * inside.mean():.2g} % of all observations",
@@ -250,7 +250,7 @@ def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_
 @pytest.mark.usefixtures("no_files")
 def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
     """The finding of the paper, and the same cluster where it has nothing to do with structure."""
-    result = make_result(30, 100)
+    result = make_result(60, 100)
     anywhere = np.random.default_rng(0).integers(0, 4, result["soap"].labels.shape)
     ratios = [0.800, 0.184, 0.0105, 0.0023, 0.0032]
     by_chance = make_route("soap", anywhere, result["soap"].scores, ratios)
@@ -391,9 +391,13 @@ def test_what_is_not_firm_is_said_with_the_marks_of_the_page(tmp_path):
     for line in told:  # the page shows each, once
         assert text.count(re.sub(r"\s+", " ", line["text"])) >= 1
     drift = next(line for line in told if line["kind"] == "drift")
-    (found,) = (each for each in drift["findings"] if each["route"] == "soap_lens")
+    (found,) = (
+        each
+        for each in drift["findings"]
+        if (each["route"], each["severity"]) == ("soap_lens", ATTENTION)
+    )
     assert found["environments"] == [{"label": 0, "mark": "2", "name": "environment 2"}]
-    assert found["values"] == {"early": 0.2, "late": 0.31, "standard_errors": 5.0}
+    assert found["values"].items() >= {"early": 0.2, "late": 0.31, "standard_errors": 5.0}.items()
 
 
 def test_memory_is_said_only_beyond_chance(result):
@@ -405,14 +409,15 @@ def test_memory_is_said_only_beyond_chance(result):
             route.checks,
             stay=np.full(shape, 0.7),
             predicted_stay=np.full(shape, 0.5),
-            exits=np.full(5, n_visits),
+            effective=np.full((5, 5), n_visits / 5),
         )
         routes = {**result.routes, "soap_lens": replace(route, checks=checks)}
         found = summarise(replace(result, routes=routes), make_buffer(result))["routes"]
         assert found["soap_lens"]["checks"]["forgets"] == forgets
         told = of_kind(judged(result, routes=routes).findings, "memory")
         (memory,) = (each for each in told if each.route == "soap_lens")
-        assert memory.severity == (FINE if forgets else ATTENTION)
+        # nine visits would not have shown a difference of 0.2 either
+        assert memory.severity == (UNKNOWN if forgets else ATTENTION)
         assert found["soap_lens"]["checks"]["memory"] == pytest.approx(0.2)
 
 
@@ -431,7 +436,7 @@ def test_a_share_drifts_if_it_changes_much_and_beyond_chance(result):
     drifts = [
         found.environments
         for found in judged(result, routes=routes).findings
-        if (found.kind, found.route) == ("drift", "soap_lens")
+        if (found.kind, found.route, found.severity) == ("drift", "soap_lens", ATTENTION)
     ]
     assert drifts == [(2,), (3,)]
 
@@ -549,7 +554,7 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
     checked = {name: check(route) for name, route in routes.items()}
     small = judged(result, routes=checked, origin=None)
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
-    assert "1 of 1 frames enter the analysis" in page.texts_in_one
+    assert "Only 1 of 1 frames enter the analysis" in page.texts_in_one
     assert "No transition was counted at lag = 1" in page.texts_in_one
     assert "explorer-open" not in page.ids  # chemiscope is an extra
 
