@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post import AnalysisConfig
+from strdyn_post.environments.clustering import cluster_environments, cluster_lens
 from strdyn_post.findings import Finding
-from strdyn_post.pipeline import _fit
-from strdyn_post.routes import Route
+from strdyn_post.routes import ROUTES, Route
 from strdyn_post.routes.additions import new_environments
+from strdyn_post.routes.fitting import fit_route
+from strdyn_post.routes.reducing import project_rows, reduce_rows
 from strdyn_post.scans.null_runs import find_nulls
 from strdyn_post.scans.nulls import Nulls
 from strdyn_post.signal.dataset import Dataset
@@ -60,12 +62,22 @@ def observe(spectra: Float, delta: Float, config: AnalysisConfig = CONFIG) -> Ob
         steps=steps, atom_ids=frames.atom_ids, soap=lambda k: spectra[k], path="", uuid=""
     )
     series = Series(delta, frames)
-    seen = SimpleNamespace(
-        recording=recording, smoothed=series, data=Dataset.join(recording, series), findings=()
-    )
-    fitted = _fit(seen, config, Work())
-    nulls = find_nulls(seen.data, fitted.moments, fitted.routes, config)
-    return Observed(fitted.routes, seen.data, fitted.moments, nulls)
+    data, work = Dataset.join(recording, series), Work()
+    seen = SimpleNamespace(smoothed=series, data=data)
+    moments, pcas = reduce_rows(seen, config, work)
+    rows = project_rows(seen, pcas, work)
+    routes = {
+        name: fit_route(
+            name,
+            series,
+            rows[name],
+            pcas.get(name),
+            (cluster_lens if name == "lens" else cluster_environments)(rows[name].scores, config),
+            config,
+        )
+        for name in ROUTES
+    }
+    return Observed(routes, data, moments, find_nulls(data, moments, routes, config))
 
 
 def structures(rng: np.random.Generator, n_atoms: int = N_ATOMS, often: float = 0.05) -> Int:
