@@ -51,6 +51,7 @@ KINDS = {
     # what SOAP & LENS adds
     "new_environment": Kind("New environment", {"share": "", "delta": ""}),
     "nothing_new": Kind("New environments"),
+    "lost_environment": Kind("Environment of SOAP", {"share": ""}),
     "merged_dynamics": Kind("Merging"),
     # the recording
     "frames": Kind("Frames", {"analysed": "frames", "taken": "frames", "stride": "frames"}),

@@ -17,7 +17,8 @@ from .kinetics.stays import judge_stays
 from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
-from .routes.additions import merged_dynamics, new_environments
+from .routes.additions import lost_environments, merged_dynamics, new_environments
+from .scans.nulls import Nulls
 
 __all__ = ["judge"]
 
@@ -31,6 +32,7 @@ def judge(
     n_taken: int,
     flicker_share: float,
     labelled: bool,
+    nulls: Nulls | None = None,
 ) -> Iterator[Finding]:
     """Yield the findings of the three routes, and how far these can be trusted.
 
@@ -50,6 +52,8 @@ def judge(
         Share of the changes of neighbors that the next frame undoes; NaN if not known.
     labelled : bool
         Whether the frames were labelled by an earlier fit.
+    nulls : Nulls, optional
+        What SOAP&LENS finds if δ means nothing.
     """
     if origin is not None:
         frames = routes["soap_lens"].frames
@@ -61,11 +65,13 @@ def judge(
         yield judge_length(origin, checks, len(frames) * frames.spacing)
         yield judge_origin(origin)
         yield judge_foretelling(foretelling)
-    new, hidden = new_environments(routes, config.lag), list(merged_dynamics(routes))
+    new = new_environments(routes, config.lag, nulls)
+    hidden = list(merged_dynamics(routes))
     if any(each.route == "soap_lens" for each in hidden):
         # clusters were found, and merged: "nothing new" would hide them
         new = [each for each in new if each.kind != "nothing_new"]
     yield from new
+    yield from lost_environments(routes)
     yield from hidden
     n_frames = len(routes["soap_lens"].frames)
     values: dict[str, Any]

@@ -78,6 +78,12 @@ FAR_QUANTILE = 0.999
 SAME = 0.5
 """Two environments correspond if their overlap 2|A ∩ B| / (|A| + |B|) is at least this."""
 
+GOES = 0.05
+"""Of an environment that has no counterpart, parts below this share are not named."""
+
+COMPARABLE = 0.5
+"""A fast environment is one of chance, too, if chance makes this part of its observations fast."""
+
 NEARLY_ALL = 0.75
 """A level of LENS has the colour of an environment if their overlap is at least this."""
 

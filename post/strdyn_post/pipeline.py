@@ -31,6 +31,8 @@ from .routes import ROUTES, Route
 from .routes.fitting import checked, fit_route, label_route
 from .routes.reducing import project_rows, reduce_rows
 from .routes.staying import stays_of
+from .scans.null_runs import find_nulls
+from .scans.nulls import Nulls
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
 from .work import MapChunks, Progress, Work
@@ -77,9 +79,19 @@ def analyse(
     fitted = _fit(observed, config, work)
     routes = _check(fitted.routes, observed, config, work)
     scans, found = repeat(recording, observed, fitted.moments, routes, config, work)
+    with work.stage("nulls"):
+        nulls = find_nulls(observed.data, fitted.moments, routes, config, work.map_chunks)
     found = [*observed.findings, *fitted.findings, *found]
     return _conclude(
-        recording, observed, routes, config, work, found, event_model=fitted.event_model, **scans
+        recording,
+        observed,
+        routes,
+        config,
+        work,
+        found,
+        event_model=fitted.event_model,
+        nulls=nulls,
+        **scans,
     )
 
 
@@ -219,6 +231,7 @@ def _conclude(
     work: Work,
     found: list[Finding],
     model: str | None = None,
+    nulls: Nulls | None = None,
     **scans: Any,
 ) -> AnalysisResult:
     """Describe the environments, judge the numbers, and put everything together."""
@@ -239,6 +252,7 @@ def _conclude(
         n_taken=len(observed.recording.steps),
         flicker_share=observed.events.flicker_share,
         labelled=model is not None,
+        nulls=nulls,
     )
     return AnalysisResult(
         routes=routes,
@@ -248,6 +262,7 @@ def _conclude(
         descriptions=descriptions,
         origin=origin,
         foretelling=foretelling,
+        nulls=nulls,
         flicker_share=observed.events.flicker_share,
         provenance=describe_origin(recording, observed.recording, config.seed)
         | ({} if model is None else {"model": model}),

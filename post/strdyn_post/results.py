@@ -23,6 +23,7 @@ from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
 from .scans.intervals import IntervalPoint
 from .scans.mixtures import MixturePoint
+from .scans.nulls import Nulls
 from .scans.weights import WeightPoint
 from .sentences import Line, Speaker, lines_of
 from .signal.series import Series
@@ -80,6 +81,9 @@ class AnalysisResult:
         Where the lasting changes of neighbors begin; None in results of earlier versions.
     foretelling : Foretelling or None
         How much the structure tells about the events after it; None if there are too few events.
+    nulls : Nulls or None
+        What SOAP&LENS finds if δ means nothing; None if SOAP alone has all its environments, and
+        for frames that an earlier fit labelled.
     event_model : EventModel or None
         Of the fit; None if there are too few events.
     weight_scan : tuple of WeightPoint
@@ -105,6 +109,7 @@ class AnalysisResult:
     descriptions: dict[str, Description] = field(default_factory=dict)
     origin: Origin | None = None
     foretelling: Foretelling | None = None
+    nulls: Nulls | None = None
     event_model: EventModel | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()

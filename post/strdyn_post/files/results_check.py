@@ -23,6 +23,7 @@ from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
 from strdyn_post.scans.intervals import IntervalPoint, in_use
 from strdyn_post.scans.mixtures import MixturePoint
+from strdyn_post.scans.nulls import CASES, Nulls
 from strdyn_post.signal.frames import Frames
 
 __all__ = ["check_result"]
@@ -53,6 +54,8 @@ def check_result(result: AnalysisResult) -> None:
         _check_origin(result.origin, first.final.n_clusters, n_levels)
     if result.foretelling is not None:
         _check_foretelling(result.foretelling)
+    if result.nulls is not None:
+        _check_nulls(result.nulls, result["soap_lens"].final.n_clusters, first.final.n_clusters)
     if result.event_model is not None:
         shape = (first.n_components,)
         _numbers("event_model/coefficients", result.event_model.coefficients, shape)
@@ -96,6 +99,21 @@ def _check_foretelling(found: Foretelling) -> None:
     for item in fields(found):
         length = n_bins if item.name in ("predicted", "observed") else n_folds
         _numbers(f"foretelling/{item.name}", getattr(found, item.name), (length,))
+
+
+def _check_nulls(nulls: Nulls, n: int, n_of_soap: int) -> None:
+    unknown = sorted(set(nulls.cases) - set(CASES))
+    if unknown or nulls.n_rows < 1:
+        raise AnalysisError(f"nulls holds {nulls.n_rows} rows, and cases {', '.join(unknown)}.")
+    n_runs = len(nulls.cases)
+    _numbers("nulls/fast", nulls.fast, (n,), _BOOL)
+    for name, values, shape in (
+        ("overlap", nulls.overlap, (n_runs, n)),
+        ("shares", nulls.shares, (n,)),
+        ("fast_share", nulls.fast_share, (n_runs,)),
+        ("sites", nulls.sites, (n_runs, n_of_soap)),
+    ):
+        _within(f"nulls/{name}", _numbers(f"nulls/{name}", values, shape), 1.0)
 
 
 def _check_hazards(name: str, found: Hazards, n: int) -> None:

@@ -30,6 +30,7 @@ from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Merged, Route, RouteFit
 from strdyn_post.scans.intervals import IntervalPoint
 from strdyn_post.scans.mixtures import MixturePoint
+from strdyn_post.scans.nulls import Nulls
 from strdyn_post.scans.weights import WeightPoint
 from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.series import Series
@@ -79,6 +80,9 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
         if result.foretelling is not None:
             for item in fields(result.foretelling):
                 file[f"foretelling/{item.name}"] = getattr(result.foretelling, item.name)
+        if result.nulls is not None:
+            for item in fields(result.nulls):
+                file[f"nulls/{item.name}"] = getattr(result.nulls, item.name)
         if result.event_model is not None:
             for item in fields(result.event_model):
                 file[f"event_model/{item.name}"] = getattr(result.event_model, item.name)
@@ -195,6 +199,7 @@ def read_content(file: Any, run_id: str) -> AnalysisResult:
             },
             origin=_read_origin(content["origin"]) if "origin" in content else None,
             foretelling=_read_part(content, "foretelling", Foretelling),
+            nulls=_read_nulls(content["nulls"]) if "nulls" in content else None,
             event_model=_read_part(content, "event_model", EventModel),
             **{scan: _read_points(content, scan, kind) for scan, kind in _SCANS.items()},
             flicker_share=float(content.attrs["flicker_share"]),
@@ -216,6 +221,14 @@ def _read_origin(group: Any) -> Origin:
         neighbors=_read_part(group, "neighbors", Coordinate),
         depth=_read_part(group, "depth", Coordinate),
     )
+
+
+def _read_nulls(group: Any) -> Nulls:
+    stored = {name: value[()] for name, value in group.items()}
+    stored["cases"] = tuple(case.decode() for case in stored["cases"])
+    for name in ("n_rows", "n_all", "min_cluster_size"):
+        stored[name] = int(stored[name])
+    return Nulls(**stored)
 
 
 def _read_findings(content: Any) -> tuple[Finding, ...]:

@@ -74,7 +74,8 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
     foretells = not sections.keys().isdisjoint(("foretelling", "expected"))
     on_top = {"length", "origin", *(["foretelling"] if foretells else [])}
     first = {line.kind: line for line in result.lines if line.kind in on_top}
-    lines = [line for line in result.lines if line.kind not in first]
+    apart = {*first, "new_environment"}
+    lines = [line for line in result.lines if line.kind not in apart]
     page = _template().render(
         summary=summary,
         sections=sections,
@@ -84,7 +85,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         new=_new_environments(result),
         first=first,
         marks=_MARKS,
-        others=[line for line in lines if line.severity == RESULT][len(_new(result)) :],
+        others=[line for line in lines if line.severity == RESULT],
         verdicts=[line for line in lines if line.severity != RESULT],
         shown_label=shown_label(names),
         path_visits=telling_atom(result["soap_lens"], names)[1],

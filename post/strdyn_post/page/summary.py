@@ -21,6 +21,7 @@ from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
 
 from .kinetics import route_kinetics
+from .nulls import null_numbers
 from .origin import foretelling_numbers, origin_numbers
 
 __all__ = ["summarise"]
@@ -40,9 +41,10 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
     dict
         ``run``, ``written_by`` (the ID of the analysis), ``headline``, ``findings`` (lines of text
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
-        ``checks``, ``origin`` and ``foretelling`` (None if not known), ``environments``,
-        ``new_environments``, ``hidden_dynamics``, ``weight_scan``, ``mixture_scan``,
-        ``interval_scan`` with ``interval_advice``, shares, ``timings``.
+        ``checks``, ``origin`` and ``foretelling`` (None if not known), ``nulls`` (None
+        if there is nothing to test), ``environments``, ``new_environments``, ``hidden_dynamics``,
+        ``weight_scan``, ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares,
+        ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
@@ -61,6 +63,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         },
         "origin": origin_numbers(result),
         "foretelling": foretelling_numbers(result),
+        "nulls": null_numbers(result),
         "environments": _environment_rows(result),
         "new_environments": [_new_environment(each, names) for each in new],
         "hidden_dynamics": [

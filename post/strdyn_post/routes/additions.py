@@ -1,4 +1,4 @@
-"""What SOAP&LENS adds to SOAP: new environments and their place; dynamics that a merge hides."""
+"""What SOAP&LENS adds to SOAP, and what it loses; dynamics that a merge hides."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_post.findings import ATTENTION, RESULT, Finding
-from strdyn_post.kinetics.enrichment import find_sites
+from strdyn_post.findings import ATTENTION, RESULT, UNKNOWN, Finding
+from strdyn_post.kinetics.enrichment import Sites, find_sites
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import differ_in_dynamics
+from strdyn_post.limits import FAST_QUARTILE
+from strdyn_post.scans.nulls import Nulls
 
 from .identities import match_environments
 from .route import Route, shared_rows
 
-__all__ = ["merged_dynamics", "new_environments"]
+__all__ = ["lost_environments", "merged_dynamics", "new_environments"]
+
+_SEVERITY = {"evidence": RESULT, "cannot_tell": UNKNOWN}
 
 
-def new_environments(routes: Mapping[str, Route], lag: int = 1) -> list[Finding]:
+def new_environments(
+    routes: Mapping[str, Route], lag: int = 1, nulls: Nulls | None = None
+) -> list[Finding]:
     """Describe the environments that SOAP alone does not find, and where their atoms come from.
 
     Parameters
@@ -29,12 +35,15 @@ def new_environments(routes: Mapping[str, Route], lag: int = 1) -> list[Finding]
         The three routes of an analysis.
     lag : int
         Lag of the transition counts [frames].
+    nulls : Nulls, optional
+        Runs in which δ means nothing, for the ``verdict``; a verdict other than "evidence" is not
+        a result.
 
     Returns
     -------
     list of Finding
-        Findings ``new_environment``, the fast ones first; or one finding ``nothing_new``. Their
-        values give environments of SOAP as labels.
+        Findings ``new_environment``, evidence first and then fast ones; or one finding
+        ``nothing_new``. Their values give environments of SOAP as labels.
     """
     chi, soap = routes["soap_lens"], routes["soap"]
     delta = routes["lens"].scores[..., 0]
@@ -47,6 +56,8 @@ def new_environments(routes: Mapping[str, Route], lag: int = 1) -> list[Finding]
         float(delta[labels == k].mean()) if shown.populations[k] else 0.0
         for k in range(shown.n_clusters)
     ]
+    n_of_soap = soap.final.n_clusters
+    places = _fast_places(labels, fast, delta, soap_labels, n_of_soap)
     found = []
     fresh = (k for k in np.argsort(chi.fit.identities).tolist() if k not in known)
     for label in (k for k in fresh if shown.populations[k]):
@@ -66,15 +77,57 @@ def new_environments(routes: Mapping[str, Route], lag: int = 1) -> list[Finding]
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
-            **_where(inside, soap_labels, soap.final.n_clusters, delta),
+            **_where(inside, soap_labels, n_of_soap, delta),
             **_ways(chi, label),
         }
-        found.append(Finding("new_environment", RESULT, "soap_lens", (label,), values))
+        severity = RESULT
+        if nulls is not None:
+            values |= nulls.verdict(label, find_sites(inside, soap_labels, n_of_soap), *places)
+            severity = _SEVERITY.get(values["verdict"], ATTENTION)
+        found.append(Finding("new_environment", severity, "soap_lens", (label,), values))
     if not found:
-        alone = sorted(set(range(soap.final.n_clusters)) - set(known.values()))
-        values = {"n_environments": shown.n_clusters, "only_of_soap": alone}
+        values = {"n_environments": shown.n_clusters}
         return [Finding("nothing_new", RESULT, "soap_lens", values=values)]
-    return sorted(found, key=lambda finding: finding.values["dynamics"] != "fast")
+    order = {RESULT: 0, UNKNOWN: 1, ATTENTION: 2}
+    return sorted(found, key=lambda each: (order[each.severity], each.values["dynamics"] != "fast"))
+
+
+def lost_environments(routes: Mapping[str, Route]) -> Iterator[Finding]:
+    """Yield the environments of SOAP without a counterpart in SOAP&LENS, and where they go."""
+    chi, soap = routes["soap_lens"], routes["soap"]
+    labels, of_soap = shared_rows(chi, soap)
+    known = set(match_environments(chi, soap).values())
+    n_chi = chi.final.n_clusters
+    for label in np.argsort(soap.fit.identities).tolist():
+        inside = of_soap == label
+        if label in known or not inside.any() or not n_chi:
+            continue
+        there = np.bincount(labels[inside & (labels >= 0)], minlength=n_chi) / inside.sum()
+        goes = [
+            {"label": k, "share": float(there[k])}
+            for k in np.argsort(-there, kind="stable").tolist()
+            if there[k] > 0
+        ]
+        values = {"share": float(inside.mean()), "goes": goes}
+        yield Finding("lost_environment", RESULT, "soap", (label,), values)
+
+
+def _fast_places(
+    labels: NDArray[np.int32],
+    fast: NDArray[np.bool_],
+    delta: NDArray[np.float32],
+    soap_labels: NDArray[np.int32],
+    n_of_soap: int,
+) -> tuple[Sites, Sites]:
+    """Return where in SOAP the rows of fast environments are, and all rows with as large a δ."""
+    inside = np.isin(labels, np.flatnonzero(fast))
+    large = np.zeros_like(inside)
+    if inside.any():
+        large = delta >= np.quantile(delta[inside], FAST_QUARTILE)
+    return (
+        find_sites(inside, soap_labels, n_of_soap),
+        find_sites(large, soap_labels, n_of_soap),
+    )
 
 
 def _where(
@@ -125,7 +178,7 @@ def _ways(chi: Route, label: int) -> dict[str, Any]:
     if not into.any():
         return {"source": None}
     source = int(into.argmax())
-    found: dict[str, Any] = {"source": source}
+    found: dict[str, Any] = {"source": source, "source_share": float(into[source] / into.sum())}
     for way, a, b in (("in", source, label), ("out", label, source)):
         moves = shown.counts if chi.checks is None else chi.checks.events
         found[f"n_{way}"] = int(moves[a, b])

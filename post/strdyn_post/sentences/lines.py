@@ -122,6 +122,6 @@ def headline(found: Iterable[Finding], speaker: Speaker) -> str:
 def _names_no_route(kind: str) -> bool:
     """Whether the sentence of a kind does not name its route."""
     return kind not in {
-        *("new_environment", "nothing_new", "merged_dynamics", "merge", "unknown_name"),
-        *("few_delta_values", "far_frames", "constant_lens", "levels", "origin"),
+        *("new_environment", "nothing_new", "lost_environment", "merged_dynamics", "merge"),
+        *("few_delta_values", "far_frames", "constant_lens", "levels", "origin", "unknown_name"),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strdyn_post.findings import Finding
-from strdyn_post.limits import ENRICHED, MOSTLY
+from strdyn_post.limits import ENRICHED, GOES, MOSTLY
 
 from .speaker import Say, Speaker, share
 
@@ -18,6 +18,8 @@ Values = Mapping[str, Any]
 def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     values, label = found[0].values, found[0].environments[0]
     name = speaker.name("soap_lens", label)
+    if values.get("verdict", "evidence") != "evidence":
+        return _not_evidence(name, values)
     if values["soap_cluster_overlap"] is None:
         text = (
             f"SOAP & LENS finds an environment that SOAP alone does not find: {name}, with "
@@ -25,6 +27,11 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         )
     else:
         text = f"SOAP & LENS keeps an environment that SOAP alone merges with others: {name}"
+    if values["dynamics"] != "fast" and "verdict" in values:
+        return (
+            f"{text}. It does not stand apart by its dynamics alone, but it does not appear if δ "
+            "is shuffled, replaced by noise or left out."
+        )
     if values["dynamics"] != "fast":
         return f"{text}. It does not stand apart by its dynamics."
     text += (
@@ -32,13 +39,75 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         "their neighbors; the atoms of the other environments exchange at most "
         f"{share(values['highest_other_delta'])}"
     )
-    if not values["soap_enriched"]:
+    place = _place_of(values)
+    if place is None:
         return f"{text}. It lies in the environments of SOAP as by chance."
-    home = speaker.name("soap", values["soap_environment"])
+    home = speaker.name("soap", place["label"])
     return (
-        f"{text}. SOAP alone puts {share(values['soap_share'])} of it into {home}, which holds "
-        f"{share(values['soap_expected'])} of all observations."
+        f"{text}. SOAP alone puts {share(place['share'])} of it into {home}, which holds "
+        f"{share(place['expected'])} of all observations."
     )
+
+
+def _not_evidence(name: str, values: Values) -> str:
+    """Say why an environment proves nothing about dynamics."""
+    text = (
+        f"SOAP & LENS has an environment that is not one of SOAP: {name}, with "
+        f"{share(values['share'])} of all observations. "
+    )
+    reason, runs = values["reason"], values["recovered"]
+
+    def counted(*cases: str) -> str:
+        some, many = (sum(runs.get(case, [0, 0])[k] for case in cases) for k in (0, 1))
+        return f"{some} of {many} runs"
+
+    if values["verdict"] == "not_from_delta":
+        without = {
+            "noise": "δ is replaced by noise",
+            "jitter": "δ is left out and the spectra change by a thousandth of their spread",
+        }[reason]
+        return (
+            f"{text}It appears also if {without} ({counted(reason)}): it is a finer division by "
+            "structure, and depends on chance. Dynamics does not make it."
+        )
+    if values["verdict"] == "by_chance":
+        text += (
+            "Such an environment appears also if δ is shuffled over all observations "
+            f"({counted('shuffled')})"
+        )
+        if values["dynamics"] == "fast":
+            text += ", and it lies in the environments of SOAP as by chance"
+        return f"{text}: the values of δ make it, wherever they are. It is not evidence."
+    if reason == "reference":
+        why = (
+            f"it is not found again among the {values['n_taken']:,} of {values['n_all']:,} "
+            "observations that are taken for the test. Record a longer run."
+        )
+    elif reason == "place":
+        why = (
+            f"a fast environment appears also if δ is shuffled ({counted('shuffled')}), and "
+            f"{values['n_atoms']} different atoms are too few to tell whether the place of this "
+            "one is chance. Record a longer run, or more atoms."
+        )
+    elif reason == "sometimes":
+        why = (
+            f"it appears also in {counted('shuffled', 'noise', 'jitter')} in which δ is shuffled, "
+            "replaced or left out. Record a longer run."
+        )
+    else:
+        why = (
+            "it should appear in each half of the atoms alone, but does so in "
+            f"{counted('half_of_atoms')}. Record a longer run, or more atoms."
+        )
+    return f"{text}Whether dynamics makes it cannot be told: {why}"
+
+
+def _place_of(values: Values) -> Values | None:
+    """Return the environment of SOAP that holds more of a new one than chance explains."""
+    label = values["soap_environment"] if values["soap_enriched"] else None
+    if "verdict" in values:
+        label = values["place"]
+    return next((site for site in values["sites"] if site["label"] == label), None)
 
 
 def details(finding: Finding, speaker: Speaker) -> str:
@@ -50,7 +119,8 @@ def details(finding: Finding, speaker: Speaker) -> str:
             f"It holds {share(values['share'])} of all observations; {values['n_atoms']} different "
             "atoms are in it at some time."
         ]
-    parts += [_of_soap(values, speaker), _without_speed(values, speaker), _ways(values, speaker)]
+    parts += [_of_soap(values, speaker), _without_speed(values, speaker)]
+    parts += [_sometimes_lost(values), _ways(values, speaker)]
     return " ".join(part for part in parts if part)
 
 
@@ -64,23 +134,46 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
         )
     if values["soap_environment"] is None:
         return ""
-    home = speaker.name("soap", values["soap_environment"])
-    low, high = share(values["soap_share_low"]), share(values["soap_share_high"])
-    puts = f"SOAP alone puts {share(values['soap_share'])} of it into {home}"
-    holds = f"which holds {share(values['soap_expected'])} of all observations"
-    if not values["soap_enriched"]:
-        text = f"{puts}, {holds}: no more than by chance."
-        if fast:
-            text += (
-                " Such an environment also appears if δ has nothing to do with structure: it is "
-                "not evidence."
-            )
-        return text
-    text = f"{puts} ({low} to {high} with 95 % confidence), {holds}"
+    place = _place_of(values)
+    site = place or next(
+        each for each in values["sites"] if each["label"] == values["soap_environment"]
+    )
+    home = speaker.name("soap", site["label"])
+    low, high = share(site["low"]), share(site["high"])
+    shuffled, chance = values.get("shuffled_sites"), ""
+    if shuffled and any(shuffled):
+        chance = f"; with δ shuffled it is {share(shuffled[site['label']])}"
+    if fast and place:
+        return (
+            f"The share in {home} is between {low} and {high} with 95 % confidence: "
+            f"{site['share'] / site['expected']:.1f} times as much as by chance{chance}. The "
+            "dynamics comes from there."
+        )
+    text = (
+        f"SOAP alone puts {share(site['share'])} of it into {home} ({low} to {high} with 95 % "
+        f"confidence), which holds {share(site['expected'])} of all observations"
+    )
+    if fast and "verdict" in values:
+        return f"{text}{chance}."
+    if values["soap_enriched"]:
+        return f"{text}: {site['share'] / site['expected']:.1f} times as much as by chance."
+    text += ": no more than by chance."
     if fast:
-        text = f"The share in {home} is between {low} and {high} with 95 % confidence"
-    text += f": {values['soap_share'] / values['soap_expected']:.1f} times as much as by chance."
-    return f"{text} The dynamics comes from there." if fast else text
+        text += (
+            " Such an environment also appears if δ has nothing to do with structure: it is not "
+            "evidence."
+        )
+    return text
+
+
+def _sometimes_lost(values: Values) -> str:
+    """Say which small changes of the settings lose an environment that is evidence."""
+    if values.get("verdict") != "evidence":
+        return ""
+    lost = [
+        word for word in ("fewer", "more") if values["recovered"].get(f"one_{word}", [1, 1])[0] == 0
+    ]
+    return f"With one component {' or '.join(lost)} it is not found." if lost else ""
 
 
 def _without_speed(values: Values, speaker: Speaker) -> str:
@@ -118,29 +211,43 @@ def _ways(values: Values, speaker: Speaker) -> str:
         return f"{bounds}{values[f'n_{which}']:,} events"
 
     lag = speaker.time(speaker.interval * values["lag"])
+    source = speaker.name("soap_lens", values["source"])
+    enter = "Atoms enter it"
+    if "source_share" in values:
+        enter = f"{share(values['source_share'])} of the moves into it come"
     return (
-        f"Atoms enter it mostly from {speaker.name('soap_lens', values['source'])}, with "
-        f"probability {share(values['p_in'])} per {lag} ({way('in')}). They return there with "
-        f"probability {share(values['p_out'])} ({way('out')})."
+        f"{enter} from {source}, with probability {share(values['p_in'])} per {lag} "
+        f"({way('in')}). They return there with probability {share(values['p_out'])} "
+        f"({way('out')})."
     )
 
 
-def _nothing_new(found: Sequence[Finding], speaker: Speaker) -> str:
+def _nothing_new(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     if not values["n_environments"]:
         return (
             "SOAP & LENS finds no environment at all. A smaller min_cluster_size or more frames "
             "may help."
         )
-    text = (
+    return (
         "SOAP & LENS finds no environment that SOAP alone does not find: each holds mostly the "
         "same observations as one of SOAP."
     )
-    alone = [speaker.name("soap", label) for label in values["only_of_soap"]]
-    if alone:
-        verb = "has" if len(alone) == 1 else "have"
-        text += f" In SOAP & LENS, {' and '.join(alone)} of SOAP {verb} no counterpart."
-    return text
+
+
+def _lost_environment(found: Sequence[Finding], speaker: Speaker) -> str:
+    values = found[0].values
+    name = speaker.name("soap", found[0].environments[0])
+    goes = [
+        f"{share(each['share'])} of it in {speaker.name('soap_lens', each['label'])}"
+        for each in values["goes"]
+        if each["share"] >= GOES
+    ]
+    there = f" SOAP & LENS puts {' and '.join(goes)}." if goes else ""
+    return (
+        f"SOAP & LENS loses an environment that SOAP alone finds: {name}, with "
+        f"{share(values['share'])} of all observations, has no counterpart.{there}"
+    )
 
 
 def _merged_dynamics(found: Sequence[Finding], speaker: Speaker) -> str:
@@ -236,6 +343,7 @@ def _rough(value: float) -> str:
 SAY: dict[str, Say] = {
     "new_environment": _new_environment,
     "nothing_new": _nothing_new,
+    "lost_environment": _lost_environment,
     "merged_dynamics": _merged_dynamics,
     "interval": _interval,
 }

@@ -445,7 +445,7 @@ def test_the_fast_environment_is_told_with_its_origin(page):
     text = page.texts_in_one
     assert "finds an environment that SOAP alone does not find: fast environment," in text
     assert "of it into environment 4, which holds" in text
-    assert "mostly from environment 4, with probability" in text
+    assert "100 % of the moves into it come from environment 4, with probability" in text
 
 
 def test_summary_file_and_page_hold_the_same(result, buffer, report):
