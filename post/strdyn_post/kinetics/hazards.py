@@ -112,8 +112,8 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     -------
     found : Hazards
     effective : float
-        Number of independent events that all of them are worth; 0 if there is one atom, or one
-        frame.
+        Number of independent events that would tell the shares as well; 0 if there is one atom, or
+        one frame.
     """
     n_frames, n_atoms = happened.shape
     group, block = atom_groups(n_atoms), time_blocks(n_frames)
@@ -138,8 +138,13 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
     of_parts = design[:-1][(n_hit > 0) & (n_hit < total)].max(initial=0.0)
     rare = np.append(n_hit, total) < FEW_EVENTS * design
     design = np.where(rare, np.maximum(design, of_parts or design[-1]), design)
-    effective = total / design if n_groups > 1 else 0.0 * design
-    worth = effective * student_factor(found.freedom)
+    worth = total / design * student_factor(found.freedom) if n_groups > 1 else 0.0 * design
+    effective = 0.0
+    if n_groups > 1:
+        # a rate that rises for all alike changes no share; atoms that move again and again do
+        by_atom = (together.sum(axis=1) ** 2).sum() * n_groups / (n_groups - 1)
+        of_shares = max(of_parts, by_atom / max(1, total)) if of_parts else design[-1]
+        effective = total / max(1.0, of_shares)
     n_seen, n_hit, shares = n_seen[:n_parts], n_hit[:n_parts], shares[:n_parts]
     low, high = share_interval(shares, worth[:n_parts])
     counted = Hazards(
@@ -151,7 +156,7 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
         low=low,
         high=high,
     )
-    return counted, float(effective[-1])
+    return counted, float(effective)
 
 
 def hazards_over(happened: NDArray[np.bool_], values: NDArray[Any]) -> Coordinate:
