@@ -8,7 +8,7 @@ from known_events import recording, sets_of
 from recorded import change
 from scipy.stats import t
 
-from strdyn_post import AnalysisConfig, analyse, load_results, save_results
+from strdyn_post import AnalysisConfig, analyse, fit, label, load_results, save_results
 from strdyn_post.findings import RESULT, UNKNOWN, of_kind
 from strdyn_post.kinetics.hazards import hazards
 from strdyn_post.kinetics.origin import find_origin, judge_origin
@@ -291,6 +291,21 @@ def test_a_run_too_short_says_so():
     assert of_kind(result.findings, "origin")[0].values["verdict"] == "cannot_tell"
 
 
+def test_atoms_of_other_frames_get_the_events_that_their_structure_lets_expect(from_edges):
+    buffer, result, edge, hops = from_edges
+    learnt = fit(buffer, CONFIG)
+    new, _, _ = hopping((0.0, 0.0), n_frames=20)  # the same structures, and no events
+    labelled = label(learnt, new)
+    expected = labelled.expected_events
+    # about as many as the atoms of the fit had, per observation and unit of time
+    known = hops.sum() / (12 * 119)
+    rate = known / buffer.times[1]
+    assert expected.shape == labelled["soap"].final.labels.shape
+    np.testing.assert_allclose(expected[:, edge].mean(), rate, rtol=0.2)
+    assert expected[:, ~edge].max() < 0.1 * rate
+    np.testing.assert_array_equal(result.event_model.coefficients, learnt.event_model.coefficients)
+
+
 # files
 
 
@@ -300,6 +315,7 @@ def test_results_hold_the_origin(from_edges, tmp_path):
     loaded = load_results(path)
     same_parts(loaded.origin, result.origin)
     same_parts(loaded.foretelling, result.foretelling)
+    same_parts(loaded.event_model, result.event_model)
 
 
 def same_parts(found, expected):
