@@ -18,7 +18,7 @@ from .limits import FAR_SHARE, FEW_FRAMES, MUCH_NOISE, VIBRATION
 from .names import name_environments, unknown_names
 from .routes import Route
 from .routes.additions import lost_environments, merged_dynamics, new_environments
-from .scans.nulls import Nulls
+from .routes.nulls import Nulls
 
 __all__ = ["judge"]
 

@@ -29,10 +29,10 @@ from .recording import Recording
 from .results import AnalysisResult, Fit
 from .routes import ROUTES, Route
 from .routes.fitting import checked, fit_route, label_route
+from .routes.nulls import Nulls
 from .routes.reducing import project_rows, reduce_rows
 from .routes.staying import stays_of
 from .scans.null_runs import find_nulls
-from .scans.nulls import Nulls
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
 from .work import MapChunks, Progress, Work

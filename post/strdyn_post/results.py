@@ -21,9 +21,9 @@ from .kinetics.foretelling import Foretelling
 from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
+from .routes.nulls import Nulls
 from .scans.intervals import IntervalPoint
 from .scans.mixtures import MixturePoint
-from .scans.nulls import Nulls
 from .scans.weights import WeightPoint
 from .sentences import Line, Speaker, lines_of
 from .signal.series import Series

@@ -21,9 +21,9 @@ from strdyn_post.kinetics.partition import Partition
 from strdyn_post.kinetics.stays import Stays
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
+from strdyn_post.routes.nulls import CASES, Nulls
 from strdyn_post.scans.intervals import IntervalPoint, in_use
 from strdyn_post.scans.mixtures import MixturePoint
-from strdyn_post.scans.nulls import CASES, Nulls
 from strdyn_post.signal.frames import Frames
 
 __all__ = ["check_result"]

@@ -28,9 +28,9 @@ from strdyn_post.kinetics.transitions import count_moves
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Merged, Route, RouteFit
+from strdyn_post.routes.nulls import Nulls
 from strdyn_post.scans.intervals import IntervalPoint
 from strdyn_post.scans.mixtures import MixturePoint
-from strdyn_post.scans.nulls import Nulls
 from strdyn_post.scans.weights import WeightPoint
 from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.series import Series

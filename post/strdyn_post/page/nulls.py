@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from strdyn_post.results import AnalysisResult
-from strdyn_post.scans.nulls import CASES
+from strdyn_post.routes.nulls import CASES
 
 __all__ = ["null_numbers"]
 

@@ -14,7 +14,7 @@ from strdyn_post.kinetics.enrichment import Sites, find_sites
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import differ_in_dynamics
 from strdyn_post.limits import FAST_QUARTILE
-from strdyn_post.scans.nulls import Nulls
+from strdyn_post.routes.nulls import Nulls
 
 from .identities import match_environments
 from .route import Route, shared_rows

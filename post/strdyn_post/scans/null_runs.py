@@ -23,11 +23,10 @@ from strdyn_post.limits import SAME
 from strdyn_post.routes import Route
 from strdyn_post.routes.fitting import never_merged
 from strdyn_post.routes.identities import match_environments
+from strdyn_post.routes.nulls import REFERENCE, Nulls
 from strdyn_post.signal.dataset import Dataset
 from strdyn_post.signal.series import Series
 from strdyn_post.work import MapChunks
-
-from .nulls import REFERENCE, Nulls
 
 __all__ = ["Part", "find_nulls", "take_part"]
 

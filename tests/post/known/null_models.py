@@ -14,9 +14,9 @@ from strdyn_post.findings import Finding
 from strdyn_post.routes import ROUTES, Route
 from strdyn_post.routes.additions import new_environments
 from strdyn_post.routes.fitting import fit_route
+from strdyn_post.routes.nulls import Nulls
 from strdyn_post.routes.reducing import project_rows, reduce_rows
 from strdyn_post.scans.null_runs import find_nulls
-from strdyn_post.scans.nulls import Nulls
 from strdyn_post.signal.dataset import Dataset
 from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.series import Series

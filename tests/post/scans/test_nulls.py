@@ -28,9 +28,9 @@ from strdyn_post.page.report import write_report
 from strdyn_post.page.summary import summarise
 from strdyn_post.routes import Merged
 from strdyn_post.routes.additions import lost_environments, new_environments
+from strdyn_post.routes.nulls import CASES, Nulls
 from strdyn_post.scans import null_runs
 from strdyn_post.scans.null_runs import find_nulls, take_part
-from strdyn_post.scans.nulls import CASES, Nulls
 from strdyn_post.sentences import Speaker, lines_of
 
 
