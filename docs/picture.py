@@ -16,7 +16,7 @@ FIGURES = {  # picture: figures of the analysis, side by side
     "map": ("pca_environment_soap_lens",),
 }
 WIDTHS = {1: 640, 3: 1400}  # pixels, by the number of figures
-WINDOW = (1150, 1400)  # pixels of the page
+WINDOW = (1150, 1215)  # pixels of the page
 
 folder = Path(sys.argv[1])
 pictures = Path(__file__).parent / "pictures"

@@ -315,13 +315,12 @@ def _recording_of(result: Any) -> Any:
 
 
 def _tell(result: Any, page: Path) -> None:
-    """Print the finding, the headline numbers and what the reader must know."""
-    from .findings import ATTENTION, UNKNOWN
-    from .sentences import headline
+    """Print the results, the headline numbers and what the reader must know."""
+    from .findings import ATTENTION, RESULT, UNKNOWN
 
-    found = headline(result.findings, result.speaker)
-    if found:
-        print(_filled(found))
+    for line in result.lines:
+        if line.severity == RESULT:
+            print(_filled(line.text))
     for line in headlines(result):
         print(line)
     for line in result.lines:

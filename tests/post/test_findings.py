@@ -9,7 +9,7 @@ from recorded import record, strdyn, with_empty_figures
 from synthetic import judged, make_result
 
 from strdyn_post import load_results
-from strdyn_post.findings import ATTENTION, FINE, KINDS, SEVERITIES, UNKNOWN, Finding
+from strdyn_post.findings import ATTENTION, FINE, KINDS, SEVERITIES, Finding
 from strdyn_post.sentences import Speaker, lines_of
 from strdyn_post.sentences.lines import SAY
 
@@ -38,7 +38,7 @@ def test_terminal_page_summary_and_results_say_the_same(tmp_path, monkeypatch, c
     assert {line["severity"] for line in summary["findings"]} == set(SEVERITIES)
     for line in summary["findings"]:
         assert shown.count(line["text"]) == 1, line["text"]
-        assert (line["text"] in terminal) == (line["severity"] in (ATTENTION, UNKNOWN))
+        assert (line["text"] in terminal) == (line["severity"] != FINE)
     assert any("smoothing_window = 4 is even" in text for text in result.warnings)
 
 
