@@ -162,7 +162,7 @@ def foretell(
 
 
 def judge_foretelling(found: Foretelling | None) -> Finding:
-    """Say how much structure foretells: a result if its AUC is above that of chance."""
+    """Say how much structure foretells: a result if both AUC and information are above chance."""
     if found is None:
         return Finding("foretelling", UNKNOWN, values={"few": FEW_EVENTS})
     values: dict[str, Any] = {
@@ -171,7 +171,8 @@ def judge_foretelling(found: Foretelling | None) -> Finding:
         )
         for item in fields(found)[:6]
     }
-    severity = RESULT if values["auc"]["low"] > 0.5 else UNKNOWN
+    above = values["auc"]["low"] > 0.5 and values["information"]["low"] > 0.0
+    severity = RESULT if above else UNKNOWN
     return Finding("foretelling", severity, values={**values, "most_likely_share": MOST_LIKELY})
 
 

@@ -1,5 +1,7 @@
 """What structure foretells, on made-up events whose probability is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,13 @@ def test_foretelling_is_a_result_only_above_chance():
     assert judge_foretelling(predicted(np.full((100, 200), 0.02), scores)).severity == UNKNOWN
     assert judge_foretelling(None).severity == UNKNOWN
     assert "at least 10 are needed" in lines_of([judge_foretelling(None)], Speaker())[0].text
+
+
+def test_an_auc_above_chance_is_not_enough_where_information_may_be_none():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(100, 200, 3))
+    says = predicted(logistic(-4.0 + 1.5 * scores[..., 0]), scores)
+    doubtful = replace(says, information=np.array([0.2, -0.1, 0.1, 0.0]))
+    assert judge_foretelling(says).severity == RESULT
+    assert judge_foretelling(doubtful).severity == UNKNOWN
+    assert "This may be chance" in lines_of([judge_foretelling(doubtful)], Speaker())[0].text
