@@ -15,7 +15,7 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/strdyn demo -o "$$($(VENV)/bin/python -c 'import time; print(time.strftime("strdyn-demo/%Y%m%d-%H%M%S"))')"
 
 test: $(VENV)/.ready embedded
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n auto --dist loadfile
 
 slow: $(VENV)/.ready embedded
 	$(VENV)/bin/pytest -m slow
