@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["factor_text", "length_unit", "percent", "time_axis", "time_text", "time_unit"]
+__all__ = ["factor_text", "finite", "length_unit", "percent", "time_axis", "time_text", "time_unit"]
 
 _TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
 _LENGTH_UNITS = {
@@ -59,6 +59,11 @@ def factor_text(value: float) -> str:
     return (
         f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
     )
+
+
+def finite(value: float) -> float | None:
+    """Return a number that JSON holds; None if it is infinite or not known."""
+    return float(value) if np.isfinite(value) else None
 
 
 def percent(share: float) -> str:

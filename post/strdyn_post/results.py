@@ -169,9 +169,7 @@ class AnalysisResult:
         """
         if self.event_model is None:
             return None
-        soap = self["soap"]
-        expected = self.event_model.probability(soap.scores) / soap.frames.spacing
-        return expected.astype(np.float32)
+        return self.event_model.rate(self["soap"].scores).astype(np.float32)
 
     @property
     def fit(self) -> Fit:

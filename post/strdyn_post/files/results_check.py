@@ -59,7 +59,8 @@ def check_result(result: AnalysisResult) -> None:
     if result.event_model is not None:
         shape = (first.n_components,)
         _numbers("event_model/coefficients", result.event_model.coefficients, shape)
-        _numbers("event_model/intercept", result.event_model.intercept, (1,))
+        for part in ("intercept", "interval"):
+            _numbers(f"event_model/{part}", getattr(result.event_model, part), (1,))
     _check_findings(result)
     if not np.array_equal(result.delta.frames.atom_ids, first.atom_ids):
         raise AnalysisError("delta and soap differ in their atom_ids.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from strdyn_post.limits import (
     SEEN_MEMORY,
     SUPPORT,
 )
+from strdyn_post.quantities import finite
 
 from .partition import Partition
 from .persistence import lag_scan, residence_times
@@ -306,7 +306,7 @@ def _judge_memory(checks: Checks, *, rates: bool) -> Finding:
             "difference": checks.memory,
             "returns": remembers and checks.returns,
             "rates": rates and severity == FINE,
-            "smallest": _finite(checks.seen_memory.max(initial=0.0)),
+            "smallest": finite(checks.seen_memory.max(initial=0.0)),
         },
     )
 
@@ -315,13 +315,13 @@ def _judge_drift(checks: Checks) -> Iterator[Finding]:
     share = np.maximum(checks.early, checks.late)
     blind = ~checks.drifts & (share > 0.0) & (checks.seen_drift > SEEN_CHANGE * share)
     if not (checks.drifts | blind).any():
-        yield Finding("drift", FINE, values={"smallest": _finite(checks.seen_drift.max())})
+        yield Finding("drift", FINE, values={"smallest": finite(checks.seen_drift.max())})
     for k in np.flatnonzero(checks.drifts | blind).tolist():
         values = {
             "early": float(checks.early[k]),
             "late": float(checks.late[k]),
             "standard_errors": float(checks.drift[k]),
-            "smallest": _finite(checks.seen_drift[k]),
+            "smallest": finite(checks.seen_drift[k]),
         }
         severity = ATTENTION if checks.drifts[k] else UNKNOWN
         yield Finding("drift", severity, environments=(k,), values=values)
@@ -333,14 +333,14 @@ def _judge_balance(checks: Checks) -> Iterator[Finding]:
     judged = np.triu(checks.events + checks.events.T >= FEW_EVENTS, 1) & ~(tilted | tilted.T)
     blind = judged & (checks.seen_imbalance > SEEN_EXCESS)
     if not (tilted | blind).any():
-        smallest = _finite(checks.seen_imbalance[judged].max(initial=0.0)) if judged.any() else None
+        smallest = finite(checks.seen_imbalance[judged].max(initial=0.0)) if judged.any() else None
         yield Finding("balance", FINE if judged.any() else UNKNOWN, values={"smallest": smallest})
     for a, b in np.argwhere(tilted | blind).tolist():
         values = {
             "there": int(checks.events[a, b]),
             "back": int(checks.events[b, a]),
             "excess": float(checks.imbalance[a, b]),
-            "smallest": _finite(checks.seen_imbalance[a, b]),
+            "smallest": finite(checks.seen_imbalance[a, b]),
         }
         severity = ATTENTION if tilted[a, b] else UNKNOWN
         yield Finding("balance", severity, environments=(a, b), values=values)
@@ -353,18 +353,13 @@ def _judge_merge(checks: Checks) -> Finding:
         "merge",
         ATTENTION if not checks.firm_merge else UNKNOWN if few else FINE,
         values={
-            "low": _finite(low),
-            "high": _finite(high),
+            "low": finite(low),
+            "high": finite(high),
             "support": float(checks.merge_support[0]),
-            "exits": _finite(checks.merge_exits[0]),
+            "exits": finite(checks.merge_exits[0]),
             "n_environments": len(checks.exits),
         },
     )
-
-
-def _finite(value: Any) -> float | None:
-    """Return a number that JSON holds; None if it is infinite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def _longest_lag(stretches: NDArray[np.int64]) -> int:

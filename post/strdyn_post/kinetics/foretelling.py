@@ -91,7 +91,8 @@ def fit_events(
     happened = events.happened[rows][known]
     if happened.sum() < FEW_EVENTS:
         return None
-    return EventModel.fit(_rows(scores[known]), happened.ravel(), np.random.default_rng(seed))
+    interval, rng = events.frames.spacing, np.random.default_rng(seed)
+    return EventModel.fit(_rows(scores[known]), happened.ravel(), interval, rng)
 
 
 def foretell(
@@ -131,18 +132,18 @@ def foretell(
     quarters = [(np.flatnonzero(late == a), np.flatnonzero(half == b)) for a, b in _QUARTERS]
     if min(int(happened[np.ix_(*each)].sum()) for each in quarters) < FEW_EVENTS:
         return None
-    shuffled = rng.permuted(happened, axis=0)
+    shuffled, interval = rng.permuted(happened, axis=0), events.frames.spacing
     found: dict[str, list[float]] = {item.name: [] for item in fields(Foretelling)[:6]}
     tested: list[tuple[Float, Bool]] = []
     for learnt, test in zip(quarters, reversed(quarters), strict=True):
         there, seen = np.ix_(*learnt), np.ix_(*test)
         x, unseen, truth = _rows(scores[there]), _rows(scores[seen]), happened[seen].ravel()
         mean = happened[there].mean()
-        by_score = EventModel.fit(x, happened[there].ravel(), rng).probability(unseen)
+        by_score = EventModel.fit(x, happened[there].ravel(), interval, rng).probability(unseen)
         n = np.bincount(labels[there].ravel() + 1, minlength=environments[1] + 1)
         hit = np.bincount(labels[there][happened[there]] + 1, minlength=environments[1] + 1)
         by_environment = ((hit + mean) / (n + 1.0))[labels[seen].ravel() + 1]
-        by_shuffled = EventModel.fit(x, shuffled[there].ravel(), rng).probability(unseen)
+        by_shuffled = EventModel.fit(x, shuffled[there].ravel(), interval, rng).probability(unseen)
         top = np.argsort(-by_score, kind="stable")[: max(1, round(MOST_LIKELY * len(truth)))]
         for name, value in (
             ("auc", _auc(truth, by_score)),

@@ -17,6 +17,7 @@ from strdyn_post.limits import (
     RECROSSED,
     STILL_UNDONE,
 )
+from strdyn_post.quantities import finite
 
 from .committed import commit, find_commitment, share_of_short_visits
 from .filter_null import FilterNull
@@ -246,27 +247,22 @@ def judge_stays(stays: Stays, populations: NDArray[np.int64]) -> Finding:
             "frames": int(stays.frames),
             "window": int(stays.window),
             "n_committed": int(stays.counts[off].sum()),
-            "undone": _finite(stays.undone[stays.frames - 2]) if stays.frames > 1 else 0.0,
+            "undone": finite(stays.undone[stays.frames - 2]) if stays.frames > 1 else 0.0,
             "rates": bool(stays.rates),
             "environments": [
                 {
                     "verdict": verdicts[k],
-                    "raw": _finite(stays.raw[k]),
-                    "stay": _finite(mean[k]),
-                    "low": _finite(low[k]),
-                    "high": _finite(high[k]),
+                    "raw": finite(stays.raw[k]),
+                    "stay": finite(mean[k]),
+                    "low": finite(low[k]),
+                    "high": finite(high[k]),
                     "exits": int(stays.exits[k]),
                     "effective": float(stays.effective[k]),
-                    "short": _finite(stays.short[k]),
-                    "null": _finite(stays.null[k]),
-                    "structural": _finite(stays.structural[k]),
+                    "short": finite(stays.short[k]),
+                    "null": finite(stays.null[k]),
+                    "structural": finite(stays.structural[k]),
                 }
                 for k in seen
             ],
         },
     )
-
-
-def _finite(value: float) -> float | None:
-    """Return a number that JSON holds; None if it is infinite or not known."""
-    return float(value) if np.isfinite(value) else None

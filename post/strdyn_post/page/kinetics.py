@@ -8,7 +8,7 @@ import numpy as np
 
 from strdyn_post.kinetics.stays import NOT_RESOLVED, RESOLVED, Stays
 from strdyn_post.names import Names
-from strdyn_post.quantities import time_axis
+from strdyn_post.quantities import finite, time_axis
 from strdyn_post.routes import Route
 
 __all__ = ["route_kinetics"]
@@ -88,7 +88,7 @@ def route_kinetics(route: Route, names: Names, units: str | None) -> dict[str, A
     return {
         "rows": [row(label) for label in names.order],
         "committed_frames": None if stays is None else int(stays.frames),
-        "undone": [] if stays is None else [_number(each) for each in stays.undone],
+        "undone": [] if stays is None else [finite(each) for each in stays.undone],
         "committed_moves": [] if stays is None else _rates(stays, names, spacing, units),
         "rough": moves(np.argwhere(checks.few_events)),
         "unbalanced": moves(np.argwhere(checks.unbalanced)),
@@ -120,7 +120,7 @@ def _committed(stays: Stays, label: int, spacing: float, units: str | None) -> d
         "stay_unit": unit,
         "stay_exits": int(stays.exits[label]),
         "stay_effective": float(stays.effective[label]),
-        "short": _number(stays.short[label]),
+        "short": finite(stays.short[label]),
         "verdict": verdict,
         "resolved": "yes"
         if verdict == RESOLVED
@@ -150,7 +150,3 @@ def _rates(stays: Stays, names: Names, spacing: float, units: str | None) -> lis
         for b in names.order
         if a != b and stays.counts[a, b]
     ]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -11,6 +11,7 @@ from strdyn_post.kinetics.foretelling import MOST_LIKELY, fold_interval
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.names import Names
+from strdyn_post.quantities import finite
 from strdyn_post.results import AnalysisResult
 
 __all__ = ["foretelling_numbers", "origin_numbers"]
@@ -24,7 +25,7 @@ def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
     return {
         "lasting": origin.lasting,
         "event_share": EVENT_SHARE,
-        "survival": [_number(share) for share in origin.survival],
+        "survival": [finite(share) for share in origin.survival],
         "n_observations": origin.n_observations,
         "n_events": origin.n_events,
         "effective": origin.effective,
@@ -51,7 +52,7 @@ def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
                     {
                         "label": k,
                         "share": float(counts[k] / max(1, counts.sum())),
-                        "enrichment": _number(origin.enrichment[level, k]),
+                        "enrichment": finite(origin.enrichment[level, k]),
                     }
                     for k in soap.order
                 ],
@@ -104,9 +105,9 @@ def _hazard(found: Hazards, k: int) -> dict[str, Any]:
         "events_low": float(found.low[k]),
         "events_high": float(found.high[k]),
         "effective": float(found.effective[k]),
-        "hazard": _number(found.hazard[k]),
-        "hazard_low": _number(found.hazard_low[k]),
-        "hazard_high": _number(found.hazard_high[k]),
+        "hazard": finite(found.hazard[k]),
+        "hazard_low": finite(found.hazard_low[k]),
+        "hazard_high": finite(found.hazard_high[k]),
     }
 
 
@@ -117,7 +118,3 @@ def _called(names: Names, label: int) -> dict[str, Any]:
         "color": names.colors[label],
         "label": label,
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -112,7 +112,7 @@ def _foretelling(result: AnalysisResult, recording: Recording) -> Iterator[Panel
     expected, soap = result.expected_events, result["soap"]
     if expected is None:
         return
-    about = f"expected events per {time_unit(recording.units)}"
+    about = f"expected events [1/{time_unit(recording.units)}]"
     yield Panel(
         "expected",
         "expected_map",

@@ -91,7 +91,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
         path_visits=telling_atom(result["soap_lens"], names)[1],
         settings=_settings(result, recording),
         limits={
-            "few": FEW_EVENTS * result.config.lag,
+            "few": FEW_EVENTS,
             "errors": CLEAR,
             "agreement": AGREEMENT,
             "enriched": ENRICHED,

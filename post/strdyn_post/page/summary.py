@@ -12,7 +12,7 @@ from strdyn_post.files.folder import mark
 from strdyn_post.findings import Finding, of_kind
 from strdyn_post.limits import FAR_SHARE, FEW_EVENTS
 from strdyn_post.names import Names
-from strdyn_post.quantities import time_axis
+from strdyn_post.quantities import finite, time_axis
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
@@ -76,13 +76,13 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         "mixture_scan": [
             asdict(point)
             | {
-                "agreement": _number(point.agreement),
+                "agreement": finite(point.agreement),
                 "in_use": point.n_clusters == result.config.n_clusters,
             }
             for point in result.mixture_scan
         ],
         **_interval_numbers(result, names["soap"], units),
-        "flicker_share": _number(result.flicker_share),
+        "flicker_share": finite(result.flicker_share),
         "keeps_dynamics": bool(result.config.merge_keep_dynamics),
         "far_share": float(chi.far.max(initial=0.0)),
         "n_far_frames": int((chi.far > FAR_SHARE).sum()),
@@ -176,8 +176,8 @@ def _environment_rows(result: AnalysisResult) -> list[dict[str, Any]]:
                 "share": float(shown.populations[label]) / route.labels.size,
                 "delta": float(delta[inside].mean()) if inside.any() else None,
                 "stays": float(shown.transition_matrix[label, label]),
-                "neighbors": _number(described.n_neighbors[label]) if described else None,
-                "depth": _number(described.depth[label]) if described else None,
+                "neighbors": finite(described.n_neighbors[label]) if described else None,
+                "depth": finite(described.depth[label]) if described else None,
             }
     return list(rows.values())
 
@@ -222,7 +222,7 @@ def _interval_numbers(result: AnalysisResult, soap: Names, units: str | None) ->
         rows.append(
             asdict(point)
             | {
-                "flicker_share": _number(point.flicker_share),
+                "flicker_share": finite(point.flicker_share),
                 "dt": float(f"{dt:.6g}"),
                 "dt_unit": unit,
                 "in_use": in_use(point, config),
@@ -241,7 +241,3 @@ def _interval_numbers(result: AnalysisResult, soap: Names, units: str | None) ->
         "interval_scan": rows,
         "interval_advice": {"fine": fine, "change": change, "text": advice[0].text},
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

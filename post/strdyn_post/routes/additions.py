@@ -14,9 +14,9 @@ from strdyn_post.kinetics.enrichment import Sites, find_sites
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.kinetics.merging import differ_in_dynamics
 from strdyn_post.limits import FAST_QUARTILE
-from strdyn_post.routes.nulls import Nulls
 
 from .identities import match_environments
+from .nulls import Nulls
 from .route import Route, shared_rows
 
 __all__ = ["lost_environments", "merged_dynamics", "new_environments"]
@@ -66,6 +66,7 @@ def new_environments(
         others = (k for k in range(len(means)) if k != label and not (fast[label] and fast[k]))
         highest = max((means[k] for k in others), default=0.0)
         joined, overlap = kept.get(label, (None, None))
+        sites = find_sites(inside, soap_labels, n_of_soap)
         values = {
             "lag": lag,
             "n_rows": int(inside.sum()),
@@ -77,12 +78,12 @@ def new_environments(
             "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
-            **_where(inside, soap_labels, n_of_soap, delta),
+            **_where(sites, inside, soap_labels, delta),
             **_ways(chi, label),
         }
         severity = RESULT
         if nulls is not None:
-            values |= nulls.verdict(label, find_sites(inside, soap_labels, n_of_soap), *places)
+            values |= nulls.verdict(label, sites, *places)
             severity = _SEVERITY.get(values["verdict"], ATTENTION)
         found.append(Finding("new_environment", severity, "soap_lens", (label,), values))
     if not found:
@@ -131,13 +132,12 @@ def _fast_places(
 
 
 def _where(
+    sites: Sites,
     inside: NDArray[np.bool_],
     soap_labels: NDArray[np.int32],
-    n_of_soap: int,
     delta: NDArray[np.float32],
 ) -> dict[str, Any]:
     """Return where SOAP alone puts the rows of an environment."""
-    sites = find_sites(inside, soap_labels, n_of_soap)
     if not sites.shares.any():
         return {
             "soap_environment": None,
@@ -164,7 +164,7 @@ def _where(
                 "high": float(sites.high[k]),
                 "expected": float(sites.expected[k]),
             }
-            for k in range(n_of_soap)
+            for k in range(len(sites.shares))
         ],
         "soap_rest_delta": float(delta[rest].mean()) if rest.any() else None,
     }

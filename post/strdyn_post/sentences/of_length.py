@@ -77,7 +77,7 @@ def _moves(values: Mapping[str, Any], span: float, speaker: Speaker) -> str:
 def _longer(values: Mapping[str, Any], span: float, speaker: Speaker) -> str:
     factor = values["factor"]
     if factor is None:
-        return "no run of this size would do, or it is not known how long it must be"
+        return "how long a run must be for it is not known"
     if factor > _FAR_LONGER:
         return f"more than {_FAR_LONGER:.0f} times this run would be needed"
     # rounded up to two digits

@@ -49,11 +49,17 @@ def _rate(row: Values) -> str:
 
 
 def _counted(values: Values) -> str:
-    return (
-        f"There are {values['n_events']:,} such events: an atom changes more than "
+    n, worth = values["n_events"], values["effective"]
+    text = (
+        f"There are {n:,} such events: an atom changes more than "
         f"{100 * EVENT_SHARE:g} % of its neighbors from one frame to the next, for at least "
-        f"{values['lasting']} frames. They count as {factor_text(values['effective'])} independent "
-        "events, because the same atoms move again, and atoms move together."
+        f"{values['lasting']} frames."
+    )
+    if worth > 0.95 * n:
+        return f"{text} They are independent of each other."
+    return (
+        f"{text} They count as {factor_text(worth)} independent events, because the same atoms "
+        "move again, or atoms move together."
     )
 
 

@@ -527,7 +527,7 @@ def test_the_names_of_the_figures_are_known(made_up):
     result = replace(
         result,
         routes={**result.routes, **routes},
-        event_model=EventModel(np.zeros(4), np.zeros(1)),
+        event_model=EventModel(np.zeros(4), np.zeros(1), np.ones(1)),
         foretelling=object(),
         interval_scan=(object(),),
         config=replace(result.config, scan_intervals=(2,), scan_windows=(3,)),

@@ -98,16 +98,18 @@ def test_the_regression_gives_probabilities_of_rows_that_it_has_not_seen():
     rng = np.random.default_rng(0)
     scores = np.stack([rng.normal(1.0, 0.5, 40_000), rng.normal(0, 5, 40_000), np.full(40_000, 7)])
     happened = rng.random(40_000) < logistic(-3.0 + 2.0 * scores[0])
-    model = EventModel.fit(scores.T.astype(np.float32), happened, rng)
+    model = EventModel.fit(scores.T.astype(np.float32), happened, 0.5, rng)
     new = np.array([[0.0, 0.0, 7.0], [1.0, 0.0, 7.0], [2.0, 3.0, 7.0]])
     np.testing.assert_allclose(model.probability(new), logistic(np.array([-3, -1, 1])), rtol=0.1)
     assert model.probability(new[None]).shape == (1, 3)
+    # frames are half a time unit apart
+    np.testing.assert_allclose(model.rate(new), 2.0 * model.probability(new))
 
 
 @pytest.mark.parametrize(("happened", "expected"), [(False, 0.5 / 11), (True, 10.5 / 11)])
 def test_rows_that_are_all_alike_leave_the_scores_out(happened, expected):
     scores = np.random.default_rng(0).normal(size=(10, 2)).astype(np.float32)
-    model = EventModel.fit(scores, np.full(10, happened), np.random.default_rng(0))
+    model = EventModel.fit(scores, np.full(10, happened), 0.5, np.random.default_rng(0))
     assert model.coefficients.tolist() == [0, 0]
     np.testing.assert_allclose(model.probability(scores), expected)
 
