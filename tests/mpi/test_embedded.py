@@ -79,6 +79,19 @@ def test_the_example(run_embedded, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(buf.soap(1), axis=1), 1.0, rtol=1e-6)
 
 
+def test_the_chain_of_jobs_of_the_example(run_embedded, tmp_path):
+    """The length of the paper, with fewer steps: two jobs, the second from a restart file."""
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    words = ["-var", "equilibration", "20", "-var", "every", "20"]
+    for restart, frames in (("no", "2"), ("yes", "4")):
+        more = ["-var", "restart", restart, "-var", "frames", frames]
+        done = run_embedded((tmp_path / "in.paper").read_text(), *words, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    buf = open_buffer(tmp_path / "cu211.sdl")
+    assert buf.steps.tolist() == [40, 60, 80, 100]
+    np.testing.assert_allclose(np.diff(buf.times), 0.08)
+
+
 def test_the_simulation_is_not_touched(live, run_embedded, tmp_path):
     """Positions and velocities with and without the recorder agree to the last bit."""
     done = run_embedded(script(before=DUMP, run="unfix sd\nrun 40"))
