@@ -14,6 +14,7 @@ __all__ = [
     "is_highlight",
     "level_grey",
     "readable_on",
+    "shade",
     "to_rgb",
 ]
 
@@ -28,12 +29,12 @@ _SLOW, _FASTER = "#C9D4DE", "#54697D"
 
 def base_color(number: int) -> str:
     """Return the colour of an environment number: a base colour, or a shade of one."""
-    return _shade(BASE[number % len(BASE)], number // len(BASE))
+    return shade(BASE[number % len(BASE)], number // len(BASE))
 
 
 def highlight(rank: int) -> str:
     """Return the highlight colour for rank 0, and shades of it for the next ranks."""
-    return _shade(HIGHLIGHT, rank)
+    return shade(HIGHLIGHT, rank)
 
 
 def is_highlight(color: str) -> bool:
@@ -58,7 +59,7 @@ def readable_on(color: str) -> str:
     return "#111111" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.22 else "#FFFFFF"
 
 
-def _shade(color: str, turn: int) -> str:
+def shade(color: str, turn: int) -> str:
     """Return the colour itself, then lighter and darker forms of it for each further turn."""
     rgb = np.array(to_rgb(color))
     for k in range(turn):
@@ -70,4 +71,4 @@ def _to_hex(rgb: Any) -> str:
     return "#" + "".join(f"{round(255 * float(value)):02X}" for value in rgb)
 
 
-_HIGHLIGHTS = [_shade(HIGHLIGHT, turn) for turn in range(6)]
+_HIGHLIGHTS = [shade(HIGHLIGHT, turn) for turn in range(6)]

@@ -136,6 +136,15 @@ class AnalysisConfig(Settings):
         high=10**9,
         use="Take a smaller one for rare environments and short recordings.",
     )
+    scan_cluster_sizes: tuple[int, ...] = setting(
+        "Also cluster SOAP and SOAP & LENS with these values of `min_cluster_size` (``hdbscan`` "
+        "only).",
+        default=(),
+        unit="rows",
+        low=2,
+        high=10**9,
+        use="Try a half and twice `min_cluster_size` to see which environments depend on it.",
+    )
     max_cluster_share: float | None = setting(
         "HDBSCAN*: a branch with more than this share of the rows is not a cluster if it splits. "
         "Without the limit, excess of mass may choose one sparse cluster and all other rows as "
@@ -244,6 +253,11 @@ class AnalysisConfig(Settings):
             raise ConfigError(
                 f'scan_clusters needs method = "gmm", found {self.method!r}: the criterion (BIC) '
                 "is that of a mixture of Gaussians. Remove scan_clusters, or change the method."
+            )
+        if self.scan_cluster_sizes and self.method != "hdbscan":
+            raise ConfigError(
+                f'scan_cluster_sizes needs method = "hdbscan", found {self.method!r}, which has no '
+                "min_cluster_size. Remove scan_cluster_sizes, or change the method."
             )
         for window in self.scan_windows:
             if 1 < window <= self.smoothing_order:

@@ -91,6 +91,7 @@ KINDS = {
     "merge": Kind("Merging", {"low": "", "high": "", "support": "", "exits": "events"}),
     # scans
     "scan_skipped": Kind("Scan", {"stride": "frames", "window": "frames"}),
+    "cluster_sizes": Kind("Smallest cluster", {"sizes": "rows", "missing": "rows"}),
     "scan_clusters_skipped": Kind("Scan", {"asked": "clusters", "possible": "clusters"}),
     # names
     "unknown_name": Kind("Names"),

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from string import ascii_lowercase
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .colors import BASE, NOISE, base_color, highlight, is_highlight, level_grey, to_rgb
+from .colors import BASE, NOISE, base_color, highlight, is_highlight, level_grey, shade, to_rgb
 from .findings import ATTENTION, Finding
 from .kinetics.fast import fast_environments
 from .limits import NEARLY_ALL
 from .routes import Route
 from .routes.identities import match_environments
 
-__all__ = ["Names", "name_environments", "unknown_names"]
+__all__ = ["Names", "name_clusters", "name_environments", "unknown_names"]
 
 # for environments that SOAP alone does not find; L is a level of LENS, I and O look like 1 and 0
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -116,6 +117,29 @@ def name_environments(routes: Mapping[str, Route], given: Given | None = None) -
     }
 
 
+def name_clusters(route: Route, names: Names) -> Names:
+    """Return the names of the clusters of a route before merging.
+
+    A cluster that is an environment by itself keeps its mark, name and colour. The clusters of
+    environment 3 are 3a, 3b, …, in shades of its colour.
+
+    Parameters
+    ----------
+    route : Route
+    names : Names
+        Of its environments.
+    """
+    mapping = np.arange(route.n_clusters) if route.merged is None else route.merged.mapping
+    marks, titles, colors = [], [], []
+    for cluster, environment in enumerate(mapping.tolist()):
+        place = int((mapping[:cluster] == environment).sum())
+        letter = ascii_lowercase[place % 26] if (mapping == environment).sum() > 1 else ""
+        marks.append(names.marks[environment] + letter)
+        titles.append(names.names[environment] + (f", cluster {letter}" if letter else ""))
+        colors.append(shade(names.colors[environment], place))
+    return Names(tuple(marks), tuple(titles), tuple(colors))
+
+
 def unknown_names(found: Mapping[str, Names], given: Given) -> list[Finding]:
     """Return a finding for every given name whose mark does not exist."""
     return [
@@ -199,6 +223,8 @@ def _number(mark: str) -> int:
     return 100 * int(digits or 1) + ord(letters) - ord("A") + 1
 
 
-def _mark_key(mark: str) -> tuple[bool, str, int]:
-    letters, digits = mark.rstrip("0123456789"), mark.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    return bool(letters), letters, int(digits or 0)
+def _mark_key(mark: str) -> tuple[bool, str, int, str]:
+    environment = mark.rstrip(ascii_lowercase)
+    letters = environment.rstrip("0123456789")
+    digits = environment.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return bool(letters), letters, int(digits or 0), mark[len(environment) :]

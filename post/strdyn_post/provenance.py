@@ -27,7 +27,15 @@ __all__ = [
 ]
 
 _NOT_OF_THE_FIT = {
-    *("lag", "names", "scan_weights", "scan_intervals", "scan_windows", "scan_clusters"),
+    *(
+        "lag",
+        "names",
+        "scan_weights",
+        "scan_intervals",
+        "scan_windows",
+        "scan_clusters",
+        "scan_cluster_sizes",
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from .kinetics.origin import Origin
 from .names import Names, name_environments, unknown_names
 from .routes import Route, RouteFit
 from .routes.nulls import Nulls
+from .scans.cluster_sizes import SizePoint
 from .scans.intervals import IntervalPoint
 from .scans.mixtures import MixturePoint
 from .scans.weights import WeightPoint
@@ -92,6 +93,9 @@ class AnalysisResult:
     interval_scan : tuple of IntervalPoint
         SOAP and SOAP&LENS at `scan_intervals`, at `scan_windows` and as in use, by increasing Δt
         and window; empty without these settings.
+    cluster_size_scan : tuple of SizePoint
+        SOAP and SOAP&LENS at `scan_cluster_sizes` and at the size in use, by increasing size; empty
+        without `scan_cluster_sizes`.
     mixture_scan : tuple of MixturePoint
         SOAP&LENS with `scan_clusters` and the number in use; empty without `scan_clusters`.
     flicker_share : float
@@ -113,6 +117,7 @@ class AnalysisResult:
     event_model: EventModel | None = None
     weight_scan: tuple[WeightPoint, ...] = ()
     interval_scan: tuple[IntervalPoint, ...] = ()
+    cluster_size_scan: tuple[SizePoint, ...] = ()
     mixture_scan: tuple[MixturePoint, ...] = ()
     flicker_share: float = float("nan")
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -96,6 +96,7 @@ PANELS = {
     "snapshot_above": "snapshot_above_soap",
     "snapshot_oblique": "snapshot_oblique_soap",
     "snapshot_time": "snapshot_start",
+    "snapshot_neighbors": "snapshot_neighbors_start",
     "path": "path",
     "alluvial": "alluvial",
 }

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from strdyn_live import LiveConfig
+from strdyn_live.neighbors import NeighborLists
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clusters import agreement_finding
 from strdyn_post.environments.models import NearestMean
@@ -24,6 +26,7 @@ from strdyn_post.kinetics.origin import find_origin
 from strdyn_post.kinetics.stays import find_stays
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import Merged, Route, RouteFit
+from strdyn_post.scans.cluster_sizes import SizePoint
 from strdyn_post.scans.weights import WeightPoint
 from strdyn_post.signal.events import Events
 from strdyn_post.signal.frames import Frames
@@ -45,6 +48,18 @@ WEIGHT_SCAN = (
     WeightPoint(0.25, 0.031, 4, 5, 4, agreement_with_soap=0.985, agreement_with_used=0.9312),
     WeightPoint(1.0, 0.3388, 5, 5, 5, agreement_with_soap=0.9254, agreement_with_used=1.0),
     WeightPoint(3.0, 0.822, 5, 7, 6, agreement_with_soap=0.4, agreement_with_used=0.4567),
+)
+# the default min_cluster_size is 80; in SOAP 4 environments, in SOAP&LENS 5
+SIZE_SCAN = (
+    SizePoint(
+        20, 9, 8, 0.31, 0.28, (0.4, 0.3, 0.1, 0.0), (0.4, 0.3, 0.1, 0.1, 0.02), 2, 1, 0.2, 0.08
+    ),
+    SizePoint(
+        80, 5, 5, 0.02, 0.02, (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.08, 0.02), 0, 0, 0.0, 0.0
+    ),
+    SizePoint(
+        300, 4, 3, 0.01, 0.012, (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.3, 0.0, 0.0), 0, 0, 0.0, 0.0
+    ),
 )
 
 
@@ -198,6 +213,7 @@ def make_result(n_frames: int = 60, n_atoms: int = 300, seed: int = 0) -> Analys
             *of_route(agreement_finding(0.987, "seed", "fewer lens_clusters"), "lens"),
         ),
         weight_scan=WEIGHT_SCAN,
+        cluster_size_scan=SIZE_SCAN,
         flicker_share=0.31,
         provenance={"buffer": "cu211.sdl", "units": "metal", "numpy": np.__version__, "seed": 0},
         timings={"lens": 0.8, "pca": 0.4, "clusters": 6.1},
@@ -264,6 +280,12 @@ class SyntheticBuffer:
     def positions(self, k: int) -> np.ndarray:
         rng = np.random.default_rng((self._seed, k))
         return self._sites + rng.normal(0, 0.1, self._sites.shape)
+
+    def neighbors(self, k: int) -> NeighborLists:
+        near = cKDTree(self.positions(k)).query_ball_point(self.positions(k), 6.0)
+        lists = [sorted(self.atom_ids[j] for j in row if j != i) for i, row in enumerate(near)]
+        counts = np.array([len(row) for row in lists])
+        return NeighborLists.from_counts(counts, np.concatenate(lists))
 
     def box(self, _k: int) -> tuple[np.ndarray, np.ndarray]:
         return self._cell, np.zeros(3)

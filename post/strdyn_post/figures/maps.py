@@ -13,7 +13,7 @@ from strdyn_post.names import Names
 from strdyn_post.quantities import time_axis
 from strdyn_post.routes import Route
 
-from .style import GRID, INK, MUTED, PAPER, LogColors, axes_of, draw_mark, dress, new_axes
+from .style import INK, MUTED, PAPER, Scale, axes_of, draw_mark, draw_time_line, dress, new_axes
 
 __all__ = ["plot_pca", "plot_variance"]
 
@@ -67,7 +67,7 @@ def plot_pca(
     edges, extent = _edges(x, y)
 
     if values is not None:
-        scale = LogColors.of(values)
+        scale = Scale.of(values)
         image = _value_image(x, y, values.ravel(), scale, edges)
         scale.draw_bar(ax, about)
     elif color == "density" or atom_id is not None:
@@ -193,7 +193,7 @@ def _label_image(x: Any, y: Any, labels: Any, names: Names, edges: Any) -> NDArr
     return np.concatenate([mixed, _opacity(density, 0.45)[..., None]], axis=2)
 
 
-def _value_image(x: Any, y: Any, values: Any, scale: LogColors, edges: Any) -> NDArray[np.float64]:
+def _value_image(x: Any, y: Any, values: Any, scale: Scale, edges: Any) -> NDArray[np.float64]:
     density = _histogram(x, y, edges)
     mean = _histogram(x, y, edges, values) / np.maximum(density, 1e-12)
     return np.concatenate([scale.rgb(mean), _opacity(density, 0.6)[..., None]], axis=2)
@@ -243,28 +243,7 @@ def _mark_places(
 
 
 def _draw_path(ax: Any, route: Route, atom_id: int, units: str | None) -> None:
-    import matplotlib as mpl
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import ListedColormap
-
-    rows = np.flatnonzero(route.atom_ids == atom_id)
-    if len(rows) == 0:
-        raise ValueError(
-            f"atom_id = {atom_id} is not among the {len(route.atom_ids)} analysed atoms "
-            f"(IDs {route.atom_ids.min()} to {route.atom_ids.max()}). Give the ID of one of them."
-        )
-    path = _first_two(route)[:, rows[0]]
+    path = _first_two(route)[:, route.column(atom_id)]
     times, symbol = time_axis(route.times, units)
     unbroken = np.diff(route.frames.stretches) == 0  # no line across a gap
-    segments = np.stack([path[:-1], path[1:]], axis=1)[unbroken]
-    cmap = ListedColormap(
-        mpl.colormaps["plasma"](np.linspace(0, 0.88, 256))
-    )  # its yellow is lost on white
-    line = LineCollection(list(segments), cmap=cmap, linewidths=1.4, capstyle="round", zorder=5)
-    line.set_array(((times[:-1] + times[1:]) / 2)[unbroken])
-    ax.add_collection(line)
-    ax.scatter(*path.T, c=times, cmap=cmap, s=7, linewidths=0, zorder=6)
-    bar = ax.figure.colorbar(line, ax=ax, pad=0.02, fraction=0.045, aspect=28)
-    bar.set_label(f"time ({symbol})", color=INK, size=9)
-    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8, width=0.6)
-    bar.outline.set_edgecolor(GRID)
+    draw_time_line(ax, path, times, unbroken, symbol)

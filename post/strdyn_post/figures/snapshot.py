@@ -13,9 +13,9 @@ from strdyn_post.quantities import time_axis
 from strdyn_post.recording import Recording
 from strdyn_post.routes import Route
 
-from .style import LogColors, axes_of, dress
+from .style import Scale, axes_of, dress
 
-__all__ = ["VIEWS", "plot_snapshot"]
+__all__ = ["VIEWS", "frame_positions", "plot_snapshot"]
 
 # direction of the viewer: elevation above the xy plane and azimuth [degree]
 VIEWS = {"above": (90.0, -90.0), "oblique": (32.0, -62.0), "side": (0.0, -90.0)}
@@ -30,7 +30,9 @@ def plot_snapshot(
     frame: int = -1,
     view: str = "oblique",
     pale: bool = False,
+    center: NDArray[np.float64] | None = None,
     values: NDArray[Any] | None = None,
+    scale: Scale | None = None,
     about: str = "",
     ax: Any = None,
 ) -> Any:
@@ -48,8 +50,13 @@ def plot_snapshot(
         Direction of the viewer; z points up, except for "above".
     pale : bool
         Draw all but the highlighted environments in pale colours.
-    values : (n_frames, n_atoms) ndarray, optional
-        Colour the atoms by these numbers, which are not negative, on a logarithmic scale.
+    center : (3,) ndarray, optional
+        Place that is put in the middle of the box along its periodic directions [length].
+    values : (n_atoms,) ndarray, optional
+        Colour the atoms by these numbers of this frame: whole numbers on a linear scale, others,
+        which are not negative, on a logarithmic one.
+    scale : Scale, optional
+        Of the colours; by default that of `values`.
     about : str
         What the numbers are, with their unit, for the colour bar.
     ax : matplotlib Axes, optional
@@ -66,6 +73,30 @@ def plot_snapshot(
     if view not in VIEWS:
         raise ValueError(f"view = {view!r}: expected one of {', '.join(VIEWS)}.")
     ax, names = axes_of(route, names, ax)
+    positions, _ = frame_positions(route, recording, frame, center)
+    if values is None:
+        colors = _colors(route.final.labels[frame], names, pale)
+    else:
+        scale = scale or Scale.of(values)
+        colors = scale.rgb(values)
+        scale.draw_bar(ax, about)
+    seen = positions @ view_axes(*VIEWS[view]).T
+    image, extent = render_spheres(seen, sphere_radius(positions), colors)
+    ax.imshow(image, extent=extent, interpolation="antialiased")
+    times, symbol = time_axis(route.times, recording.units)
+    title = f"{times[frame]:.4g} {symbol}"
+    ax.set_title(f"{route.title}, {title}" if values is None else title)
+    dress(ax, frame=False)
+    return ax
+
+
+def frame_positions(
+    route: Route, recording: Recording, frame: int, center: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], Box]:
+    """Return the analysed atoms of a frame inside the box, (n_atoms, 3) [length], and the box.
+
+    `center` is put in the middle of the box along its periodic directions.
+    """
     step = int(route.steps[frame])
     found = np.flatnonzero(recording.steps == step)
     if len(found) == 0:
@@ -75,21 +106,12 @@ def plot_snapshot(
         )
     k = int(found[0])
     rows = np.searchsorted(recording.atom_ids, route.atom_ids)
+    box = Box(*recording.box(k), recording.periodic)
     positions = np.asarray(recording.positions(k), dtype=np.float64)[rows]
-    positions = Box(*recording.box(k), recording.periodic).wrap(positions)
-    if values is None:
-        colors = _colors(route.final.labels[frame], names, pale)
-    else:
-        scale = LogColors.of(values)
-        colors = scale.rgb(values[frame])
-        scale.draw_bar(ax, about)
-    seen = positions @ view_axes(*VIEWS[view]).T
-    image, extent = render_spheres(seen, sphere_radius(positions), colors)
-    ax.imshow(image, extent=extent, interpolation="antialiased")
-    times, symbol = time_axis(route.times, recording.units)
-    ax.set_title(f"{route.title}, {times[frame]:.4g} {symbol}")
-    dress(ax, frame=False)
-    return ax
+    if center is not None:
+        shift = np.where(recording.periodic, 0.5 - box.fractions(center[None])[0], 0.0)
+        positions = positions + shift @ box.cell
+    return box.wrap(positions), box
 
 
 def _colors(labels: NDArray[np.int32], names: Names, pale: bool) -> NDArray[np.float64]:

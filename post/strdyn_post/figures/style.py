@@ -24,9 +24,10 @@ __all__ = [
     "INK",
     "MUTED",
     "PAPER",
-    "LogColors",
+    "Scale",
     "axes_of",
     "draw_mark",
+    "draw_time_line",
     "dress",
     "explain_empty",
     "new_axes",
@@ -75,23 +76,32 @@ def dress(ax: Any, *, grid: bool = False, frame: bool = True) -> None:
 
 
 @dataclass(frozen=True)
-class LogColors:
-    """Colours of numbers on a logarithmic scale: light for small ones, dark for large ones.
+class Scale:
+    """Colours of numbers: light for small ones, dark for large ones.
 
     Attributes
     ----------
     low, high : float
         Ends of the scale.
+    log : bool
+        Whether it is logarithmic.
     """
 
     low: float
     high: float
+    log: bool
 
     @classmethod
-    def of(cls, values: NDArray[Any]) -> LogColors:
-        """Return the scale up to nearly the largest number, over at most three decades."""
+    def of(cls, values: NDArray[Any]) -> Scale:
+        """Return a linear scale for whole numbers; else a logarithmic one.
+
+        The logarithmic scale reaches up to nearly the largest number, over at most three decades.
+        """
+        if np.issubdtype(values.dtype, np.integer):
+            return cls(float(values.min()), float(values.max()), log=False)
         high = float(np.quantile(values, 0.999)) or 1.0
-        return cls(max(1e-3 * high, min(float(np.quantile(values, 0.01)), 0.5 * high)), high)
+        low = max(1e-3 * high, min(float(np.quantile(values, 0.01)), 0.5 * high))
+        return cls(low, high, log=True)
 
     def rgb(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return red, green and blue of every number, (..., 3)."""
@@ -106,11 +116,12 @@ class LogColors:
 
     def _mappable(self) -> Any:
         import matplotlib as mpl
-        from matplotlib.colors import ListedColormap, LogNorm
+        from matplotlib.colors import ListedColormap, LogNorm, Normalize
 
         # the ends of the map are lost on white and on black
         colors = ListedColormap(mpl.colormaps["inferno_r"](np.linspace(0.06, 0.88, 256)))
-        return mpl.cm.ScalarMappable(LogNorm(self.low, self.high, clip=True), colors)
+        norm = (LogNorm if self.log else Normalize)(self.low, self.high, clip=True)
+        return mpl.cm.ScalarMappable(norm, colors)
 
 
 def explain_empty(ax: Any, words: str) -> None:
@@ -140,6 +151,44 @@ def draw_mark(ax: Any, x: float, y: float, mark: str, color: str, *, size: float
             "linewidth": 1.2,
         },
     )
+
+
+def draw_time_line(
+    ax: Any,
+    path: NDArray[Any],
+    times: NDArray[Any],
+    unbroken: NDArray[np.bool_],
+    symbol: str,
+) -> None:
+    """Draw a path coloured by time, with its colour bar.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    path : (n, 2) ndarray
+    times : (n,) ndarray
+        In the unit of the bar.
+    unbroken : (n - 1,) ndarray of bool
+        Whether a line connects two points in a row.
+    symbol : str
+        Unit of the times.
+    """
+    import matplotlib as mpl
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import ListedColormap
+
+    segments = np.stack([path[:-1], path[1:]], axis=1)[unbroken]
+    cmap = ListedColormap(
+        mpl.colormaps["plasma"](np.linspace(0, 0.88, 256))
+    )  # its yellow is lost on white
+    line = LineCollection(list(segments), cmap=cmap, linewidths=1.4, capstyle="round", zorder=5)
+    line.set_array(((times[:-1] + times[1:]) / 2)[unbroken])
+    ax.add_collection(line)
+    ax.scatter(*path.T, c=times, cmap=cmap, s=7, linewidths=0, zorder=6)
+    bar = ax.figure.colorbar(line, ax=ax, pad=0.02, fraction=0.045, aspect=28)
+    bar.set_label(f"time ({symbol})", color=INK, size=9)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8, width=0.6)
+    bar.outline.set_edgecolor(GRID)
 
 
 def save_figure(

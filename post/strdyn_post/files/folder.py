@@ -26,15 +26,25 @@ FIGURES = (
     *("expected_map", "expected_snapshot"),
     *("finding_soap", "finding_soap_lens", "finding_sites"),
     *("variance", "branches_soap", "branches_soap_lens"),
-    *("lens_series", "scan_interval", "scan_window", "path", "alluvial"),
-    *(f"pca_{color}_{name}" for color in ("density", "environment") for name in ROUTES[::2]),
+    *("lens_series", "scan_interval", "scan_window", "alluvial"),
+    *("path", "path_in_space", "close_up_1", "close_up_2", "close_up_3"),
+    *(
+        f"{kind}_{name}"
+        for kind in ("pca_density", "pca_environment", "unmerged_map", "unmerged_matrix")
+        for name in ROUTES[::2]
+    ),
+    *(f"cluster_sizes_{name}" for name in ROUTES[::2]),
     *(
         f"{kind}_{name}"
         for kind in ("dendrogram", "matrix", "chord", "timescales", "persistence")
         for name in ROUTES
     ),
     *(f"snapshot_{view}_{name}" for view in ("above", "oblique") for name in ROUTES),
-    *(f"snapshot_{when}" for when in ("start", "middle", "end")),
+    *(
+        f"snapshot_{what}{when}"
+        for what in ("", "neighbors_")
+        for when in ("start", "middle", "end")
+    ),
 )
 """Names of the figures in ``figures/``."""
 

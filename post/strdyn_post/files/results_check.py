@@ -22,6 +22,7 @@ from strdyn_post.kinetics.stays import Stays
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
 from strdyn_post.routes.nulls import CASES, Nulls
+from strdyn_post.scans.cluster_sizes import SizePoint
 from strdyn_post.scans.intervals import IntervalPoint, in_use
 from strdyn_post.scans.mixtures import MixturePoint
 from strdyn_post.signal.frames import Frames
@@ -41,6 +42,7 @@ def check_result(result: AnalysisResult) -> None:
     _numbers("delta/value", result.delta.values, (len(result.delta.frames), None))
     _check_scan(result)
     _check_mixtures(result.mixture_scan)
+    _check_sizes(result)
     first = result["soap"]
     for name, route in result.routes.items():
         _check_frames(name, route.frames)
@@ -188,6 +190,25 @@ def _check_mixtures(points: tuple[MixturePoint, ...]) -> None:
         _expect("mixture_scan/n_clusters", point.n_clusters, int)
         if point.n_clusters < 1 or not all(map(math.isfinite, numbers)):
             raise AnalysisError(f"mixture_scan has an impossible point: {point}.")
+
+
+def _check_sizes(result: AnalysisResult) -> None:
+    points, in_use = result.cluster_size_scan, result.config.min_cluster_size
+    n_kept = {
+        f"{p}_kept": result[r].final.n_clusters for p, r in (("soap", "soap"), ("chi", "soap_lens"))
+    }
+    for point in points:
+        for item in fields(SizePoint):
+            name, value = f"cluster_size_scan/{item.name}", getattr(point, item.name)
+            if item.name in n_kept:
+                shares = _numbers(name, np.asarray(value, dtype=np.float64), (n_kept[item.name],))
+            else:
+                _expect(name, value, int if item.type == "int" else float)
+                shares = np.array([value] if item.type == "float" else [])
+            if not ((shares >= 0) & (shares <= 1 + 1e-6)).all() or np.min(value, initial=0) < 0:
+                raise AnalysisError(f"{name} is {value!r}.")
+    if points and [point.min_cluster_size for point in points].count(in_use) != 1:
+        raise AnalysisError("cluster_size_scan must hold the size in use exactly once.")
 
 
 def _check_frames(name: str, frames: Frames) -> None:

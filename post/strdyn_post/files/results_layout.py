@@ -29,6 +29,7 @@ from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Merged, Route, RouteFit
 from strdyn_post.routes.nulls import Nulls
+from strdyn_post.scans.cluster_sizes import SizePoint
 from strdyn_post.scans.intervals import IntervalPoint
 from strdyn_post.scans.mixtures import MixturePoint
 from strdyn_post.scans.weights import WeightPoint
@@ -45,6 +46,7 @@ _FORMER_KINDS = {"cutoff"}
 _SCANS = {
     "weight_scan": WeightPoint,
     "interval_scan": IntervalPoint,
+    "cluster_size_scan": SizePoint,
     "mixture_scan": MixturePoint,
 }
 _MODELS: Mapping[str, type[Model]] = {
@@ -257,7 +259,8 @@ def _read_points(content: Any, scan: str, kind: Any) -> tuple[Any, ...]:
     if scan not in content:
         return ()
     columns = [content[scan][item.name][()].tolist() for item in fields(kind)]
-    return tuple(kind(*row) for row in zip(*columns, strict=True))
+    rows = zip(*columns, strict=True)
+    return tuple(kind(*(tuple(v) if isinstance(v, list) else v for v in row)) for row in rows)
 
 
 def _read_frames(group: Any) -> Frames:

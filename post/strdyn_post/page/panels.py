@@ -8,17 +8,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from strdyn_post.figures import (
     plot_alluvial,
     plot_branches,
     plot_chord,
+    plot_close_up,
+    plot_cluster_sizes,
     plot_dendrogram,
     plot_foretelling,
     plot_hazard,
     plot_intervals,
     plot_lens_series,
     plot_origin,
+    plot_path,
     plot_pca,
     plot_persistence,
     plot_sites,
@@ -27,13 +31,14 @@ from strdyn_post.figures import (
     plot_transition_matrix,
     plot_variance,
 )
-from strdyn_post.names import Names
+from strdyn_post.figures.style import Scale
+from strdyn_post.names import Names, name_clusters
 from strdyn_post.quantities import time_unit
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
 
-__all__ = ["Panel", "draw_panels", "shown_label", "telling_atom", "telling_frame"]
+__all__ = ["Panel", "draw_panels", "shown_label", "telling_atom", "telling_frame", "telling_visit"]
 
 Size = tuple[float, float]
 
@@ -72,10 +77,12 @@ def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]
     yield from _foretelling(result, recording)
     yield from _maps(result)
     yield from _trees_and_moves(result, recording.units)
+    yield from _before_merging(result)
+    yield from _cluster_sizes(result)
     yield from _lens(result, recording.units)
     yield from _finding(result, recording)
     yield from _snapshots(result, recording)
-    yield from _paths(result, recording.units)
+    yield from _paths(result, recording)
 
 
 def _origin(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
@@ -126,7 +133,15 @@ def _foretelling(result: AnalysisResult, recording: Recording) -> Iterator[Panel
         "expected_snapshot",
         "Atoms by the events that their structure lets expect, where most are expected",
         (4.8, 3.9),
-        _alone(plot_snapshot, soap, recording=recording, frame=frame, values=expected, about=about),
+        _alone(
+            plot_snapshot,
+            soap,
+            recording=recording,
+            frame=frame,
+            values=expected[frame],
+            scale=Scale.of(expected),
+            about=about,
+        ),
         tight=True,
     )
 
@@ -201,6 +216,38 @@ def _trees_and_moves(result: AnalysisResult, units: str | None) -> Iterator[Pane
             )
 
 
+def _before_merging(result: AnalysisResult) -> Iterator[Panel]:
+    """Show the clusters where the merge has joined some (figs. S1 and S2)."""
+    for name in ("soap", "soap_lens"):
+        route = result[name]
+        if route.final.n_clusters == route.n_clusters:
+            continue
+        clusters, names = route.unmerged, name_clusters(route, result.names[name])
+        side = max(3.3, 0.6 * route.n_clusters + 0.9)
+        for section, about, size, plot in (
+            ("unmerged_map", "map", (4.6, 3.9), plot_pca),
+            ("unmerged_matrix", "transition probabilities", (side, side), plot_transition_matrix),
+        ):
+            yield Panel(
+                section,
+                f"{section}_{name}",
+                f"{route.title}: {about} of the clusters before merging",
+                size,
+                _alone(plot, clusters, names=names),
+            )
+
+
+def _cluster_sizes(result: AnalysisResult) -> Iterator[Panel]:
+    for name in ("soap", "soap_lens") if result.cluster_size_scan else ():
+        yield Panel(
+            "cluster_sizes",
+            f"cluster_sizes_{name}",
+            f"{result[name].title}: environments over the smallest size of a cluster",
+            (5.0, 3.6),
+            partial(_sizes, result, name),
+        )
+
+
 def _lens(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
     yield Panel(
         "lens",
@@ -261,6 +308,25 @@ def _snapshots(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
                 tight=True,
             )
     spread = sorted({int(k) for k in np.linspace(0, len(chi.frames) - 1, 3)})
+    counts = [_n_neighbors(chi, recording, k) for k in spread]
+    scale = Scale.of(np.concatenate(counts))
+    for k, n_neighbors, when in zip(spread, counts, ("start", "middle", "end"), strict=False):
+        yield Panel(
+            "snapshot_neighbors",
+            f"snapshot_neighbors_{when}",
+            f"Atoms by number of neighbors at the {when}",
+            (3.6, 3.0),
+            _alone(
+                plot_snapshot,
+                chi,
+                recording=recording,
+                frame=k,
+                values=n_neighbors,
+                scale=scale,
+                about="number of neighbors",
+            ),
+            tight=True,
+        )
     for k, when in zip(spread, ("start", "middle", "end"), strict=False):
         yield Panel(
             "snapshot_time",
@@ -272,9 +338,9 @@ def _snapshots(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
         )
 
 
-def _paths(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
-    chi = result["soap_lens"]
-    atom_id, _ = telling_atom(chi, result.names["soap_lens"])
+def _paths(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
+    chi, names, units = result["soap_lens"], result.names["soap_lens"], recording.units
+    atom_id, visits = telling_atom(chi, names)
     yield Panel(
         "path",
         "path",
@@ -282,6 +348,33 @@ def _paths(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
         (5.4, 3.9),
         _of(plot_pca, result, chi, atom_id=atom_id, units=units),
     )
+    if visits:
+        first, moments, last = telling_visit(chi, names, atom_id)
+        yield Panel(
+            "path",
+            "path_in_space",
+            f"Path of atom {atom_id} through the system, seen from above",
+            (5.4, 3.9),
+            _of(
+                plot_path,
+                result,
+                chi,
+                recording=recording,
+                atom_id=atom_id,
+                frames=(first, last),
+                numbered=moments,
+            ),
+            tight=True,
+        )
+        for number, frame in enumerate(moments, 1):
+            yield Panel(
+                "close_up",
+                f"close_up_{number}",
+                f"Atom {atom_id} and the atoms around it, moment {number}",
+                (3.6, 3.3),
+                _of(plot_close_up, result, chi, recording=recording, atom_id=atom_id, frame=frame),
+                tight=True,
+            )
     yield Panel(
         "alluvial",
         "alluvial",
@@ -289,6 +382,15 @@ def _paths(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
         (10.4, 3.6),
         _of(plot_alluvial, result, chi, units=units),
     )
+
+
+def _n_neighbors(route: Route, recording: Recording, frame: int) -> NDArray[np.int64]:
+    k = int(np.searchsorted(recording.steps, route.steps[frame]))
+    return recording.neighbors(k).counts[np.searchsorted(recording.atom_ids, route.atom_ids)]
+
+
+def _sizes(result: AnalysisResult, name: str, ax: Any) -> Any:
+    return plot_cluster_sizes(result, name, ax=ax)
 
 
 def _hazard(result: AnalysisResult, over: str, units: str | None, ax: Any) -> Any:
@@ -346,3 +448,30 @@ def telling_atom(route: Route, names: Names) -> tuple[int, bool]:
     moves = (labels[1:] != labels[:-1]).sum(axis=0)
     row = visits.argmax() if visits.any() else moves.argmax()
     return int(route.atom_ids[row]), bool(visits.any())
+
+
+def telling_visit(
+    route: Route, names: Names, atom_id: int
+) -> tuple[int, tuple[int, int, int], int]:
+    """Return the longest visit of an atom to the highlighted environments.
+
+    The atom must be outside of them in the first and in the last frame.
+
+    Returns
+    -------
+    first : int
+        Frame before the visit, by its length, and at least by three frames.
+    moments : (int, int, int)
+        The last frame before the visit, one in the middle of it, and the first one after it.
+    last : int
+        Frame after the visit.
+    """
+    inside = np.isin(route.final.labels[:, route.column(atom_id)], names.highlighted)
+    ends = np.flatnonzero(np.diff(inside.astype(np.int8)))
+    enters, leaves = ends[::2], ends[1::2]
+    longest = int((leaves - enters).argmax())
+    before, inner_last = int(enters[longest]), int(leaves[longest])
+    margin = max(3, inner_last - before)
+    moments = (before, (before + 1 + inner_last) // 2, inner_last + 1)
+    first = max(0, before - margin)
+    return first, moments, min(len(inside) - 1, inner_last + 1 + margin)

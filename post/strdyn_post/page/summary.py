@@ -43,8 +43,8 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         with their numbers), ``warnings`` (the texts that need attention), ``routes`` with their
         ``checks``, ``origin`` and ``foretelling`` (None if not known), ``nulls`` (None
         if there is nothing to test), ``environments``, ``new_environments``, ``hidden_dynamics``,
-        ``weight_scan``, ``mixture_scan``, ``interval_scan`` with ``interval_advice``, shares,
-        ``timings``.
+        ``weight_scan``, ``cluster_size_scan``, ``mixture_scan``, ``interval_scan`` with
+        ``interval_advice``, shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
@@ -72,6 +72,10 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         "weight_scan": [
             asdict(point) | {"in_use": point.weight == result.config.lens_weight}
             for point in result.weight_scan
+        ],
+        "cluster_size_scan": [
+            asdict(point) | {"in_use": point.min_cluster_size == result.config.min_cluster_size}
+            for point in result.cluster_size_scan
         ],
         "mixture_scan": [
             asdict(point)
@@ -119,6 +123,7 @@ def _run(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         "span": float(f"{span[0]:.6g}"),
         "span_unit": span_unit,
         "lag": int(result.config.lag),
+        "lens_r_cut": float(recording.config.lens_r_cut),
     }
 
 

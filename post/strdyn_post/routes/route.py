@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +164,21 @@ class Route(Partition):
     def final(self) -> Partition:
         """The environments: merged clusters, or the clusters if nothing is merged."""
         return self if self.merged is None else self.merged
+
+    def column(self, atom_id: int) -> int:
+        """Return the column of an atom in `labels`."""
+        columns = np.flatnonzero(self.atom_ids == atom_id)
+        if len(columns) == 0:
+            raise ValueError(
+                f"atom_id = {atom_id} is not among the {len(self.atom_ids)} analysed atoms "
+                f"(IDs {self.atom_ids.min()} to {self.atom_ids.max()}). Give the ID of one of them."
+            )
+        return int(columns[0])
+
+    @property
+    def unmerged(self) -> Route:
+        """The same route with every cluster as an environment, without checks."""
+        return replace(self, merged=None, checks=None, stays=None)
 
 
 def shared_rows(route: Route, reference: Route) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -15,6 +15,7 @@ from strdyn_post.signal.frames import usual_spacing
 from strdyn_post.signal.observations import Observations
 from strdyn_post.work import Work
 
+from .cluster_sizes import cluster_size_scan
 from .interval_scan import interval_scan
 from .intervals import advise
 from .mixtures import mixture_scan
@@ -46,14 +47,15 @@ def repeat(
     routes : mapping of str to Route
         Of the analysis.
     config : AnalysisConfig
-        `scan_weights`, `scan_clusters`, `scan_intervals`, `scan_windows`.
+        `scan_weights`, `scan_cluster_sizes`, `scan_clusters`, `scan_intervals`, `scan_windows`.
     work : Work
         Maps the chunks.
 
     Returns
     -------
     points : dict
-        ``weight_scan``, ``mixture_scan``, ``interval_scan`` of `AnalysisResult`, if asked for.
+        ``weight_scan``, ``cluster_size_scan``, ``mixture_scan``, ``interval_scan`` of
+        `AnalysisResult`, if asked for.
     found : list of Finding
         What could not be tried, and what the intervals advise.
     """
@@ -64,6 +66,12 @@ def repeat(
             scans["weight_scan"] = weight_scan(
                 observed.data, moments, routes, config, work.map_chunks
             )
+    if config.scan_cluster_sizes:
+        with work.stage("sizes of clusters"):
+            scans["cluster_size_scan"], judged = cluster_size_scan(
+                routes, observed.smoothed, config
+            )
+            found += judged
     if config.scan_clusters:
         with work.stage("numbers of clusters"):
             scans["mixture_scan"], skipped = mixture_scan(

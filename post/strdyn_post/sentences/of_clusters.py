@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.limits import MOST_NOISE
 
-from .speaker import Say, Speaker, share
+from .speaker import Say, Speaker, a_few, share
 
 __all__ = ["SAY"]
 
@@ -122,6 +122,22 @@ def _far_frames(found: Sequence[Finding], _: Speaker) -> str:
     return text + (" Fit again with these frames." if values["n_far"] else "")
 
 
+def _cluster_sizes(found: Sequence[Finding], speaker: Speaker) -> str:
+    values, route = found[0].values, found[0].route
+    lost = [
+        f"{speaker.name(route, label)} (not with {' or '.join(map(str, sizes))})"
+        for label, sizes in zip(found[0].environments, values["missing"], strict=True)
+    ]
+    tried = ", ".join(map(str, values["sizes"]))
+    if not lost:
+        return f"All environments are found with every min_cluster_size that was tried ({tried})."
+    return (
+        f"These environments depend on min_cluster_size: {a_few(lost)}. Tried were {tried}. A "
+        "larger size merges rare environments with others, a smaller one breaks large ones into "
+        "pieces."
+    )
+
+
 SAY: dict[str, Say] = {
     "too_few_rows": _too_few_rows,
     "no_cluster": _no_cluster,
@@ -133,4 +149,5 @@ SAY: dict[str, Say] = {
     "noise": _noise,
     "agreement": _agreement,
     "far_frames": _far_frames,
+    "cluster_sizes": _cluster_sizes,
 }

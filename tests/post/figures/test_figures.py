@@ -22,8 +22,10 @@ from strdyn_post.colors import BASE, HIGHLIGHT, NOISE
 from strdyn_post.figures import (
     plot_alluvial,
     plot_chord,
+    plot_close_up,
     plot_dendrogram,
     plot_lens_series,
+    plot_path,
     plot_pca,
     plot_persistence,
     plot_snapshot,
@@ -34,8 +36,9 @@ from strdyn_post.figures import (
 from strdyn_post.figures.chord import chord_geometry
 from strdyn_post.figures.lens import band_limits
 from strdyn_post.figures.snapshot import render_spheres, view_axes
+from strdyn_post.figures.style import Scale
 from strdyn_post.kinetics.fast import fast_environments
-from strdyn_post.names import Names, name_environments
+from strdyn_post.names import Names, name_clusters, name_environments
 from strdyn_post.quantities import percent, time_axis
 from strdyn_post.routes.identities import keep_identities, match_environments
 
@@ -428,6 +431,86 @@ def test_path_of_an_unknown_atom_is_an_error(result, ax):
         plot_pca(result["soap"], atom_id=999, ax=ax)
 
 
+def test_path_in_space_goes_through_the_places_of_the_atom(result, ax):
+    """A walk to the right, centered on its middle: no line where it leaves the box."""
+    route, buffer = result["soap_lens"], make_buffer(result)
+    width = buffer.box(0)[0][0, 0]
+    first = int(np.searchsorted(buffer.steps, route.steps[0]))
+
+    def positions(k, read=buffer.positions):
+        found = read(k)
+        found[6] = [0.22 * width * (k - first) % width, 5.0, 3.0]
+        return found
+
+    buffer.positions = positions
+    plot_path(route, buffer, atom_id=7, frames=(0, 5), numbered=(1, 3), ax=ax)
+    segments = np.array(ax.collections[0].get_segments()) / width
+    np.testing.assert_allclose(segments[:, 0, 0], [0.06, 0.28, 0.50, 0.72])
+    np.testing.assert_allclose(segments[:, 1, 0], [0.28, 0.50, 0.72, 0.94])
+    assert [text for text in texts(ax) if text.isdigit()] == ["1", "2"]
+    assert ax.get_title() == "atom 7"
+    gap = replace(route.frames, stretches=(np.arange(len(route.steps)) > 1).astype(int))
+    other = plot_path(replace(route, frames=gap), buffer, atom_id=7, frames=(0, 5))
+    assert len(other.collections[0].get_segments()) == 3
+    plt.close(other.figure)
+
+
+def test_a_close_up_shows_the_atom_in_the_middle_of_its_neighbors(result, ax, monkeypatch):
+    route, buffer = result["soap_lens"], make_buffer(result)
+    drawn = {}
+
+    def render(seen, radius, colors, **_):
+        drawn.update(seen=seen, radius=radius, colors=colors)
+        return render_spheres(seen, radius, colors, n_pixels=50)
+
+    monkeypatch.setattr("strdyn_post.figures.path.render_spheres", render)
+    names = name_environments(result.routes)["soap_lens"]
+    plot_close_up(route, buffer, names, atom_id=7, frame=4, view="above", ax=ax)
+    k = int(np.searchsorted(buffer.steps, route.steps[4]))
+    positions, (cell, _) = buffer.positions(k), buffer.box(k)
+    apart = positions - positions[6]
+    apart[:, :2] -= np.round(apart[:, :2] / np.diag(cell)[:2]) * np.diag(cell)[:2]
+    near = np.linalg.norm(apart, axis=1) < 6.4 * drawn["radius"]
+    near &= apart[:, 2] < drawn["radius"]
+    np.testing.assert_allclose(drawn["seen"], apart[near], atol=1e-9)
+    label = route.final.labels[4, 6]
+    np.testing.assert_allclose(drawn["colors"][near.nonzero()[0] == 6][0], names.rgb(label))
+    assert ax.patches[-1].center == (0.0, 0.0)
+    assert names.names[label] in ax.get_title()
+
+
+def test_numbers_of_neighbors_have_a_linear_scale_and_rates_a_logarithmic_one():
+    counts = Scale.of(np.array([10, 12, 80]))
+    assert (counts.low, counts.high, counts.log) == (10, 80, False)
+    rates = Scale.of(np.array([0.001, 0.1, 1.0]))
+    assert rates.log
+    middle = [scale.rgb(np.array(value)) for scale, value in ((counts, 45.0), (rates, 1.0))]
+    assert not np.allclose(*middle)
+
+
+def test_clusters_before_merging_are_shades_of_their_environment(result):
+    route = result["soap"]
+    assert route.merged is not None
+    names = name_environments(result.routes)["soap"]
+    mapping = route.merged.mapping
+    clusters = name_clusters(route, names)
+    assert len(set(clusters.marks)) == len(set(clusters.colors)) == route.n_clusters
+    for cluster, environment in enumerate(mapping):
+        alone = (mapping == environment).sum() == 1
+        mark = clusters.marks[cluster]
+        assert mark.rstrip("abc") == names.marks[environment]
+        assert (mark == names.marks[environment]) == alone
+        if alone:
+            assert clusters.colors[cluster] == names.colors[environment]
+    unmerged = route.unmerged
+    assert unmerged.final.n_clusters == route.n_clusters
+    merged = np.append(mapping, -1)[unmerged.final.labels]  # noise stays −1
+    np.testing.assert_array_equal(merged, route.final.labels)
+    # 3, 3a, 3b, 10, A: by number, then by letter of the cluster, then the letters
+    order = Names(("10", "3b", "A", "3a"), ("",) * 4, ("",) * 4).order
+    assert order == [3, 1, 0, 2]
+
+
 def test_map_of_one_component(ax):
     route = make_route("soap", np.zeros((4, 5), int), np.ones((4, 5, 1)), [1.0])
     plot_pca(route, ax=ax)
@@ -520,11 +603,14 @@ def test_every_figure_draws_on_the_axes_given_or_on_its_own(name, result, ax):
     arguments = {
         "plot_variance": ([result["soap"]],),
         "plot_snapshot": (result["soap_lens"], make_buffer(result)),
+        "plot_close_up": (result["soap_lens"], make_buffer(result)),
+        "plot_cluster_sizes": (result,),
         "plot_lens_series": (result["lens"],),
         "plot_foretelling": (result,),
         "plot_hazard": (result,),
         "plot_intervals": (result,),
         "plot_origin": (result,),
+        "plot_path": (result["soap_lens"], make_buffer(result)),
         "plot_sites": (result["soap_lens"], result["soap"], 3),
     }.get(name, (result["soap_lens"],))
     before = plt.get_fignums()

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 from recorded import SETTINGS, change, record, strdyn, with_empty_figures
-from synthetic import make_buffer, make_result, refit
+from synthetic import make_buffer, make_result, merge, refit
 
 from strdyn_live import open_buffer
 from strdyn_post import AnalysisConfig, load_results, save_results
@@ -523,6 +523,7 @@ def test_the_names_of_the_figures_are_known(made_up):
         find_clusters(np.arange(40.0)[:, None], 5), np.zeros(40), np.empty(0, np.int32)
     )
     routes = {name: refit(result[name], branches=tree) for name in ("soap", "soap_lens")}
+    routes["soap_lens"] = merge(routes["soap_lens"], [0, 0, 1, 2, 3])
     # every figure that some analysis has
     result = replace(
         result,

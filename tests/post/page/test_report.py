@@ -147,6 +147,25 @@ def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
     assert page.texts[after - 1] == "1"
 
 
+def test_sizes_of_clusters_on_the_page_are_those_of_the_scan(page):
+    rows = [("20", "9", "31.0 %", "8", "28.0 %"), ("80", "5", "2.0 %", "5", "2.0 %"),
+            ("300", "4", "1.0 %", "3", "1.2 %")]  # fmt: skip
+    names = ("min_cluster_size", "soap_clusters", "soap_noise", "chi_clusters", "chi_noise")
+    expected = {
+        f"cluster_size_scan.{k}.{name}": value
+        for k, row in enumerate(rows)
+        for name, value in zip(names, row, strict=True)
+    }
+    expected |= {
+        "cluster_size_scan.0.soap_new": "2",
+        "cluster_size_scan.0.soap_new_share": "20.0 %",
+        "cluster_size_scan.0.chi_new_share": "8.0 %",
+    }
+    assert {key: page.shown.get(key) for key in expected} == expected
+    assert "cluster_size_scan.1.chi_new" not in page.shown
+    assert {"cluster-sizes", "cluster_sizes_soap", "cluster_sizes_soap_lens"} <= page.ids
+
+
 def test_agreement_over_seeds_is_on_the_page_where_something_is_drawn(page):
     assert "hardly change the labels" in page.texts_in_one
     assert "no more than by chance): 0.987 (LENS)." in page.texts_in_one

@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 from strdyn_post import AnalysisConfig, analyse, label, load_results, save_results
 from strdyn_post.config import ConfigError
 from strdyn_post.environments.reduction import Moments
+from strdyn_post.findings import ATTENTION, FINE
 from strdyn_post.scans.weights import WeightPoint, weight_scan
 from strdyn_post.signal.dataset import Dataset
 
@@ -156,3 +157,51 @@ def test_pieces_of_equal_delta_are_named_with_the_remedy(n_neighbors):
     assert (result["soap_lens"].n_clusters > 3) == bool(told) == (n_neighbors == 6)
     if told:
         assert 'Set method = "gmm" or a longer smoothing_window' in told[0]
+
+
+def test_what_appears_and_disappears_with_the_smallest_cluster(buffer, tmp_path):
+    """State 2, with 780 of 8850 rows, is no cluster of 1000 rows."""
+    config = replace(CONFIG, scan_weights=(), scan_cluster_sizes=(1000,))
+    result = analyse(buffer, config)
+    used, large = result.cluster_size_scan
+    assert (used.min_cluster_size, large.min_cluster_size) == (60, 1000)
+    shares = {
+        name: result[name].final.populations / result[name].final.labels.size
+        for name in ("soap", "soap_lens")
+    }
+    assert used.soap_kept == pytest.approx(shares["soap"].tolist())
+    assert used.chi_kept == pytest.approx(shares["soap_lens"].tolist())
+    assert (used.soap_new, used.chi_new, used.soap_new_share, used.chi_new_share) == (0, 0, 0, 0)
+    # the same by a whole analysis
+    other = analyse(buffer, replace(config, min_cluster_size=1000, scan_cluster_sizes=()))
+    assert (large.soap_clusters, large.chi_clusters) == (
+        other["soap"].n_clusters, other["soap_lens"].n_clusters
+    )  # fmt: skip
+    assert large.chi_noise == pytest.approx(other["soap_lens"].fit.noise_share)
+    fast = int(np.argmin(shares["soap_lens"]))
+    states = walk(RATES, 60, 150, np.random.default_rng(7))[:-1]
+    assert shares["soap_lens"][fast] == pytest.approx((states == 2).mean(), abs=0.002)
+    assert large.chi_kept[fast] == 0.0
+    kept = sorted(share for share in large.chi_kept if share)
+    found = sorted((other["soap_lens"].final.populations / 8850).tolist())
+    assert kept == pytest.approx(found)
+    of_chi, of_soap = (
+        next(
+            each for each in result.findings if each.kind == "cluster_sizes" and each.route == name
+        )
+        for name in ("soap_lens", "soap")
+    )
+    assert (of_chi.severity, of_chi.environments) == (ATTENTION, (fast,))
+    assert of_chi.values == {"sizes": [60, 1000], "missing": [[1000]]}
+    assert (of_soap.severity, of_soap.environments) == (FINE, ())
+    lines = [line for line in result.lines if line.kind == "cluster_sizes"]
+    said = {line.findings[0].route: line.text for line in lines}
+    assert "fast environment (not with 1000)" in said["soap_lens"]
+    assert "All environments are found" in said["soap"]
+    stored = load_results(save_results(result, tmp_path))
+    assert stored.cluster_size_scan == result.cluster_size_scan
+
+
+def test_other_methods_have_no_smallest_cluster():
+    with pytest.raises(ConfigError, match='scan_cluster_sizes needs method = "hdbscan"'):
+        AnalysisConfig(method="gmm", scan_cluster_sizes=[20])
