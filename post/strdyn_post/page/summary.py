@@ -74,7 +74,12 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
             for point in result.weight_scan
         ],
         "cluster_size_scan": [
-            asdict(point) | {"in_use": point.min_cluster_size == result.config.min_cluster_size}
+            asdict(point)
+            | {
+                "soap_kept": [*point.soap_kept],
+                "chi_kept": [*point.chi_kept],
+                "in_use": point.min_cluster_size == result.config.min_cluster_size,
+            }
             for point in result.cluster_size_scan
         ],
         "mixture_scan": [

@@ -21,17 +21,20 @@ from strdyn_post.page.report import write_report
 from strdyn_post.page.summary import summarise
 
 FIGURES = [
-    "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "dendrogram_lens",
+    "alluvial", "chord_lens", "chord_soap", "chord_soap_lens", "close_up_1", "close_up_2",
+    "close_up_3", "cluster_sizes_soap", "cluster_sizes_soap_lens", "dendrogram_lens",
     "dendrogram_soap", "dendrogram_soap_lens", "expected_map", "expected_snapshot",
     "finding_sites", "finding_soap",
     "finding_soap_lens", "foretelling", "hazard_depth", "hazard_neighbors", "lens_series",
-    "matrix_lens", "matrix_soap", "matrix_soap_lens", "origin", "path",
+    "matrix_lens", "matrix_soap", "matrix_soap_lens", "origin", "path", "path_in_space",
     "pca_density_soap", "pca_density_soap_lens",
     "pca_environment_soap", "pca_environment_soap_lens", "persistence_lens", "persistence_soap",
     "persistence_soap_lens", "snapshot_above_lens",
     "snapshot_above_soap", "snapshot_above_soap_lens", "snapshot_end", "snapshot_middle",
+    "snapshot_neighbors_end", "snapshot_neighbors_middle", "snapshot_neighbors_start",
     "snapshot_oblique_lens", "snapshot_oblique_soap", "snapshot_oblique_soap_lens",
-    "snapshot_start", "timescales_lens", "timescales_soap", "timescales_soap_lens", "variance",
+    "snapshot_start", "timescales_lens", "timescales_soap", "timescales_soap_lens",
+    "unmerged_map_soap", "unmerged_matrix_soap", "variance",
 ]  # fmt: skip
 
 
@@ -142,9 +145,8 @@ def test_weights_of_lens_on_the_page_are_those_of_the_scan(page):
     assert {key: page.shown.get(key) for key in expected} == expected
     assert not any(key.startswith("weight_scan.3") for key in page.shown)
     assert "weights" in page.ids
-    assert [text for text in page.texts if text.startswith(", in use")] == [", in use"]
-    after = page.texts.index(", in use")
-    assert page.texts[after - 1] == "1"
+    used = [k for k, text in enumerate(page.texts) if text.startswith(", in use")]
+    assert [page.texts[k - 1] for k in used] == ["1", "80"]  # the weight, min_cluster_size
 
 
 def test_sizes_of_clusters_on_the_page_are_those_of_the_scan(page):
@@ -163,7 +165,7 @@ def test_sizes_of_clusters_on_the_page_are_those_of_the_scan(page):
     }
     assert {key: page.shown.get(key) for key in expected} == expected
     assert "cluster_size_scan.1.chi_new" not in page.shown
-    assert {"cluster-sizes", "cluster_sizes_soap", "cluster_sizes_soap_lens"} <= page.ids
+    assert {"cluster-sizes", "cluster_sizes_soap", "cluster_sizes_soap_lens"} <= set(page.ids)
 
 
 def test_agreement_over_seeds_is_on_the_page_where_something_is_drawn(page):
@@ -541,7 +543,7 @@ def with_labels(result, change, names=("soap", "soap_lens")):
         ratios = [] if name == "lens" else [0.9, 0.05, 0.05]
         route = make_route(name, change(route.labels), route.scores, ratios)
         routes[name] = check(route)
-    return judged(result, routes=routes, origin=None)
+    return judged(result, routes=routes, origin=None, cluster_size_scan=())
 
 
 @pytest.mark.parametrize(
@@ -571,7 +573,7 @@ def test_one_frame_is_enough_for_a_page(tmp_path):
         for name, route in result.routes.items()
     }
     checked = {name: check(route) for name, route in routes.items()}
-    small = judged(result, routes=checked, origin=None)
+    small = judged(result, routes=checked, origin=None, cluster_size_scan=())
     page = Page(write_report(small, make_buffer(result), tmp_path).read_text(encoding="utf-8"))
     assert "Only 1 of 1 frames enter the analysis" in page.texts_in_one
     assert "No transition was counted at lag = 1" in page.texts_in_one
