@@ -262,6 +262,34 @@ def export(
 
 
 @app.command()
+def arrhenius(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="T=DIR ...", help="Temperature and folder of each analysis: 900=run900."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder; files named arrhenius in it are replaced."),
+    ] = Path("arrhenius"),
+) -> None:
+    """Fit Arrhenius's law to the rates of analyses at several temperatures.
+
+    One analysis makes the fit; the others are labelled by it (strdyn analyse --model).
+    """
+    from . import load_results
+    from .page.arrhenius import write_arrhenius
+    from .temperature import compare_temperatures
+
+    found = compare_temperatures([(at, load_results(folder)) for at, folder in map(_run_at, runs)])
+    path = write_arrhenius(found, output)
+    for line in found.lines:
+        print(_filled(line))
+    print(path)
+
+
+@app.command()
 def shellenv() -> None:
     """Print the export line with which a LAMMPS that embeds Python finds this environment."""
     import strdyn_live
@@ -278,6 +306,17 @@ def shellenv() -> None:
             "instead of the module of your own LAMMPS. Make an environment without it.",
             file=sys.stderr,
         )
+
+
+def _run_at(word: str) -> tuple[float, Path]:
+    """Return temperature and folder of a word T=DIR."""
+    temperature, equals, folder = word.partition("=")
+    try:
+        return float(temperature if equals and folder else "none"), Path(folder)
+    except ValueError:
+        raise ValueError(
+            f"{word!r}: expected a temperature and the folder of an analysis, as 900=run900."
+        ) from None
 
 
 def _open(path: str | Path) -> Any:

@@ -27,15 +27,9 @@ __all__ = [
 ]
 
 _NOT_OF_THE_FIT = {
-    *(
-        "lag",
-        "names",
-        "scan_weights",
-        "scan_intervals",
-        "scan_windows",
-        "scan_clusters",
-        "scan_cluster_sizes",
-    ),
+    "stride",  # Δt is compared
+    *("lag", "names"),
+    *("scan_weights", "scan_intervals", "scan_windows", "scan_clusters", "scan_cluster_sizes"),
 }
 
 
@@ -143,7 +137,7 @@ def check_settings(fit: Fit, config: AnalysisConfig) -> None:
         if fitted[name] != asked[name]:
             raise AnalysisError(
                 f"the fit was made with {name} = {fitted[name]}, the settings say "
-                f"{asked[name]}: leave them out (but for lag and names), or fit anew."
+                f"{asked[name]}: leave them out (but for lag, stride and names), or fit anew."
             )
 
 

@@ -1,6 +1,7 @@
 """Figures: ``plot_*(..., ax=None) -> Axes``, each usable on its own."""
 
 from .alluvial import plot_alluvial
+from .arrhenius import plot_arrhenius
 from .branches import plot_branches
 from .chord import plot_chord
 from .enrichment import plot_sites
@@ -18,6 +19,7 @@ from .transitions import plot_dendrogram, plot_transition_matrix
 __all__ = [
     "VIEWS",
     "plot_alluvial",
+    "plot_arrhenius",
     "plot_branches",
     "plot_chord",
     "plot_close_up",

@@ -125,6 +125,9 @@ def _check_hazards(name: str, found: Hazards, n: int) -> None:
         _within(f"{name}/{part}", counts, math.inf)
     for part in ("observations", "events", "low", "high"):
         _within(f"{name}/{part}", _numbers(f"{name}/{part}", getattr(found, part), (n,)), 1.0)
+    _numbers(f"{name}/rate_slow", found.rate_slow, (n,), _BOOL)
+    for part in ("rate_low", "rate_high"):
+        _numbers(f"{name}/{part}", getattr(found, part), (n,), finite=False)
     _numbers(f"{name}/effective", found.effective, (n,))
 
 

@@ -219,10 +219,19 @@ def _read_origin(group: Any) -> Origin:
         effective=float(group["effective"][()]),
         follows=group["follows"][()],
         levels=group["levels"][()],
-        environments=_read_part(group, "environments", Hazards),
-        neighbors=_read_part(group, "neighbors", Coordinate),
-        depth=_read_part(group, "depth", Coordinate),
+        environments=_read_hazards(group, "environments", Hazards),
+        neighbors=_read_hazards(group, "neighbors", Coordinate),
+        depth=_read_hazards(group, "depth", Coordinate),
     )
+
+
+def _read_hazards(group: Any, folder: str, kind: Any) -> Any:
+    if folder not in group:
+        return None
+    stored = {name: value[()] for name, value in group[folder].items()}
+    unknown = np.full(len(stored["n_events"]), np.nan)  # in results of an earlier version
+    later = {"rate_low": unknown, "rate_high": unknown, "rate_slow": unknown > 0}
+    return kind(**later | stored)
 
 
 def _read_nulls(group: Any) -> Nulls:

@@ -42,6 +42,10 @@ class Hazards:
         Number of independent events that would give the same interval.
     low, high : (n,) float64 ndarray
         95 % confidence interval of `events`.
+    rate_low, rate_high : (n,) float64 ndarray
+        95 % confidence interval of `rate`; NaN in results of earlier versions.
+    rate_slow : (n,) bool ndarray
+        Whether the rate changes over times as long as the run: then its mean is not known better.
     """
 
     n_observations: Int
@@ -51,6 +55,16 @@ class Hazards:
     effective: Float
     low: Float
     high: Float
+    rate_low: Float
+    rate_high: Float
+    rate_slow: NDArray[np.bool_]
+
+    @property
+    def rate(self) -> Float:
+        """Events per observation, (n,); divided by Δt they are a rate."""
+        return np.asarray(
+            self.n_events / np.where(self.n_observations, self.n_observations, np.nan)
+        )
 
     @property
     def hazard(self) -> Float:
@@ -145,6 +159,7 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
         by_atom = (together.sum(axis=1) ** 2).sum() * n_groups / (n_groups - 1)
         of_shares = max(of_parts, by_atom / max(1, total)) if of_parts else design[-1]
         effective = total / max(1.0, of_shares)
+    rate_low, rate_high, rate_slow = _rate_intervals(excess, seen, n_seen, n_hit)
     n_seen, n_hit, shares = n_seen[:n_parts], n_hit[:n_parts], shares[:n_parts]
     low, high = share_interval(shares, worth[:n_parts])
     counted = Hazards(
@@ -155,8 +170,35 @@ def hazards(happened: NDArray[np.bool_], parts: Labels, n_parts: int) -> tuple[H
         effective=worth[:n_parts],
         low=low,
         high=high,
+        rate_low=rate_low[:n_parts],
+        rate_high=rate_high[:n_parts],
+        rate_slow=rate_slow[:n_parts],
     )
     return counted, float(effective)
+
+
+def _rate_intervals(
+    excess: Float, seen: Int, n_seen: Int, n_hit: Int
+) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Return the intervals of the events per observation of every part, and whether they drift.
+
+    As those of the shares, but with the variance of the events beyond the mean rate of their part:
+    a rate that rises for all alike counts. It is that of a test (see `spread`), which holds four
+    slow cosines at least: a drift over the whole run widens the interval, and is said besides.
+    `excess` and `seen` are (n_groups, n_blocks, n_parts).
+    """
+    n_groups, n_blocks, n_parts = seen.shape
+    rate = np.divide(n_hit, n_seen, out=np.zeros(n_parts), where=n_seen > 0)
+    weights = seen.sum(axis=1).astype(np.float64)
+    found = spread(excess, weights, waves(n_blocks), test=True)
+    alone = n_hit * (1.0 - rate)
+    design = np.divide(found.variance, alone, out=np.ones(n_parts), where=alone > 0.0)
+    design = np.where(np.isfinite(found.variance), np.maximum(1.0, design), np.inf)
+    rare = n_hit < FEW_EVENTS * design
+    usual = design[~rare].max(initial=1.0) if (~rare).any() else design.max(initial=1.0)
+    design = np.where(rare, np.maximum(design, usual), design)
+    worth = n_seen / design * student_factor(found.freedom) if n_groups > 1 else 0.0 * design
+    return *share_interval(rate, worth), found.slow & (n_hit > 0)
 
 
 def hazards_over(happened: NDArray[np.bool_], values: NDArray[Any]) -> Coordinate:

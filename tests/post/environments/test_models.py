@@ -5,7 +5,7 @@ import pytest
 from memory_buffer import make_buffer, walk
 from synthetic import refit
 
-from strdyn_post import AnalysisConfig, analyse, label, load_results, save_results
+from strdyn_post import AnalysisConfig, analyse, fit, label, load_results, save_results
 from strdyn_post.environments.matching import match_labels
 from strdyn_post.errors import AnalysisError
 from strdyn_post.routes import ROUTES
@@ -119,6 +119,20 @@ def test_a_model_is_for_recordings_and_settings_like_its_own(runs, tmp_path):
         label(model.fit, other)
     with pytest.raises(AnalysisError, match="every 2.5 time units; this one has .* every 5 time"):
         label(model.fit, buffer.frames(slice(0, 100, 2)))
+
+
+def test_a_finer_recording_is_labelled_with_a_stride(runs):
+    """Every second frame of a recording twice as fine has the Δt of the fit."""
+    buffer, _, _ = runs
+    coarse = buffer.frames(slice(0, 100, 2))
+    learnt = fit(coarse, CONFIG)
+    found = label(learnt, buffer.frames(slice(0, 100)), replace(CONFIG, stride=2))
+    expected = label(learnt, coarse)
+    for name in ("soap", "lens", "soap_lens"):
+        np.testing.assert_array_equal(found[name].steps, expected[name].steps)
+        np.testing.assert_array_equal(found[name].labels, expected[name].labels)
+    with pytest.raises(AnalysisError, match="every 5 time units; this one has .* every 2.5 time"):
+        label(learnt, buffer.frames(slice(0, 100)))
 
 
 def test_noise_is_that_of_the_fit_where_a_model_labels(runs):

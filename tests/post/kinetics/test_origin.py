@@ -62,6 +62,9 @@ def test_shares_and_hazards_are_counted():
     np.testing.assert_allclose(found.events, [2 / 8, 5 / 8])
     np.testing.assert_allclose(found.hazard, [(2 / 8) / (59 / 80), 2.5])
     np.testing.assert_allclose(found.hazard_low, found.low / found.observations)
+    np.testing.assert_allclose(found.rate, [2 / 59, 5 / 20])
+    assert (found.rate_low < found.rate).all()
+    assert (found.rate < found.rate_high).all()
     assert (found.low < found.events).all()
     assert (found.events < found.high).all()
 
@@ -99,6 +102,7 @@ def test_one_atom_or_one_frame_proves_nothing():
         found, effective = hazards(happened, parts, 2)
         assert effective == 0
         assert (found.low.tolist(), found.high.tolist()) == ([0, 0], [1, 1])
+        assert (found.rate_low.tolist(), found.rate_high.tolist()) == ([0, 0], [1, 1])
 
 
 def test_atoms_are_where_they_go_after_m_frames_and_one():
@@ -146,9 +150,12 @@ def test_numbers_are_cut_into_bins_of_equal_size():
 # intervals
 
 
+TRUE_RATES = np.array([0.0005, 0.002, 0.01])
+
+
 def runs(kind, n_runs):
     """Yield events, environments, and the expected share of the events of each environment."""
-    rates = np.array([0.0005, 0.002, 0.01])
+    rates = TRUE_RATES
     for seed in range(n_runs):
         rng = np.random.default_rng(seed)
         labels = np.tile(rng.choice(3, 200, p=[0.7, 0.2, 0.1]).astype(np.int32), (200, 1))
@@ -173,11 +180,13 @@ def runs(kind, n_runs):
     "kind", ["independent", "unequal atoms", "common rate", "ten atoms at once"]
 )
 def test_intervals_hold_the_truth(kind):
-    held = []
+    held, of_rates = [], []
     for happened, labels, truth in runs(kind, 300):
         found, _ = hazards(happened, labels, 3)
         held.append((found.low <= truth) & (truth <= found.high))
+        of_rates.append((found.rate_low <= TRUE_RATES) & (found.rate_high >= TRUE_RATES))
     assert (np.mean(held, axis=0) >= 0.90).all()
+    assert (np.mean(of_rates, axis=0) >= 0.90).all()
 
 
 def test_no_environment_stands_out_where_all_are_alike():
