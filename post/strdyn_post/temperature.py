@@ -34,8 +34,6 @@ class Process:
         Colour of the environment where it starts.
     events : bool
         Lasting changes of neighbors, not moves between environments.
-    low, high : (n,) float64 ndarray
-        95 % confidence intervals of the rates [1/time].
     slow : (n,) bool ndarray
         Whether the rate changes over times as long as the run.
     law : Arrhenius
@@ -45,8 +43,6 @@ class Process:
     name: str
     color: str
     events: bool
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
     slow: NDArray[np.bool_]
     law: Arrhenius
 
@@ -97,14 +93,8 @@ class Temperatures:
                     "name": each.name,
                     "severity": each.severity,
                     **{
-                        name: [finite(value) for value in values]
-                        for name, values in (
-                            ("temperature", each.law.temperature),
-                            ("rate", each.law.rate),
-                            ("low", each.low),
-                            ("high", each.high),
-                            ("worth", each.law.worth),
-                        )
+                        name: [finite(value) for value in getattr(each.law, name)]
+                        for name in ("temperature", "rate", "low", "high", "worth")
                     },
                     "slow": each.slow.tolist(),
                     **{name: finite(getattr(each.law, name)) for name in names},
@@ -170,17 +160,17 @@ def compare_temperatures(results: Sequence[tuple[float, AnalysisResult]]) -> Tem
     at = np.array([temperature for temperature, _ in runs])
     processes = []
     for name, color, events, numbers in (*_of_events(runs, fitted), *_of_moves(runs, fitted)):
-        rate, low, high = numbers[:3] / interval
-        worth, rows, slow = numbers[3:]
-        if (rate > 0).sum() > 1:
-            law = fit_arrhenius(at, rate, worth, rows * interval, BOLTZMANN[units][0])
-            processes.append(Process(name, color, events, low, high, slow > 0, law))
+        share, worth, rows, slow = numbers
+        if (share > 0).sum() > 1:
+            boltzmann = BOLTZMANN[units][0]
+            law = fit_arrhenius(at, share / interval, worth, rows * interval, boltzmann)
+            processes.append(Process(name, color, events, slow > 0, law))
     lasting = tuple(run.origin.lasting for _, run in runs if run.origin is not None)
     return Temperatures(tuple(processes), units, interval, lasting)
 
 
 _Numbers = Iterator[tuple[str, str, bool, NDArray[np.float64]]]
-"""Share of the rows, its interval, worth in events and rows, whether it drifts: for each run."""
+"""Share of the rows, its worth in events and in rows, whether it drifts: for each run."""
 
 
 def _of_events(runs: Sequence[tuple[float, AnalysisResult]], fitted: AnalysisResult) -> _Numbers:
@@ -189,11 +179,11 @@ def _of_events(runs: Sequence[tuple[float, AnalysisResult]], fitted: AnalysisRes
     origins = [run.origin for _, run in runs]
     found = [origin.environments for origin in origins if origin is not None]
     for k in names.order if len(found) == len(runs) else ():
-        share, low, high, slow = (
+        share, high, slow = (
             np.array([getattr(each, name)[k] for each in found])
-            for name in ("rate", "rate_low", "rate_high", "rate_slow")
+            for name in ("rate", "rate_high", "rate_slow")
         )
-        numbers = np.array([share, low, high, *worth_of(share, high), slow])
+        numbers = np.array([share, *worth_of(share, high), slow])
         yield f"events from {names.names[k]}", names.colors[k], True, numbers
 
 
@@ -210,10 +200,10 @@ def _of_moves(runs: Sequence[tuple[float, AnalysisResult]], fitted: AnalysisResu
 def _move(route: Route, a: int, b: int) -> tuple[float, ...]:
     checks, share = route.checks, float(route.final.transition_matrix[a, b])
     if checks is None:
-        return (np.nan,) * 6
-    low, high, worth = (float(each[a, b]) for each in (checks.low, checks.high, checks.effective))
-    rows = worth / share if share else float(worth_of([0.0], [high])[1][0])
-    return share, low, high, worth, rows, float(checks.slow[a, b])
+        return (np.nan,) * 4
+    worth = float(checks.effective[a, b])
+    rows = worth / share if share else float(worth_of([0.0], [checks.high[a, b]])[1][0])
+    return share, worth, rows, float(checks.slow[a, b])
 
 
 def _check(runs: Sequence[tuple[float, AnalysisResult]]) -> None:

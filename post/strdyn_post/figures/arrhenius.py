@@ -10,7 +10,7 @@ from strdyn_post.kinetics.arrhenius import BOLTZMANN
 from strdyn_post.quantities import time_unit
 from strdyn_post.temperature import Temperatures
 
-from .style import INK, MUTED, PAPER, dress, explain_empty, new_axes
+from .style import INK, MUTED, dress, explain_empty, new_axes
 
 __all__ = ["plot_arrhenius"]
 
@@ -40,28 +40,28 @@ def plot_arrhenius(found: Temperatures, *, events: bool = True, ax: Any = None) 
         return ax
     boltzmann, energy = BOLTZMANN[found.units]
     for place, process in enumerate(chosen):
-        law = process.law
-        x = 1000.0 / law.temperature
-        known = law.rate > 0.0
-        mfc = process.color if place % 2 == 0 else PAPER
-        style = {"color": process.color, "zorder": 3}
-        error = np.abs([law.rate - process.low, process.high - law.rate])[:, known]
-        # moves from the same environment differ by the fill of their markers and by their lines
-        ax.errorbar(x[known], law.rate[known], error, fmt="o", mfc=mfc, ms=5.5, capsize=2, **style)
-        ends = np.array([x.min(), x.max()])
+        law, color = process.law, process.color
+        x, known = 1000.0 / law.temperature, law.rate > 0.0
+        # processes that start from the same environment differ by marker and line
+        same = sum(each.color == color for each in chosen[:place])
+        marker, line = "osD^v"[same % 5], ("-", "--", ":", "-.", (0, (6, 2)))[same % 5]
+        error = np.abs([law.rate - law.low, law.high - law.rate])[:, known]
+        ax.errorbar(
+            x[known], law.rate[known], error, fmt=marker, ms=5.5, capsize=2, color=color, zorder=3
+        )
         label = process.name
         if not np.isnan(law.barrier):
-            line = law.prefactor * np.exp(-law.barrier * ends / 1000.0 / boltzmann)
-            ax.plot(ends, line, "-" if place % 2 == 0 else "--", linewidth=1.2, **style)
-            label += (
-                f": {law.barrier:.2f} {energy} ({law.barrier_low:.2f} to {law.barrier_high:.2f})"
-            )
-        ax.plot(
-            [], [], "o-" if place % 2 == 0 else "o--", mfc=mfc, color=process.color, label=label
-        )
+            ends = np.array([x.min(), x.max()])
+            rates = law.prefactor * np.exp(-law.barrier * ends / 1000.0 / boltzmann)
+            ax.plot(ends, rates, linestyle=line, linewidth=1.3, color=color, zorder=2)
+            bounds = f"{law.barrier_low:.2f} to {law.barrier_high:.2f}"
+            label += f": {law.barrier:.2f} {energy} ({bounds})"
+        ax.plot([], [], marker=marker, ms=5.5, linestyle=line, color=color, label=label)
+    rates = np.concatenate([each.law.rate[each.law.rate > 0.0] for each in chosen])
     temperatures = chosen[0].law.temperature
     ax.set(
         yscale="log",
+        ylim=(0.2 * rates.min(), 4.0 * rates.max()),
         xlabel="1000 / T" + ("" if found.units == "lj" else " (1/K)"),
         ylabel=f"rate per atom (1/{time_unit(found.units)})",
     )
@@ -70,8 +70,9 @@ def plot_arrhenius(found: Temperatures, *, events: bool = True, ax: Any = None) 
     top.set_xlabel("temperature" + ("" if found.units == "lj" else " (K)"), color=INK, size=9.5)
     top.tick_params(colors=MUTED, labelcolor=INK, labelsize=8.5)
     top.spines["top"].set_color(MUTED)
-    ax.legend(frameon=False, labelcolor=INK, fontsize=8, loc="best")
     dress(ax, grid=True)
+    below = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.16)}
+    ax.legend(frameon=False, labelcolor=INK, fontsize=8, **below)
     return ax
 
 

@@ -34,8 +34,8 @@ class Arrhenius:
     ----------
     temperature : (n,) float64 ndarray
         Increasing [temperature unit of the run].
-    rate : (n,) float64 ndarray
-        [1/time].
+    rate, low, high : (n,) float64 ndarray
+        Rates and their 95 % confidence intervals [1/time].
     worth : (n,) float64 ndarray
         Number of independent events that would be known equally well.
     barrier, barrier_low, barrier_high : float
@@ -50,6 +50,8 @@ class Arrhenius:
 
     temperature: Float
     rate: Float
+    low: Float
+    high: Float
     worth: Float
     barrier: float
     barrier_low: float
@@ -92,7 +94,16 @@ def fit_arrhenius(
     order = np.argsort(np.asarray(temperature, dtype=np.float64))
     given = (temperature, rate, worth, exposure)
     at, rates, counts, times = (np.asarray(each, dtype=np.float64)[order] for each in given)
-    points = {"temperature": at, "rate": rates, "worth": counts}
+    # the interval of a Poisson mean (Garwood, Biometrika 28, 437 (1936))
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low, high = (
+        np.divide(each / 2.0, times, out=np.full(len(times), np.nan), where=times > 0)
+        for each in (
+            np.nan_to_num(chi2.ppf(tail, 2.0 * counts)),
+            chi2.ppf(1.0 - tail, 2.0 * counts + 2.0),
+        )
+    )
+    points = {"temperature": at, "rate": rates, "low": low, "high": high, "worth": counts}
     seen = np.isfinite(rates) & (times > 0)
     if len(np.unique(at[seen & (counts > 0)])) < 2:
         nan = float("nan")
@@ -174,7 +185,7 @@ def worth_of(share: ArrayLike, high: ArrayLike) -> tuple[Float, Float]:
             n = float(np.exp(log_n))
             return float(beta.ppf(tail, n * p + 1.0, n * (1.0 - p))) - top
 
-        if beyond(-7.0) > 0.0 > beyond(40.0):
-            rows[k] = np.exp(brentq(beyond, -7.0, 40.0))
+        if beyond(-7.0) > 0.0 > beyond(23.0):
+            rows[k] = np.exp(brentq(beyond, -7.0, 23.0))
     rows /= 1.0 - np.where(shares < 1.0, shares, 0.0)
     return rows * np.nan_to_num(shares), rows

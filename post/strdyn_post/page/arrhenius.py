@@ -41,7 +41,7 @@ def write_arrhenius(found: Temperatures, folder: str | os.PathLike[str]) -> Path
     except OSError as error:
         raise cannot_write(folder, error) from error
     for name, events in (("arrhenius_events", True), ("arrhenius_moves", False)):
-        figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(5.6, 5.2), layout="constrained")
         plot_arrhenius(found, events=events, ax=figure.subplots())
         save_figure(figure, folder, name, "Rates over inverse temperature")
     path = folder / "arrhenius.json"

@@ -36,6 +36,9 @@ def test_two_rates_give_the_barrier_by_hand():
     assert found.barrier == pytest.approx(expected)
     assert found.prefactor == pytest.approx(0.01 * np.exp(expected / (K_B * 800)))
     assert np.isnan(found.misfit)
+    # 100 events: 81.36 to 121.63 (Garwood)
+    assert found.low[0] == pytest.approx(81.36 / 10000, rel=1e-4)
+    assert found.high[0] == pytest.approx(121.63 / 10000, rel=1e-4)
     # standard error of ln k: 1 / sqrt(n)
     error = 1.96 * K_B * np.sqrt(1 / 100 + 1 / 400) / (1 / 800 - 1 / 1000)
     assert found.barrier - found.barrier_low == pytest.approx(error, rel=0.1)
@@ -122,7 +125,7 @@ def test_the_barrier_of_a_process_is_found(runs):
     assert process.law.barrier_low < BARRIER < process.law.barrier_high
     assert process.law.barrier_high - process.law.barrier_low < 1.2
     for (_, run), rate, low, high in zip(
-        runs, process.law.rate, process.low, process.high, strict=True
+        runs, process.law.rate, process.law.low, process.law.high, strict=True
     ):
         chi, names = run["soap_lens"], runs[1][1].names["soap_lens"]
         a, b = (names.names.index(name) for name in fast.split(" → "))
