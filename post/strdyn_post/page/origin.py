@@ -11,8 +11,9 @@ from strdyn_post.kinetics.foretelling import MOST_LIKELY, fold_interval
 from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.limits import EVENT_SHARE
 from strdyn_post.names import Names
-from strdyn_post.quantities import finite
+from strdyn_post.quantities import finite, time_axis
 from strdyn_post.results import AnalysisResult
+from strdyn_post.signal.frames import usual_spacing
 
 __all__ = ["foretelling_numbers", "origin_numbers"]
 
@@ -22,6 +23,7 @@ def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
     origin, soap, lens = result.origin, result.names["soap"], result.names["lens"]
     if origin is None:
         return None
+    interval, units = usual_spacing(result["soap"].times), result.provenance.get("units")
     return {
         "lasting": origin.lasting,
         "event_share": EVENT_SHARE,
@@ -33,6 +35,7 @@ def origin_numbers(result: AnalysisResult) -> dict[str, Any] | None:
             {
                 **_called(soap, k),
                 **_hazard(origin.environments, k),
+                "every": _every(origin.environments, k, interval, units),
                 "follows": [
                     {
                         **_called(soap, to),
@@ -109,6 +112,16 @@ def _hazard(found: Hazards, k: int) -> dict[str, Any]:
         "hazard_low": finite(found.hazard_low[k]),
         "hazard_high": finite(found.hazard_high[k]),
     }
+
+
+def _every(found: Hazards, k: int, interval: float, units: str | None) -> dict[str, Any] | None:
+    """Return the mean time between two events of an atom, with its interval and unit."""
+    if not found.rate[k] > 0.0:
+        return None
+    (time,), unit = time_axis(np.array([interval / found.rate[k]]), units)
+    bounds = np.array([found.rate_high[k], found.rate_low[k]])
+    low, high = time * found.rate[k] / np.where(bounds > 0.0, bounds, np.nan)
+    return {"time": float(time), "low": finite(low), "high": finite(high), "unit": unit}
 
 
 def _called(names: Names, label: int) -> dict[str, Any]:

@@ -723,6 +723,7 @@ def test_the_origin_comes_first_and_its_numbers_are_those_of_the_result(result, 
         "origin.environments.3.n_events": str(row["n_events"]),
         "origin.environments.3.events": f"{100 * row['n_events'] / origin.n_events:.1f} %",
         "origin.environments.3.hazard": f"{row['events'] / inside.mean():.1f}",
+        "origin.environments.3.every.time": f"{2.5 * inside.sum() / row['n_events']:.3g}",
     }
     assert {key: page.shown.get(key) for key in shown} == shown
     line = next(line for line in result.lines if line.kind == "origin")
