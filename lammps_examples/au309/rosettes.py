@@ -26,8 +26,9 @@ def around_and_below(positions: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """Return the numbers of neighbors of each atom on the surface and inside, (n_atoms, 2)."""
     pairs = cKDTree(positions).query_pairs(NEIGHBORS, output_type="ndarray")
     one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
-    inside = np.bincount(one, minlength=len(positions)) >= INSIDE
-    counts = [np.bincount(one[inside[other] == below], minlength=len(positions)) for below in (0, 1)]
+    n_atoms = len(positions)
+    inside = np.bincount(one, minlength=n_atoms) >= INSIDE
+    counts = [np.bincount(one[inside[other] == below], minlength=n_atoms) for below in (0, 1)]
     return np.stack(counts, axis=1)
 
 

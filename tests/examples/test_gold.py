@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from strdyn_live import open_buffer
 
 EXAMPLE = Path(__file__).parents[2] / "lammps_examples" / "au309"
+STRDYN = Path(sys.executable).with_name("strdyn")
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 sys.path.insert(0, str(EXAMPLE))
 import gupta  # noqa: E402
 import icosahedron  # noqa: E402
@@ -182,3 +187,51 @@ def test_the_chain_of_jobs(run_embedded, example):
     buffer = open_buffer(example / "au309.sdl")
     assert buffer.steps.tolist() == [40, 60, 80, 100]
     np.testing.assert_allclose(np.diff(buffer.times), 0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+@pytest.mark.lammps
+def test_the_finding_of_the_paper(tmp_path):
+    """After a vertex has sunk in, atoms around it are mobile; SOAP alone does not set them apart.
+
+    Where and when the vertex sinks in is found from the positions, without SOAP and LENS.
+    """
+    run = {"cwd": tmp_path, "check": True, "capture_output": True}
+    subprocess.run([sys.executable, EXAMPLE / "record.py"], env=ONE_THREAD, **run)
+    words = ["analyse", "au309.sdl", "-c", EXAMPLE / "analysis.toml", "-o", "out"]
+    subprocess.run([STRDYN, *words], **run)
+    buffer = open_buffer(tmp_path / "au309.sdl")
+    vertex, start = next(iter(rosettes.find_rosettes(buffer).items()))
+
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    new = summary["new_environments"][0]
+    assert (new["dynamics"], new["verdict"]) == ("fast", "evidence")
+    assert new["delta"] > 1.5 * new["highest_other_delta"]
+    with h5py.File(tmp_path / "out" / "results.h5") as results:
+        steps, ids = results["soap_lens/step"][()], results["soap_lens/atom_id"][()]
+        mobile = results["soap_lens/label"][()] == new["label"]
+        of_soap = results["soap/label"][()]
+    rows = np.searchsorted(buffer.steps, steps)
+    # δ is smoothed over 21 frames of 80 ps
+    after = (buffer.times[rows] - buffer.times[0] - start) / 80.0
+    before, after = after < -10, after > 10
+    n_mobile = mobile.sum(axis=1)
+    assert n_mobile[before].mean() < 20
+    assert n_mobile[after].mean() > 3 * n_mobile[before].mean() + 20
+
+    # they gather around the vertex: nearer to it than the surface is, and than before
+    near = []
+    for k in np.flatnonzero(after):
+        positions = buffer.positions(int(rows[k]))
+        distance = np.linalg.norm(positions - positions[ids == vertex], axis=1)
+        surface = rosettes.around_and_below(positions).sum(axis=1) < rosettes.INSIDE
+        parts = (surface & (distance < 7), surface & (distance > 16))
+        near.append([mobile[k, part].mean() for part in parts])
+    beside, far = np.mean(near, axis=0)
+    assert beside > 3 * far
+
+    # SOAP alone with as many clusters: none holds mostly these atoms
+    for label in range(of_soap.max() + 1):
+        inside = of_soap == label
+        assert 2 * (inside & mobile).sum() < 0.5 * (inside.sum() + mobile.sum())
