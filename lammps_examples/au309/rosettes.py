@@ -1,8 +1,8 @@
 """Say which vertices of the particle sink in, and when: python rosettes.py au309.sdl.
 
 From the positions alone, without SOAP and LENS. A vertex of the icosahedron has six neighbors: five
-around it on the surface, and one below. When it sinks in, a sixth atom joins the ring around it.
-The center of such a rosette has eight neighbors: six around it and two below.
+around it on the surface, and one below. When it sinks in, it has more. If a sixth atom joins the
+ring around it, it is the center of a rosette: it has eight neighbors, six around it and two below.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from strdyn_live import open_buffer
 
 NEIGHBORS = 3.5  # Å: between the first shell of neighbors (2.9) and the second (4.1)
 INSIDE = 11  # an atom with so many neighbors is not on the surface; inside the particle it has 12
-HELD = 400.0  # ps: a ring of six that opens again sooner is not counted
+HELD = 400.0  # ps: a vertex that comes out again sooner is not counted
+VERTEX, ROSETTE = (5, 1), (6, 2)  # neighbors on the surface, and inside
 
 
 def around_and_below(positions: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
@@ -35,11 +36,11 @@ def around_and_below(positions: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 def find_vertices() -> NDArray[np.int64]:
     """Return the atom IDs of the twelve vertices, as in au309.data."""
     around = around_and_below(icosahedron.icosahedron())
-    return 1 + np.flatnonzero((around == (5, 1)).all(axis=1))
+    return 1 + np.flatnonzero((around == VERTEX).all(axis=1))
 
 
-def find_rosettes(recording: Any) -> dict[int, float]:
-    """Return when each vertex that sinks in does so.
+def find_sunken(recording: Any) -> dict[int, tuple[float, float | None]]:
+    """Return when each vertex that sinks in does so, and when it becomes the center of a rosette.
 
     Parameters
     ----------
@@ -48,24 +49,34 @@ def find_rosettes(recording: Any) -> dict[int, float]:
 
     Returns
     -------
-    dict of int to float
-        Atom ID of the vertex → time after the first frame [ps], the earliest first: from then on,
-        six atoms are around it in at least half of the frames within `HELD`.
+    dict of int to (float, float or None)
+        Atom ID of the vertex → times after the first frame [ps], the earliest first. From the first
+        time on, it has more than six neighbors in at least half of the frames within `HELD`; from
+        the second time on, it is the center of a rosette in half of them (None: never).
     """
     times = recording.times - recording.times[0]
     vertices = np.searchsorted(recording.atom_ids, find_vertices())
-    counts = [around_and_below(recording.positions(k))[vertices] for k in range(len(times))]
-    six = (np.array(counts) >= (6, 2)).all(axis=2)
+    counts = np.array(
+        [around_and_below(recording.positions(k))[vertices] for k in range(len(times))]
+    )
     n_held = 1 + int(np.searchsorted(times, HELD))
     found = {}
-    for vertex, ring in zip(vertices.tolist(), six.T, strict=True):
-        share = np.convolve(ring, np.full(n_held, 1.0 / n_held), mode="valid")
-        starts = np.flatnonzero(ring[: len(share)] & (share >= 0.5))
-        if len(starts):
-            found[int(recording.atom_ids[vertex])] = float(times[starts[0]])
-    return dict(sorted(found.items(), key=lambda each: each[1]))
+    for vertex, of_vertex in zip(vertices.tolist(), counts.swapaxes(0, 1), strict=True):
+        sunken = _first(of_vertex.sum(axis=1) > sum(VERTEX), times, n_held)
+        if sunken is not None:
+            rosette = _first((of_vertex >= ROSETTE).all(axis=1), times, n_held)
+            found[int(recording.atom_ids[vertex])] = sunken, rosette
+    return dict(sorted(found.items(), key=lambda each: each[1][0]))
+
+
+def _first(holds: NDArray[np.bool_], times: NDArray[np.float64], n_held: int) -> float | None:
+    """Return the first time from which on something holds in half of so many frames."""
+    share = np.convolve(holds, np.full(n_held, 1.0 / n_held), mode="valid")
+    starts = np.flatnonzero(holds[: len(share)] & (share >= 0.5))
+    return float(times[starts[0]]) if len(starts) else None
 
 
 if __name__ == "__main__":
-    for atom_id, time in find_rosettes(open_buffer(sys.argv[1])).items():
-        print(f"vertex {atom_id} has sunk in at {time / 1000:.2f} ns")
+    for atom_id, (sunken, rosette) in find_sunken(open_buffer(sys.argv[1])).items():
+        later = "" if rosette is None else f", center of a rosette at {rosette / 1000:.2f} ns"
+        print(f"vertex {atom_id}: sunken at {sunken / 1000:.2f} ns{later}")

@@ -189,6 +189,35 @@ def test_the_chain_of_jobs(run_embedded, example):
     np.testing.assert_allclose(np.diff(buffer.times), 0.2)
 
 
+class Touched:
+    """25 frames, 100 ps apart, of the icosahedron; in some, its inmost atom is beside a vertex."""
+
+    times = 5.0 + 100.0 * np.arange(25)
+    atom_ids = 1 + np.arange(309)
+
+    def __init__(self, vertex, frames):
+        self.vertex, self.frames = vertex, frames
+
+    def positions(self, k):
+        positions = icosahedron.icosahedron()
+        if k in self.frames:
+            outwards = positions[self.vertex - 1]
+            positions[0] = outwards * (1.0 + 2.9 / np.linalg.norm(outwards))
+        return positions
+
+
+def test_a_vertex_with_more_than_six_neighbors_has_sunk_in_if_it_stays_there():
+    vertices = rosettes.find_vertices()
+    shape = icosahedron.icosahedron()
+    farthest = np.argsort(np.linalg.norm(shape, axis=1))[-12:]
+    assert vertices.tolist() == sorted((1 + farthest).tolist())
+    vertex = int(vertices[3])
+    # within 400 ps there are five frames: three of them are more than half
+    assert rosettes.find_sunken(Touched(vertex, [])) == {}
+    assert rosettes.find_sunken(Touched(vertex, [3, 7, 8])) == {}
+    assert rosettes.find_sunken(Touched(vertex, [3, 9, 10, 12])) == {vertex: (900.0, None)}
+
+
 @pytest.mark.slow
 @pytest.mark.mpi
 @pytest.mark.lammps
@@ -202,7 +231,7 @@ def test_the_finding_of_the_paper(tmp_path):
     words = ["analyse", "au309.sdl", "-c", EXAMPLE / "analysis.toml", "-o", "out"]
     subprocess.run([STRDYN, *words], **run)
     buffer = open_buffer(tmp_path / "au309.sdl")
-    vertex, start = next(iter(rosettes.find_rosettes(buffer).items()))
+    vertex, (start, _) = next(iter(rosettes.find_sunken(buffer).items()))
 
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     new = summary["new_environments"][0]
