@@ -1,8 +1,8 @@
 """Say which vertices of the particle sink in, and when: python rosettes.py au309.sdl.
 
-From the positions alone, without SOAP and LENS. A vertex of the icosahedron has six neighbors: five
-around it on the surface, and one below. When it sinks in, it has more. If a sixth atom joins the
-ring around it, it is the center of a rosette: it has eight neighbors, six around it and two below.
+From the positions alone, without SOAP and LENS. A vertex that sinks in comes nearer to the
+middle of the particle. It has six neighbors: five around it on the surface, and one below. If a
+sixth atom joins the ring around it, it is the center of a rosette: six around it and two below.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from strdyn_live import open_buffer
 
 NEIGHBORS = 3.5  # Å: between the first shell of neighbors (2.9) and the second (4.1)
 INSIDE = 11  # an atom with so many neighbors is not on the surface; inside the particle it has 12
+DEPTH = 0.5  # Å: sunken vertices are deeper by 0.7 to 2 Å
 HELD = 400.0  # ps: a vertex that comes out again sooner is not counted
 VERTEX, ROSETTE = (5, 1), (6, 2)  # neighbors on the surface, and inside
 
@@ -51,21 +52,26 @@ def find_sunken(recording: Any) -> dict[int, tuple[float, float | None]]:
     -------
     dict of int to (float, float or None)
         Atom ID of the vertex → times after the first frame [ps], the earliest first. From the first
-        time on, it has more than six neighbors in at least half of the frames within `HELD`; from
-        the second time on, it is the center of a rosette in half of them (None: never).
+        time on, it is deeper by `DEPTH` than vertices at the start in at least half of the frames
+        within `HELD`; from the second time on, it is the center of a rosette in half of them (None:
+        never).
     """
     times = recording.times - recording.times[0]
     vertices = np.searchsorted(recording.atom_ids, find_vertices())
-    counts = np.array(
-        [around_and_below(recording.positions(k))[vertices] for k in range(len(times))]
-    )
+    around, radius = [], []
+    for k in range(len(times)):
+        positions = recording.positions(k)
+        around.append(around_and_below(positions)[vertices])
+        radius.append(np.linalg.norm(positions[vertices] - positions.mean(axis=0), axis=1))
+    sunken = np.array(radius) < np.median(radius[0]) - DEPTH
+    rosette = (np.array(around) >= ROSETTE).all(axis=2)
     n_held = 1 + int(np.searchsorted(times, HELD))
     found = {}
-    for vertex, of_vertex in zip(vertices.tolist(), counts.swapaxes(0, 1), strict=True):
-        sunken = _first(of_vertex.sum(axis=1) > sum(VERTEX), times, n_held)
-        if sunken is not None:
-            rosette = _first((of_vertex >= ROSETTE).all(axis=1), times, n_held)
-            found[int(recording.atom_ids[vertex])] = sunken, rosette
+    for k, vertex in enumerate(vertices):
+        start = _first(sunken[:, k], times, n_held)
+        if start is not None:
+            of_vertex = start, _first(rosette[:, k], times, n_held)
+            found[int(recording.atom_ids[vertex])] = of_vertex
     return dict(sorted(found.items(), key=lambda each: each[1][0]))
 
 
