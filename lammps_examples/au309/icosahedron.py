@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-SHELLS, DISTANCE, BOX = 4, 2.8, 40.0  # -, Å between neighbors on a shell, half of the box in Å
+SHELLS, DISTANCE, BOX = 4, 2.905, 40.0  # -, Å between neighbors on a shell, half of the box in Å
 
 
 def icosahedron(n_shells: int = SHELLS, distance: float = DISTANCE) -> NDArray[np.float64]:

@@ -43,10 +43,10 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     if place is None:
         return f"{text}. It lies in the environments of SOAP as by chance."
     home = speaker.name("soap", place["label"])
-    return (
-        f"{text}. SOAP alone puts {share(place['share'])} of it into {home}, which holds "
-        f"{share(place['expected'])} of all observations."
-    )
+    puts = f"puts {share(place['share'])} of it into {home}"
+    if place["share"] <= MOSTLY:
+        puts = f"spreads it over its environments: {share(place['share'])} of it lies in {home}"
+    return f"{text}. SOAP alone {puts}, which holds {share(place['expected'])} of all observations."
 
 
 def _not_evidence(name: str, values: Values) -> str:
@@ -144,10 +144,12 @@ def _of_soap(values: Values, speaker: Speaker) -> str:
     if shuffled and any(shuffled):
         chance = f"; with δ shuffled it is {share(shuffled[site['label']])}"
     if fast and place:
+        origin = "The dynamics comes from there."
+        if site["share"] <= MOSTLY:
+            origin = "It stands out, but most of the dynamics comes from elsewhere."
         return (
             f"The share in {home} is between {low} and {high} with 95 % confidence: "
-            f"{site['share'] / site['expected']:.1f} times as much as by chance{chance}. The "
-            "dynamics comes from there."
+            f"{site['share'] / site['expected']:.1f} times as much as by chance{chance}. {origin}"
         )
     text = (
         f"SOAP alone puts {share(site['share'])} of it into {home} ({low} to {high} with 95 % "

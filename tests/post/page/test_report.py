@@ -304,6 +304,27 @@ def test_where_the_fast_atoms_sit_is_evidence_only_beyond_chance(tmp_path):
 
 
 @pytest.mark.usefixtures("no_files")
+def test_dynamics_of_many_environments_is_not_said_to_come_from_one(tmp_path):
+    """Of the fast observations 40 % are at the edges: more than by chance, but not most."""
+    result = make_result(60, 100)
+    inside, labels = result["soap_lens"].labels == 3, result["soap"].final.labels.copy()
+    labels[inside] = np.random.default_rng(0).choice(4, inside.sum(), p=[0.2, 0.2, 0.2, 0.4])
+    ratios = [0.800, 0.184, 0.0105, 0.0023, 0.0032]
+    soap = make_route("soap", labels, result["soap"].scores, ratios)
+    made = judged(result, routes={**result.routes, "soap": soap})
+    write_report(made, make_buffer(made), tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    new = next(e for e in summary["new_environments"] if e["dynamics"] == "fast")
+    assert new["soap_enriched"]
+    assert 0.3 < new["soap_share"] < 0.5
+    assert "SOAP alone spreads it over its environments: " in summary["headline"]
+    assert "of it lies in environment 4, which holds" in summary["headline"]
+    assert "The dynamics comes from there" not in text
+    assert "but most of the dynamics comes from elsewhere" in text
+
+
+@pytest.mark.usefixtures("no_files")
 def test_a_merge_that_hides_dynamics_is_shown_before_and_after(tmp_path):
     result = make_result(30, 100)
     joined = merge(result["soap_lens"], [0, 1, 2, 1, 3])  # the fast atoms with the edges
