@@ -98,6 +98,8 @@ PANELS = {
     "snapshot_time": "snapshot_start",
     "snapshot_neighbors": "snapshot_neighbors_start",
     "path": "path",
+    "close_up": "close_up_1",
+    "cluster_sizes": "cluster_sizes_soap",
     "alluvial": "alluvial",
 }
 
