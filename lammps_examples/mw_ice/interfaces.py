@@ -8,6 +8,7 @@ and in liquid. Every molecule then has a distance to the nearer interface, posit
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,27 +94,71 @@ def shares(result: AnalysisResult, route: str, distance: Float) -> Float:
     return table / np.maximum(1.0, table.sum(axis=1, keepdims=True))
 
 
-def main() -> None:
-    path, folder = sys.argv[1:3]
-    result = load_results(f"{folder}/results.h5")
-    distance, ice = distances(path, result)
+def table(result: AnalysisResult, distance: Float, ice: Float) -> str:
+    """Return the shares of all environments as text."""
     delta = result.smoothed_delta.values
-    steps = np.linspace(0, len(ice), 6).astype(int)
-    blocks = ", ".join(f"{ice[a:b].mean():.3f}" for a, b in zip(steps[:-1], steps[1:], strict=True))
-    print(f"share of ice in the length, in fifths of the run: {blocks}")
+    blocks = ", ".join(f"{part.mean():.3f}" for part in np.array_split(ice, 5))
     place = np.digitize(distance, BINS) - 1
-    print("distance to the interface [Å], negative in ice; below it mean δ, and shares in %")
-    names = [f"{a:.0f} to {b:.0f}" for a, b in zip(BINS[:-1], BINS[1:], strict=True)]
-    print(f"{'':28}", *(f"{name:>9}" for name in names))
-    print(f"{'δ':28}", *(f"{delta[place == k].mean():9.3f}" for k in range(len(names))))
+    names = [f"{a:.0f} to {b:.0f}" for a, b in pairwise(BINS)]
+    means = [delta[place == k].mean() for k in range(len(names))]
+    lines = [
+        f"share of ice in the length, in fifths of the run: {blocks}",
+        "distance to the interface [Å], negative in ice; below it mean δ, and shares in %",
+        " ".join([f"{'':28}", *(f"{name:>9}" for name in names)]),
+        " ".join([f"{'δ':28}", *(f"{mean:9.3f}" for mean in means)]),
+    ]
     for route in ("soap", "soap_lens", "lens"):
-        table = 100.0 * shares(result, route, distance)
-        labels = result[route].final.labels
+        found = 100.0 * shares(result, route, distance)
         for label in result.names[route].order:
-            inside = labels == label
+            inside = result[route].final.labels == label
             title = f"{result[route].title} {result.names[route].marks[label]}"
             title += f" ({100 * inside.mean():.1f} %, δ {delta[inside].mean():.2f})"
-            print(f"{title:28}", *(f"{share:9.1f}" for share in table[:, label]))
+            lines.append(" ".join([f"{title:28}", *(f"{share:9.1f}" for share in found[:, label])]))
+    return "\n".join(lines)
+
+
+def draw(path: str, result: AnalysisResult, distance: Float, picture: str) -> None:
+    """Draw a frame, and the shares against the distance to the interface, by both routes."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    frame = len(distance) // 2
+    with open_buffer(path) as buffer:
+        k = int(np.searchsorted(buffer.steps, result["soap"].steps[frame]))
+        matrix, origin = buffer.box(k)
+        rows = np.searchsorted(buffer.atom_ids, result["soap"].atom_ids)
+        edges = matrix.diagonal()
+        where = (buffer.positions(k)[rows] - origin) % edges
+    figure, axes = plt.subplots(2, 2, figsize=(10, 5.2), width_ratios=[2, 1], layout="constrained")
+    for (left, right), route in zip(axes, ("soap", "soap_lens"), strict=True):
+        names, final = result.names[route], result[route].final
+        order = where[:, 1].argsort()
+        colors = names.rgb(final.labels[frame])[order]
+        left.scatter(
+            where[order, 2], where[order, 0], c=colors, s=22, edgecolors="black", linewidths=0.3
+        )
+        left.set(title=result[route].title, aspect="equal", xlabel="z [Å]", yticks=[])
+        bins = np.arange(-13.0, 14.0, 2.0)
+        place = np.digitize(distance, bins) - 1
+        for label in names.order:
+            inside = final.labels == label
+            found = [100.0 * inside[place == k].mean() for k in range(len(bins) - 1)]
+            name = names.names[label]
+            right.plot(bins[:-1] + 1.0, found, color=names.colors[label], marker=".", label=name)
+        right.set(ylabel="share [%]", ylim=(0, 102), xlabel="ice   ←   distance [Å]   →   liquid")
+        right.legend(fontsize=7)
+    figure.savefig(picture, dpi=100)
+    Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
+
+
+def main() -> None:
+    """Print the table of a recording and its results, and draw the picture."""
+    path, folder, *picture = sys.argv[1:]
+    result = load_results(f"{folder}/results.h5")
+    distance, ice = distances(path, result)
+    print(table(result, distance, ice))
+    for name in picture:
+        draw(path, result, distance, name)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 
 from strdyn_live import open_buffer
+from strdyn_post import load_results
 
 EXAMPLES = Path(__file__).parents[2] / "lammps_examples"
 MW, TIP4P = EXAMPLES / "mw_ice", EXAMPLES / "tip4p_ice"
+
+sys.path.insert(0, str(MW))
+import interfaces  # noqa: E402
 
 OH, HOH, OM, Q_H = 0.9572, 104.52, 0.1577, 0.5897  # TIP4P/Ice: Å, degrees, Å, e
 EPSILON, SIGMA = 106.1 * 0.0019872041, 3.1668  # kcal/mol, Å
@@ -292,3 +296,44 @@ def test_the_long_tip4p_run_goes_on_from_its_restart_file(run_embedded, tmp_path
         done = run_embedded(script, *words, *more, n_ranks=1)
         assert done.returncode == 0, done.stdout + done.stderr
     check_recording(tmp_path / "tip4p_ice.sdl", 128, 1224, 4.0)
+
+
+def contrast(result, route, distance):
+    """Return how many times each environment's share at the interface is that within a phase."""
+    found = interfaces.shares(result, route, distance)
+    at_interface = found[3:5].max(axis=0)  # within 3 Å
+    within = np.maximum(found[0], found[-1])  # 9 Å and more from it
+    return at_interface, at_interface / np.maximum(within, 1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+@pytest.mark.lammps
+@pytest.mark.parametrize("seed", [4928459, 11])
+def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
+    """Five minutes on two cores: mW water, as in the README."""
+    mpiexec, strdyn = (Path(sys.executable).with_name(name) for name in ("mpiexec", "strdyn"))
+    record = [mpiexec, "-n", "2", sys.executable, MW / "record.py", "-var", "seed", str(seed)]
+    analyse = [strdyn, "analyse", "mw_ice.sdl", "-c", MW / "analysis.toml", "-o", "out"]
+    for command in (record, analyse):
+        done = subprocess.run(
+            list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=3600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    result = load_results(tmp_path / "out" / "results.h5")
+    distance, ice = interfaces.distances(str(tmp_path / "mw_ice.sdl"), result)
+    # both phases stay
+    assert ice.min() > 0.3
+    assert ice.max() < 0.7
+    # the interface holds its molecules, and no others
+    chi, delta = result["soap_lens"], result.smoothed_delta.values
+    means = [delta[chi.final.labels == k].mean() for k in range(3)]
+    middle = int(np.argsort(means)[1])
+    share, times = contrast(result, "soap_lens", distance)
+    assert share[middle] > 0.5
+    assert times[middle] > 5
+    assert 0.2 < means[middle] < 0.5
+    assert sorted(means)[2] > 0.65
+    # SOAP alone has ice and two liquids, or two ices and liquid: none is of the interface
+    assert contrast(result, "soap", distance)[1].max() < 2
+    assert chi.n_components < result["soap"].n_components
