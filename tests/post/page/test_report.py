@@ -226,7 +226,7 @@ def test_the_new_environment_in_numbers_is_a_naive_recount():
 @pytest.mark.parametrize(
     ("own", "spread", "dynamics", "words"),
     [
-        (0.75, 0.02, "fast", "their neighbors; the atoms of the other environments exchange at most"),
+        (0.75, 0.02, "fast", "their neighbors; the atoms of the other environments exchange"),
         (0.18, 0.02, "higher", "dynamics alone does not distinguish it"),
         (0.16, 0.02, "none", "It does not stand apart by its dynamics"),
         (0.11, 0.02, "none", "Its atoms exchange no more neighbors than others"),
