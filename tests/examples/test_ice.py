@@ -24,19 +24,23 @@ OH, HOH, OM, Q_H = 0.9572, 104.52, 0.1577, 0.5897  # TIP4P/Ice: Å, degrees, Å,
 EPSILON, SIGMA = 106.1 * 0.0019872041, 3.1668  # kcal/mol, Å
 
 
-@pytest.fixture(scope="module")
-def ice_data(tmp_path_factory):
-    """Return the data file of 128 molecules."""
+def make_ice(path, *cells):
+    """Write the data file of some cells of 16 molecules, as in the README."""
     genice = Path(sys.executable).with_name("genice2")
     if not genice.exists():
         pytest.skip("no genice2 (pip install 'strdyn-live[dev]')")
-    words = ["1h", "--rep", "2", "2", "2", "--seed", "1", "--water", "tip3p"]
+    words = ["1h", "--rep", *cells, "--seed", "1", "--water", "tip3p"]
     gro = subprocess.run([genice, *words], capture_output=True, text=True, check=True).stdout
     script = [sys.executable, TIP4P / "ice.py"]
     data = subprocess.run(script, input=gro, capture_output=True, text=True, check=True).stdout
-    path = tmp_path_factory.mktemp("ice") / "ice.data"
     path.write_text(data)
     return path
+
+
+@pytest.fixture(scope="module")
+def ice_data(tmp_path_factory):
+    """Return the data file of 128 molecules."""
+    return make_ice(tmp_path_factory.mktemp("ice") / "ice.data", "2", "2", "2")
 
 
 def read_data(path):
@@ -306,21 +310,26 @@ def contrast(result, route, distance):
     return at_interface, at_interface / np.maximum(within, 1e-3)
 
 
+def run_and_analyse(example, folder, settings, *words):
+    """Record on two ranks, and analyse, as in the README."""
+    mpiexec, strdyn = (Path(sys.executable).with_name(name) for name in ("mpiexec", "strdyn"))
+    record = [mpiexec, "-n", "2", sys.executable, example / "record.py", *words]
+    analyse = [strdyn, "analyse", f"{example.name}.sdl", "-c", settings, "-o", "out"]
+    for command in (record, analyse):
+        done = subprocess.run(
+            list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=3600
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return load_results(folder / "out" / "results.h5")
+
+
 @pytest.mark.slow
 @pytest.mark.mpi
 @pytest.mark.lammps
 @pytest.mark.parametrize("seed", [4928459, 11])
 def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
     """Five minutes on two cores: mW water, as in the README."""
-    mpiexec, strdyn = (Path(sys.executable).with_name(name) for name in ("mpiexec", "strdyn"))
-    record = [mpiexec, "-n", "2", sys.executable, MW / "record.py", "-var", "seed", str(seed)]
-    analyse = [strdyn, "analyse", "mw_ice.sdl", "-c", MW / "analysis.toml", "-o", "out"]
-    for command in (record, analyse):
-        done = subprocess.run(
-            list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=3600
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    result = load_results(tmp_path / "out" / "results.h5")
+    result = run_and_analyse(MW, tmp_path, MW / "analysis.toml", "-var", "seed", str(seed))
     distance, ice = interfaces.distances(str(tmp_path / "mw_ice.sdl"), result)
     # both phases stay
     assert ice.min() > 0.3
@@ -337,3 +346,25 @@ def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
     # SOAP alone has ice and two liquids, or two ices and liquid: none is of the interface
     assert contrast(result, "soap", distance)[1].max() < 2
     assert chi.n_components < result["soap"].n_components
+
+
+@pytest.mark.slow
+@pytest.mark.mpi
+@pytest.mark.lammps
+def test_tip4p_needs_as_many_components_as_in_the_paper(tmp_path):
+    """Ten minutes on two cores: table S1 of the paper, 8 components by SOAP, 3 by SOAP & LENS."""
+    data = make_ice(tmp_path / "ice.data", "2", "3", "6")
+    settings = (TIP4P / "analysis.toml").read_text().replace("stride = 20", "stride = 4")
+    settings = settings.replace("smoothing_window = 5", "smoothing_window = 1")
+    (tmp_path / "short.toml").write_text(settings)
+    words = ["-var", "data", str(data), "-var", "frames", "24"]
+    result = run_and_analyse(TIP4P, tmp_path, "short.toml", *words)
+    assert result["soap"].n_components == 8
+    assert result["soap_lens"].n_components == 3
+    distance, ice = interfaces.distances(str(tmp_path / "tip4p_ice.sdl"), result)
+    assert ice.min() > 0.35
+    assert ice.max() < 0.65
+    # SOAP alone: ice, and two environments that are both in the liquid
+    found = np.sort(interfaces.shares(result, "soap", distance)[[0, -1]], axis=1)
+    assert found[0, -1] > 0.8
+    assert found[1, 1] > 0.25
