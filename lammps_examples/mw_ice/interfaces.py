@@ -147,7 +147,7 @@ def draw(path: str, result: AnalysisResult, distance: Float, picture: str) -> No
             right.plot(bins[:-1] + 1.0, found, color=names.colors[label], marker=".", label=name)
         right.set(ylabel="share [%]", ylim=(0, 102), xlabel="ice   ←   distance [Å]   →   liquid")
         right.legend(fontsize=7)
-    figure.savefig(picture, dpi=100)
+    figure.savefig(picture, dpi=100, bbox_inches="tight")
     Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
 
 
