@@ -56,6 +56,7 @@ def new_environments(
         float(delta[labels == k].mean()) if shown.populations[k] else 0.0
         for k in range(shown.n_clusters)
     ]
+    apart = differ_in_dynamics(labels, delta, shown.n_clusters)
     n_of_soap = soap.final.n_clusters
     places = _fast_places(labels, fast, delta, soap_labels, n_of_soap)
     found = []
@@ -64,7 +65,14 @@ def new_environments(
         inside = labels == label
         # a fast environment is compared with the environments that are not fast
         others = (k for k in range(len(means)) if k != label and not (fast[label] and fast[k]))
-        highest = max((means[k] for k in others), default=0.0)
+        of_others = [means[k] for k in others if shown.populations[k]]
+        lowest, highest = min(of_others, default=0.0), max(of_others, default=0.0)
+        dynamics = "fast" if fast[label] else "none"
+        if dynamics == "none" and means[label] > highest:
+            dynamics = "higher"
+        elif dynamics == "none" and apart[label].sum() == len(of_others) > 1:
+            # neither the lowest, nor like any other one
+            dynamics = "between" if means[label] > lowest else "none"
         joined, overlap = kept.get(label, (None, None))
         sites = find_sites(inside, soap_labels, n_of_soap)
         values = {
@@ -73,9 +81,9 @@ def new_environments(
             "n_atoms": int(inside.any(axis=0).sum()),
             "share": float(inside.mean()),
             "delta": means[label],
+            "lowest_other_delta": lowest,
             "highest_other_delta": highest,
-            # "higher" only if the mean δ is above that of all other environments
-            "dynamics": "fast" if fast[label] else "higher" if means[label] > highest else "none",
+            "dynamics": dynamics,
             "soap_cluster_overlap": overlap,
             "soap_cluster_joins": joined,
             **_where(sites, inside, soap_labels, delta),

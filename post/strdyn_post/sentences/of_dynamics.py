@@ -77,7 +77,13 @@ def _not_evidence(name: str, values: Values) -> str:
         )
         if values["dynamics"] == "fast":
             text += ", and it lies in the environments of SOAP as by chance"
-        return f"{text}: the values of δ make it, wherever they are. It is not evidence."
+        text += ": the values of δ make it, wherever they are. It is not evidence."
+        if values["dynamics"] == "between":
+            text += (
+                " An interface between two phases lies between them in δ and in space: this test "
+                "does not see places in space, the pictures do."
+            )
+        return text
     if reason == "reference":
         why = (
             f"it is not found again among the {values['n_taken']:,} of {values['n_all']:,} "
@@ -193,6 +199,11 @@ def _without_speed(values: Values, speaker: Speaker) -> str:
         return (
             f"Its atoms exchange somewhat more neighbors than others ({means}), but the values "
             "overlap: dynamics alone does not distinguish it."
+        )
+    if values["dynamics"] == "between":
+        return (
+            f"Its δ lies between those of the other environments: mean {values['delta']:.3f}, "
+            f"against {values['lowest_other_delta']:.3f} to {values['highest_other_delta']:.3f}."
         )
     text = f"Its atoms exchange no more neighbors than others: {means}."
     if values["soap_cluster_overlap"] is None and (values["soap_share"] or 0) > MOSTLY:

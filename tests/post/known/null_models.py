@@ -139,3 +139,23 @@ def runners(seed: int, stay: float, share: float = 0.03, n_atoms: int = N_ATOMS)
     fast = running(rng, states == EDGE, share, stay)
     delta = np.where(fast, rng.normal(0.4, 0.04, states.shape), flicker(rng, states.shape))
     return observe(spectra_of(states, rng), delta.clip(0.0, 1.0))
+
+
+def coexistence(seed: int) -> Observed:
+    """Two phases, and a layer between them: between in structure, where all overlap, and in δ."""
+    rng = np.random.default_rng(seed)
+    layer = np.repeat([0, 1, 2], [45, 15, 40])
+    order = np.array([0.0, 0.7, 1.0])[layer]
+    spread = np.array([0.08, 0.3, 0.3])[layer]
+    ends = 1.0 + 0.1 * np.random.default_rng(7).normal(size=(2, N_FEATURES))
+    shape = (N_FRAMES, len(layer))
+    place = (order + spread * rng.normal(size=shape))[..., None]
+    spectra = ends[0] + place * (ends[1] - ends[0])
+    spectra += rng.normal(0.0, 0.005, spectra.shape)
+    delta = rng.normal(
+        np.array([0.06, 0.35, 0.76])[layer], np.array([0.03, 0.1, 0.1])[layer], shape
+    )
+    config = AnalysisConfig(method="gmm", n_clusters=3, variance=0.99, smoothing_window=1)
+    return observe(
+        spectra / np.linalg.norm(spectra, axis=2, keepdims=True), delta.clip(0.0, 1.0), config
+    )

@@ -245,18 +245,20 @@ def test_the_new_environment_in_numbers_is_a_naive_recount():
 
 
 @pytest.mark.parametrize(
-    ("own", "dynamics", "words"),
+    ("own", "spread", "dynamics", "words"),
     [
-        (0.75, "fast", "of their neighbors; the atoms of the other environments exchange at most"),
-        (0.18, "higher", "dynamics alone does not distinguish it"),
-        (0.16, "none", "It does not stand apart by its dynamics"),
+        (0.75, 0.02, "fast", "their neighbors; the atoms of the other environments exchange"),
+        (0.18, 0.02, "higher", "dynamics alone does not distinguish it"),
+        (0.16, 0.02, "none", "It does not stand apart by its dynamics"),
+        (0.11, 0.02, "none", "Its atoms exchange no more neighbors than others"),
+        (0.11, 0.005, "between", "Its δ lies between those of the other environments: mean 0.11"),
     ],
 )
 @pytest.mark.usefixtures("no_files")
-def test_dynamics_is_claimed_only_where_lens_shows_it(own, dynamics, words, tmp_path):
+def test_dynamics_is_claimed_only_where_lens_shows_it(own, spread, dynamics, words, tmp_path):
     result = make_result(30, 100)
     inside = result["soap_lens"].labels == 3
-    noise = np.random.default_rng(0).normal(0, 0.02, inside.shape)
+    noise = np.random.default_rng(0).normal(0, spread, inside.shape)
     delta = np.where(inside, own, 0.05 + 0.04 * result["soap"].final.labels) + noise
     scores = delta[..., None].astype(np.float32)
     lens = replace(result["lens"], scores=scores)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from known.null_models import (
     CONFIG,
+    coexistence,
     nothing,
     observe,
     runners,
@@ -80,6 +81,18 @@ def test_fast_atoms_of_one_structure_are_evidence_and_where(stay, share, n_atoms
     assert found.values["shuffled_sites"][found.values["place"]] < 0.5 < found.values["soap_share"]
     (line,) = lines_of([found], Speaker())
     assert line.text.startswith("SOAP & LENS finds an environment that SOAP alone does not find")
+
+
+def test_a_layer_between_two_phases_is_not_called_a_division_by_structure():
+    """δ makes it, as a band of its values: the null of places in SOAP has nothing to say of it."""
+    (found,) = coexistence(0).found
+    assert found.values["dynamics"] == "between"
+    assert found.values["share"] == pytest.approx(0.15, abs=0.01)
+    assert found.values["recovered"]["noise"] == [0, 3]
+    assert found.values["recovered"]["jitter"] == [0, 3]
+    assert (found.values["verdict"], found.values["reason"]) == ("by_chance", "shuffled")
+    (line,) = lines_of([found], Speaker())
+    assert "An interface between two phases lies between them in δ and in space" in line.text
 
 
 def test_four_atoms_are_too_few_to_tell():
