@@ -103,15 +103,33 @@ class Analysis:
         text = f"{percent(found)} % ({percent(low)} to {percent(high)})"
         return f"{text} †" if checks.slow[a, b] else text
 
+    @property
+    def slow_to_fast(self) -> list[int]:
+        """Labels of SOAP & LENS by increasing mean δ."""
+        return sorted(range(len(self.names.marks)), key=self.delta)
+
+    def populations(self, route: str) -> str:
+        """Shares of the environments with their mean δ, by increasing δ."""
+        labels, delta = self.result[route].final.labels, self.result["lens"].scores[..., 0]
+        found = [
+            (float(delta[inside].mean()), float(inside.mean()))
+            for inside in (labels == k for k in range(self.result[route].final.n_clusters))
+        ]
+        return ", ".join(f"{percent(share)} % (δ {at:.2f})" for at, share in sorted(found))
+
+    def heights(self, route: str) -> str:
+        """Heights of the dendrogram."""
+        return ", ".join(f"{height:.2f}" for height in self.result[route].linkage[:, 2])
+
     def events(self, place: int = 0) -> dict:
         """Return an environment of SOAP, ranked by its share of the lasting changes."""
         rows = self.summary["origin"]["environments"]
         return sorted(rows, key=lambda row: -row["events"])[place]
 
 
-def lines_with(file: Path) -> dict[str, str]:
-    """Return the lines "name: value" of a file."""
-    pairs = (line.partition(": ") for line in file.read_text().splitlines())
+def lines_with(text: str) -> dict[str, str]:
+    """Return the lines "name: value" of a text."""
+    pairs = (line.partition(": ") for line in text.splitlines())
     return {name: value for name, colon, value in pairs if colon}
 
 
@@ -121,7 +139,7 @@ def main(folder: Path) -> None:
         path.parent.name.replace("-", "_"): Analysis(path.parent)
         for path in sorted(folder.glob("*/results.h5"))
     }
-    sunken = (folder / "au309-rosettes.out").read_text().splitlines()
+    printed = {path.stem.replace("-", "_"): path.read_text() for path in folder.glob("*.out")}
     rates = json.loads((folder / "rates" / "arrhenius.json").read_text())
     template = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -129,9 +147,9 @@ def main(folder: Path) -> None:
     page = template.render(
         **runs,
         rates={each["name"]: each for each in rates["processes"]},
-        adatom=lines_with(folder / "adatom.out"),
+        adatom=lines_with(printed.pop("adatom")),
         percent=percent,
-        sunken=sunken,
+        **{f"{name}_text": text.rstrip() for name, text in printed.items()},
     )
     (HERE / "paper.md").write_text(page.rstrip() + "\n")
 

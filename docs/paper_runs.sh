@@ -45,3 +45,12 @@ analyse au309 au309.sdl "$examples/au309/analysis.toml"
 python "$examples/au309/rosettes.py" au309.sdl >au309-rosettes.out
 record au309-long au309 au309.sdl -var every 20000 -var frames 750 -var seed 2
 analyse au309-long au309-long.sdl "$examples/au309/long.toml"
+
+# ice and water
+record mw_ice mw_ice mw_ice.sdl
+analyse mw_ice mw_ice.sdl "$examples/mw_ice/analysis.toml"
+python "$examples/mw_ice/interfaces.py" mw_ice.sdl mw_ice >mw_ice-interfaces.out
+genice2 1h --rep 2 3 6 --seed 1 --water tip3p | python "$examples/tip4p_ice/ice.py" >ice.data
+record tip4p_ice tip4p_ice tip4p_ice.sdl -var data ../ice.data
+analyse tip4p_ice tip4p_ice.sdl "$examples/tip4p_ice/analysis.toml"
+python "$examples/mw_ice/interfaces.py" tip4p_ice.sdl tip4p_ice >tip4p_ice-interfaces.out

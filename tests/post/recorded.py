@@ -99,6 +99,7 @@ PANELS = {
     "snapshot_neighbors": "snapshot_neighbors_start",
     "path": "path",
     "close_up": "close_up_1",
+    "unmerged": "unmerged_map_soap",
     "cluster_sizes": "cluster_sizes_soap",
     "alluvial": "alluvial",
 }

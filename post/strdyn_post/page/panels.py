@@ -224,13 +224,13 @@ def _before_merging(result: AnalysisResult) -> Iterator[Panel]:
             continue
         clusters, names = route.unmerged, name_clusters(route, result.names[name])
         side = max(3.3, 0.6 * route.n_clusters + 0.9)
-        for section, about, size, plot in (
+        for kind, about, size, plot in (
             ("unmerged_map", "map", (4.6, 3.9), plot_pca),
             ("unmerged_matrix", "transition probabilities", (side, side), plot_transition_matrix),
         ):
             yield Panel(
-                section,
-                f"{section}_{name}",
+                "unmerged",
+                f"{kind}_{name}",
                 f"{route.title}: {about} of the clusters before merging",
                 size,
                 _alone(plot, clusters, names=names),

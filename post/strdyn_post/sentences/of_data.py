@@ -50,12 +50,12 @@ def _vibration(found: Sequence[Finding], speaker: Speaker) -> str:
     text = (
         f"The next frame undoes {share(values['undone'])} of all changes of neighbors. Vibration "
         f"alone gives 50 %, or less if it is slow. So at least {share(values['share'])} of the "
-        "changes are vibration at the cutoff, not moves to a new place."
+        "changes do not last: vibration at the cutoff or, in a liquid, neighbors that come back."
     )
     if found[0].severity == ATTENTION:
         text += (
-            f" A mean δ between frames {speaker.time(speaker.interval)} apart says little about "
-            "moves. Lasting changes of neighbors leave vibration out."
+            f" A mean δ between frames {speaker.time(speaker.interval)} apart counts them as well; "
+            "lasting changes of neighbors leave them out."
         )
     return text
 

@@ -41,6 +41,7 @@ from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.names import Names, name_clusters, name_environments
 from strdyn_post.quantities import percent, time_axis
 from strdyn_post.routes.identities import keep_identities, match_environments
+from strdyn_post.temperature import Temperatures
 
 
 @pytest.fixture(scope="module")
@@ -603,6 +604,7 @@ def test_every_figure_draws_on_the_axes_given_or_on_its_own(name, result, ax):
     arguments = {
         "plot_variance": ([result["soap"]],),
         "plot_snapshot": (result["soap_lens"], make_buffer(result)),
+        "plot_arrhenius": (Temperatures((), "metal", 10.0, (3, 3)),),
         "plot_close_up": (result["soap_lens"], make_buffer(result)),
         "plot_cluster_sizes": (result,),
         "plot_lens_series": (result["lens"],),

@@ -204,7 +204,7 @@ def test_a_folder_of_format_1_is_reported_anew(out, monkeypatch):
 def test_all_parts_name_one_run(out):
     run_id = load_results(out).run_id
     files = [file for file in out.rglob("*") if file.is_file()]
-    assert len(files) == 4 + 2 * 15
+    assert len(files) == 4 + 2 * 18
     for file in files:
         assert MARK.search(file.read_bytes()[:4096])[1].decode() == run_id, file
     assert other_runs(out, run_id) == []

@@ -167,7 +167,7 @@ def test_labels_of_a_model_need_its_stride(source):
     assert again.config.stride == 3
     np.testing.assert_array_equal(again["soap_lens"].labels, fitted["soap_lens"].labels)
     assert again.provenance["recording"] == fitted.provenance["recording"]
-    with pytest.raises(AnalysisError, match="made with stride = 3, the settings say 2"):
+    with pytest.raises(AnalysisError, match="every 7.5 time .* this one has .* every 5 time"):
         label(fitted.fit, source, replace(CONFIG, stride=2))
     # scans are no part of a model
     scanned = replace(CONFIG, scan_intervals=[1, 2], scan_windows=[1])
