@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import AnalysisError
 from .findings import ATTENTION, FINE, UNKNOWN
 from .kinetics.arrhenius import BOLTZMANN, Arrhenius, fit_arrhenius, worth_of
-from .quantities import finite, time_axis, time_text, time_unit
+from .quantities import finite, time_text, time_unit
 from .results import AnalysisResult
 from .routes import Route, RouteFit
 from .signal.frames import usual_spacing
@@ -76,8 +76,15 @@ class Temperatures:
 
     @property
     def lines(self) -> list[str]:
-        """One sentence for each process."""
-        return [self._line(process) for process in self.processes]
+        """One sentence for each process, and one if the events are not counted alike."""
+        lines = [self._line(process) for process in self.processes]
+        if len(set(self.lasting)) > 1:
+            frames = ", ".join(map(str, self.lasting))
+            lines.append(
+                f"The events last for {frames} frames, by increasing temperature: they are not "
+                "counted alike, so their barriers are not known. Those of the moves are."
+            )
+        return lines
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON types."""
@@ -107,11 +114,10 @@ class Temperatures:
         law, energy = process.law, BOLTZMANN[self.units][1]
         if np.isnan(law.barrier):
             return f"{process.name}: no barrier, because fewer than two rates are known."
-        (scale,), unit = time_axis(np.array([1.0]), self.units)
         text = (
             f"{process.name}: barrier {law.barrier:.2f} {energy} ({law.barrier_low:.2f} to "
             f"{law.barrier_high:.2f} with 95 % confidence), prefactor "
-            f"{law.prefactor / scale:.1e} per {unit}."
+            f"{law.prefactor:.1e} per {time_unit(self.units)}."
         )
         if process.slow.any():
             at = " and ".join(f"{each:g}" for each in law.temperature[process.slow])
@@ -242,4 +248,5 @@ def _same_fit(one: RouteFit, other: RouteFit) -> bool:
     if one.pca is None or other.pca is None:
         return False
     same = np.array_equal(one.pca.components, other.pca.components)
+    same = same and np.array_equal(one.linkage, other.linkage)
     return same and np.array_equal(one.identities, other.identities)

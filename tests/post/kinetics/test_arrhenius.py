@@ -1,6 +1,7 @@
 """Barriers from rates at several temperatures: by hand, by many runs, from whole analyses."""
 
 import json
+from dataclasses import replace
 
 import matplotlib as mpl
 
@@ -136,7 +137,12 @@ def test_the_barrier_of_a_process_is_found(runs):
     back = named[" → ".join(fast.split(" → ")[::-1])]
     assert back.law.barrier_low < 0.0 < back.law.barrier_high
     assert {each.severity for each in found.processes} <= {FINE, UNKNOWN, ATTENTION}
-    line = found.lines[list(named).index(fast)]
+    lines = replace(found, lasting=(2, 2, 2)).lines
+    assert len(lines) == len(found.processes)
+    unlike = replace(found, lasting=(2, 3, 2)).lines
+    assert unlike[:-1] == lines
+    assert unlike[-1].startswith("The events last for 2, 3, 2 frames")
+    line = lines[list(named).index(fast)]
     assert line.startswith(f"{fast}: barrier {process.law.barrier:.2f} eV (")
     events = [each for each in found.processes if each.events]
     assert events
@@ -173,6 +179,14 @@ def test_results_that_do_not_belong_together_are_refused(runs):
     (_, cold), (_, middle), _ = runs
     with pytest.raises(AnalysisError, match="found the temperatures 900, 900: expected at least"):
         compare_temperatures([(900.0, cold), (900.0, middle)])
+    # the same components and number of environments, but other clusters
+    routes = {
+        name: replace(route, fit=replace(route.fit, linkage=route.linkage + 0.1))
+        for name, route in middle.routes.items()
+    }
+    other_clusters = replace(middle, routes=routes)
+    with pytest.raises(AnalysisError, match="1000 has another fit than that at 900"):
+        compare_temperatures([(900.0, middle), (1000.0, other_clusters)])
     other = analyse(recording(1000.0, 3), CONFIG)
     with pytest.raises(AnalysisError, match="1000 has another fit than that at 900"):
         compare_temperatures([(900.0, middle), (1000.0, other)])
