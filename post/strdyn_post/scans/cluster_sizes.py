@@ -15,10 +15,9 @@ from strdyn_post.routes import Route
 from strdyn_post.routes.fitting import Rows, fit_route
 from strdyn_post.signal.series import Series
 
-__all__ = ["CLUSTERED", "SizePoint", "cluster_size_scan"]
+__all__ = ["SizePoint", "cluster_size_scan"]
 
-CLUSTERED = ("soap", "soap_lens")
-"""The routes that HDBSCAN* clusters."""
+_CLUSTERED = ("soap", "soap_lens")
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,14 @@ def cluster_size_scan(
     points : tuple of SizePoint
         By increasing size.
     found : list of Finding
-        For each route: whether all its environments are found at all sizes.
+        For each route: whether all its environments are found at all sizes; empty if the size in
+        use is the only one.
     """
     points = []
     for size in sorted({*config.scan_cluster_sizes, config.min_cluster_size}):
         at_size = replace(config, min_cluster_size=size)
         numbers: dict[str, object] = {}
-        for name, prefix in zip(CLUSTERED, ("soap", "chi"), strict=True):
+        for name, prefix in zip(_CLUSTERED, ("soap", "chi"), strict=True):
             used = route = routes[name]
             if size != config.min_cluster_size:
                 rows = route.scores.reshape(-1, route.n_components)
@@ -88,7 +88,7 @@ def cluster_size_scan(
             compared = _compare(route, used)
             numbers |= {f"{prefix}_{key}": value for key, value in compared.items()}
         points.append(SizePoint(size, **numbers))  # type: ignore[arg-type]
-    found = [_judge(name, points) for name in CLUSTERED]
+    found = [_judge(name, points) for name in _CLUSTERED if len(points) > 1]
     return tuple(points), found
 
 

@@ -202,6 +202,13 @@ def test_what_appears_and_disappears_with_the_smallest_cluster(buffer, tmp_path)
     assert stored.cluster_size_scan == result.cluster_size_scan
 
 
+def test_the_size_in_use_alone_tells_nothing(buffer):
+    few = buffer.frames(slice(0, 20))
+    found = analyse(few, replace(CONFIG, scan_weights=(), scan_cluster_sizes=(60,)))
+    assert [point.min_cluster_size for point in found.cluster_size_scan] == [60]
+    assert not [each for each in found.findings if each.kind == "cluster_sizes"]
+
+
 def test_other_methods_have_no_smallest_cluster():
     with pytest.raises(ConfigError, match='scan_cluster_sizes needs method = "hdbscan"'):
         AnalysisConfig(method="gmm", scan_cluster_sizes=[20])
