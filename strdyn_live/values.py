@@ -1,0 +1,111 @@
+"""What a frame says of the dynamics: of each atom, and of all together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .parallel import Ranks
+
+__all__ = ["AtomValues", "FrameValues"]
+
+
+@dataclass(frozen=True)
+class AtomValues:
+    """Dynamics of some centers between the frame before and this one.
+
+    Attributes
+    ----------
+    delta : (n_atoms,) float64 ndarray
+        LENS δ from the frame before to this one, not smoothed; 0 at the first frame.
+    environment : (n_atoms,) int32 ndarray
+        Label of (spectrum of the frame before, δ) by a fitted model, as the analysis labels the
+        frame before; −1 without a model, at the first frame, and for noise.
+    distance : (n_atoms,) float64 ndarray
+        Distance of (spectrum of the frame before, δ) to the model; 0 without one.
+    """
+
+    delta: NDArray[np.float64]
+    environment: NDArray[np.int32]
+    distance: NDArray[np.float64]
+
+    @classmethod
+    def unknown(cls, n_atoms: int) -> AtomValues:
+        """Return the values at a first frame."""
+        return cls(np.zeros(n_atoms), np.full(n_atoms, -1, np.int32), np.zeros(n_atoms))
+
+
+@dataclass(frozen=True)
+class FrameValues:
+    """Dynamics of all centers between the frame before and this one; the same on all ranks.
+
+    Attributes
+    ----------
+    step : int
+        Of this frame.
+    previous_step : int or None
+        Of the frame before; None at the first frame.
+    lens_mean, lens_max : float
+        Mean and largest δ of the centers.
+    n_above : int
+        Centers whose δ is above the setting ``lens_threshold``.
+    distance_max : float
+        Largest distance to the model.
+    populations : (n_environments,) int64 ndarray
+        Centers in each environment; empty without a model.
+    moves : (n_environments, n_environments) int64 ndarray
+        Centers that went from one environment (row) to another (column) since the frame before.
+    """
+
+    step: int
+    previous_step: int | None
+    lens_mean: float
+    lens_max: float
+    n_above: int
+    distance_max: float
+    populations: NDArray[np.int64]
+    moves: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        values: AtomValues,
+        before: NDArray[np.int32],
+        ranks: Ranks,
+        *,
+        step: int,
+        previous_step: int | None,
+        threshold: float,
+        n_environments: int,
+    ) -> FrameValues:
+        """Add up the values of all ranks (collective).
+
+        Parameters
+        ----------
+        values : AtomValues
+            Of some centers; every center on one rank.
+        before : (n_atoms,) int32 ndarray
+            Environments of the same centers one frame earlier.
+        """
+        n = n_environments
+        now = values.environment
+        known = (before >= 0) & (now >= 0)
+        moves = np.bincount(before[known] * n + now[known], minlength=n * n)
+        populations = np.bincount(now[now >= 0], minlength=n)
+        counted = [len(now), int((values.delta > threshold).sum()), *populations, *moves]
+        n_atoms, n_above, *rest = ranks.sums(counted).tolist()
+        total = ranks.total(float(values.delta.sum()))
+        largest = [values.delta.max(initial=0.0), values.distance.max(initial=0.0)]
+        lens_max, distance_max = ranks.maxima(largest).tolist()
+        return cls(
+            step=step,
+            previous_step=previous_step,
+            lens_mean=total / max(n_atoms, 1),
+            lens_max=lens_max,
+            n_above=n_above,
+            distance_max=distance_max,
+            populations=np.array(rest[:n], dtype=np.int64),
+            moves=np.array(rest[n:], dtype=np.int64).reshape(n, n),
+        )
