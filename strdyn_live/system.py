@@ -133,7 +133,7 @@ class System:
             place=place_of_system(lmp),
             start=replace(frame.run_start, speed=speed),
         )
-        rows = ranks.gather_by_id(rows, system.first_ids[:1])
+        rows, _ = ranks.gather_by_id(rows, system.first_ids[:1])
         with ranks.together():
             if ranks.is_root:
                 at_start = rows.frame if frame.step == system.start.step else None

@@ -13,7 +13,7 @@ from .parallel import Ranks
 
 __all__ = ["Timings"]
 
-SECTIONS = ("read", "describe", "gather", "write", "wait")
+SECTIONS = ("read", "describe", "gather", "write", "dynamics", "wait")
 
 
 class Timings:

@@ -36,6 +36,17 @@ class AtomValues:
         """Return the values at a first frame."""
         return cls(np.zeros(n_atoms), np.full(n_atoms, -1, np.int32), np.zeros(n_atoms))
 
+    @property
+    def columns(self) -> NDArray[np.float64]:
+        """The values as an array (n_atoms, 3)."""
+        return np.stack([self.delta, self.environment.astype(np.float64), self.distance], axis=1)
+
+    @classmethod
+    def of_columns(cls, columns: NDArray[np.float64]) -> AtomValues:
+        """Read back `columns`."""
+        delta, environment, distance = columns.T
+        return cls(delta, environment.astype(np.int32), distance)
+
 
 @dataclass(frozen=True)
 class FrameValues:
@@ -67,6 +78,12 @@ class FrameValues:
     distance_max: float
     populations: NDArray[np.int64]
     moves: NDArray[np.int64]
+
+    @property
+    def vector(self) -> NDArray[np.float64]:
+        """Mean and largest δ, number above the threshold, largest distance, populations."""
+        first = [self.lens_mean, self.lens_max, self.n_above, self.distance_max]
+        return np.array([*first, *self.populations], dtype=np.float64)
 
     @classmethod
     def of(

