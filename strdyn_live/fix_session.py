@@ -5,14 +5,18 @@ from __future__ import annotations
 import ctypes
 import json
 import struct
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .buffer import open_buffer
+from .buffer.errors import APPEND, FORCE
 from .config import ConfigError, LiveConfig
 from .frame import LocalFrame
-from .lammps_io import LammpsError, connect
+from .lammps_io import LammpsError, connect, read_frame
 from .recorder import Recorder
 from .system import System
 from .values import AtomValues
@@ -20,7 +24,11 @@ from .values import AtomValues
 __all__ = ["FixSession"]
 
 _BETWEEN = "\x1f"
+_AS_WORDS = {APPEND: "append yes", FORCE: "append force"}
 _N_GLOBAL = 4  # values of all atoms together, before the populations
+_WAVE_VECTORS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 3, 5]], dtype=np.float64)
+_WAVE_LENGTH = 10.0  # where there is no box length to divide by
+_SAME_WAVES = 1e-9  # per atom: rounding of sums over other numbers of ranks
 
 
 class FixSession(Recorder):
@@ -51,11 +59,16 @@ class FixSession(Recorder):
                 f"N = {every!r}: expected a number of steps from 1 on, as in "
                 "'fix sd all strdyn 500 r_cut 6.0 elements Cu file run.sdl'."
             )
-        super().__init__(LiveConfig.from_words([*words, "centers", group]))
+        config = LiveConfig.from_words([*words, "centers", group])
+        # replicas run the same script: each writes a buffer of its own
+        super().__init__(replace(config, file=config.file.replace("%p", world)))
+        self._n_worlds = int(n_worlds)
         self._every = int(every)
         self._lmp = connect(pointer)
         self._receivers.append(self._receive)
         self._atoms: NDArray[np.float64] = np.empty((0, 3))
+        self._ended_at: int | None = None
+        self._resumed: _State | None = None
 
     def interval(self, _: str) -> int:
         """Return every how many steps to call `step`."""
@@ -71,6 +84,12 @@ class FixSession(Recorder):
 
     def start(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> None:
         """Check at the start of a run what can be known, and record its first step if it is due."""
+        if self._ended_at not in (None, step) and self._last_step is not None:
+            raise LammpsError(
+                f"the last run ended at step {self._ended_at}, and this one starts at step {step}. "
+                "The steps of a buffer go on: 'unfix' the recorder before 'reset_timestep', and "
+                "define it again, with another file, afterwards."
+            )
         self._attempt(self._begin)
         self._raise_error()
         self.step(_, step, n_owned, atoms, values, shell)
@@ -106,6 +125,18 @@ class FixSession(Recorder):
         self._atoms[:, 1] = -1.0
         self._atoms[centers] = values.columns
 
+    def _raise_error(self) -> None:
+        """Raise what went wrong, with settings as words of the fix."""
+        try:
+            super()._raise_error()
+        except Exception as error:
+            text = str(error)
+            for setting, words in _AS_WORDS.items():
+                text = text.replace(setting, words)
+            if self._n_worlds > 1 and "%p" not in text:
+                text += " With -partition, 'file NAME%p.sdl' gives each partition its own buffer."
+            raise LammpsError(text) from error
+
     def minimize(self, _: str, *__: int) -> None:
         """Refuse a minimization between two frames; before the first it does no harm."""
         if self._last_step is not None:
@@ -115,12 +146,118 @@ class FixSession(Recorder):
                 "another file, afterwards."
             )
 
-    def end(self, _: str) -> None:
-        """Note the end of a run."""
+    def end(self, _: str, step: int) -> None:
+        """Note where a run has ended."""
+        self._ended_at = step
+
+    def state(self, _: str) -> str:
+        """Seal the buffer, and return what a restart file is to hold: JSON, empty without a frame.
+
+        The atoms are where they are now, so that another trajectory can be told from this one.
+        """
+        if self._closed or self._system is None or self._last_step is None:
+            return ""
+        system, writer = self._system, self._writer
+        with system.ranks.together():
+            if writer is not None:
+                writer.seal()
+        uuid = "" if writer is None else writer.uuid
+        return json.dumps(asdict(_State.of(self._lmp, system, uuid, self._last_step)))
+
+    def resume(self, text: str) -> None:
+        """Take what `state` has put into the restart file that was read."""
+        self._resumed = _State(**json.loads(text)) if text else None
+
+    def _begin(self) -> System:
+        if self._system is not None:
+            return self._system
+        resumes = self._resumed is not None and Path(self.config.file).exists()
+        if resumes and not self.config.append:
+            self.config = replace(self.config, append=True)
+        system = super()._begin()
+        if resumes and self._resumed is not None and self.config.append != "force":
+            self._resumed.require_same(self._lmp, system)
+        return system
 
     def close(self, _: str = "") -> None:
         """Seal the buffer; from now on nothing is recorded."""
         super().close()
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a recording stood when a restart file was written.
+
+    Attributes
+    ----------
+    uuid : str
+        Of the buffer.
+    last_step : int
+        Newest frame.
+    step : int
+        Of the restart file.
+    waves : list of float
+        Amplitudes of some plane waves over the centers: other positions have others, and wrapping
+        an atom into the box does not change them.
+    n_atoms : int
+        Number of centers.
+    """
+
+    uuid: str
+    last_step: int
+    step: int
+    waves: list[float]
+    n_atoms: int
+
+    @classmethod
+    def of(cls, lmp: Any, system: System, uuid: str, last_step: int) -> _State:
+        """Return the state at the current step (collective)."""
+        ranks = system.ranks
+        with ranks.together():
+            frame = read_frame(lmp, *system.group_bits)
+            waves = _waves(frame)
+        total = [ranks.total(wave) for wave in waves]
+        return cls(uuid, last_step, frame.step, total, len(system.atom_ids))
+
+    def require_same(self, lmp: Any, system: System) -> None:
+        """Raise on all ranks unless buffer, step and atoms are those of the restart file."""
+        ranks, file = system.ranks, system.config.file
+        now = _State.of(lmp, system, self.uuid, self.last_step)
+        with ranks.together():
+            if ranks.is_root:
+                with open_buffer(file) as stored:
+                    found = stored.uuid
+                if found != self.uuid:
+                    raise LammpsError(
+                        f"the restart file was written while {self.uuid} was recorded, but {file} "
+                        f"holds {found}: expected the same recording. Give the file of that "
+                        "recording, or a new file."
+                    )
+            if now.step != self.step:
+                raise LammpsError(
+                    f"the restart file is of step {self.step}, and this run starts at step "
+                    f"{now.step}. Take out 'reset_timestep', or record to another file."
+                )
+            apart = float(np.abs(np.subtract(now.waves, self.waves)).max())
+            if now.n_atoms != self.n_atoms or not apart < _SAME_WAVES * self.n_atoms:
+                raise LammpsError(
+                    f"step {now.step}: the atoms are not where they were when the restart file was "
+                    f"written, so this run does not go on with {file}. Define the fix right after "
+                    "'read_restart' and before anything that moves atoms, or record to another "
+                    "file. If the system was changed on purpose: append force."
+                )
+
+
+def _waves(frame: LocalFrame) -> list[float]:
+    """Return real and imaginary parts of some plane waves over the centers of a rank."""
+    positions = frame.positions[frame.centers]
+    fractions = frame.box.fractions(positions)
+    for axis, periodic in enumerate(frame.box.periodic):
+        if not periodic:  # the box may be shrink-wrapped anew when a restart file is read
+            fractions[:, axis] = positions[:, axis] / _WAVE_LENGTH
+    weights = np.cos(frame.atom_ids[frame.centers])  # so that exchanged atoms are told apart
+    phases = 2.0 * np.pi * fractions @ _WAVE_VECTORS.T
+    return [*(weights @ np.cos(phases)), *(weights @ np.sin(phases))]
 
 
 def _array_at(address: int, shape: tuple[int, ...]) -> NDArray[np.float64]:

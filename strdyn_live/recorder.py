@@ -211,8 +211,7 @@ class Recorder:
                 if system.writers is not None:
                     self._commit(frame, rows, system)
             if self._receivers:
-                with section("dynamics"):
-                    self._follow(frame, rows, route, system)
+                self._follow(frame, rows, route, system)
         self._last_step = frame.step
         self._end_if_asked(system)
 
@@ -259,7 +258,7 @@ class Recorder:
 
     def _follow(self, frame: LocalFrame, rows: Rows, route: Route, system: System) -> None:
         """Find the dynamics since the frame before, and hand it to who asked (collective)."""
-        with system.ranks.together():
+        with system.ranks.together(), self._timings.section("dynamics"):
             values, before = self._dynamics.update(rows.frame)
         self.values = FrameValues.of(
             values,

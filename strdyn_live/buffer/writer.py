@@ -157,6 +157,11 @@ class BufferWriter:
         self.n_frames = self._stored.n_frames
         self.last_step = int(self._stored.steps[-1]) if self.n_frames else None
 
+    @property
+    def uuid(self) -> str:
+        """Identity of the buffer."""
+        return self._document.uuid
+
     def append(self, frame: Frame) -> None:
         """Commit a frame: it is durable, with all writers, when this returns.
 

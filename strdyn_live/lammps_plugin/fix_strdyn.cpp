@@ -33,9 +33,7 @@ FixStrdyn::FixStrdyn(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
                "fix strdyn: expected 'fix ID group strdyn N key value ...' with r_cut, elements and "
                "file, as in 'fix sd all strdyn 500 r_cut 6.0 elements Cu file run.sdl'");
   restart_global = 1;
-  time_depend = 0;    // LAMMPS would refuse reset_timestep without a remedy; `step` says one
   create_attribute = 1;
-  no_change_box = 0;
 #ifdef EMPTY_MASK
   datamask_read = X_MASK | TAG_MASK | TYPE_MASK | MASK_MASK;
   datamask_modify = EMPTY_MASK;
@@ -98,7 +96,7 @@ void FixStrdyn::end_of_step() { step("step"); }
 
 void FixStrdyn::post_run()
 {
-  if (!failed) call("end");
+  if (!failed) call("end", "", {update->ntimestep});
 }
 
 // One frame: Python reads the atoms, and writes into the arrays of this fix.
