@@ -16,7 +16,7 @@ from .buffer import open_buffer
 from .buffer.errors import APPEND, FORCE
 from .config import ConfigError, LiveConfig
 from .frame import LocalFrame
-from .lammps_io import LammpsError, connect, read_frame
+from .lammps_io import LammpsError, connect, read_frame, stop_softly
 from .recorder import Recorder
 from .system import System
 from .values import AtomValues
@@ -109,6 +109,8 @@ class FixSession(Recorder):
             Width of the ghost shell that LAMMPS guarantees [length], 0 if unknown: the bits of a
             float64.
         """
+        if self._ended:  # by a signal: so do all later runs of the script
+            stop_softly(self._lmp)
         if step % self._every or self._closed:
             return
         self._certain_shell = struct.unpack("d", struct.pack("q", shell))[0]

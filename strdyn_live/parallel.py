@@ -227,9 +227,7 @@ class Route:
         to_me = np.bincount(self._receiver, minlength=self._comm.size)
         from_me = np.array(self._comm.alltoall(to_me.tolist()))
         returned = np.empty((len(self._receiver), n_columns))
-        self._comm.Alltoallv(
-            [arrived, n_columns * from_me], [returned, n_columns * to_me]
-        )
+        self._comm.Alltoallv([arrived, n_columns * from_me], [returned, n_columns * to_me])
         result = np.empty_like(returned)
         result[np.argsort(self._receiver, kind="stable")] = returned
         return result

@@ -53,6 +53,28 @@ def run_driver(driver_in: Callable[[Path], Run], tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
+def lmp_in() -> Callable[[Path], Run]:
+    """Return what runs input scripts in a folder, with the `lmp` of this environment."""
+    programs = Path(sys.executable).parent
+
+    def in_folder(folder: Path) -> Run:
+        def run(script: str, *words: str, n_ranks: int = 2) -> subprocess.CompletedProcess[str]:
+            (folder / "in.test").write_text(script)
+            command = [str(programs / "mpiexec"), "-n", str(n_ranks), str(programs / "lmp")]
+            return _run([*command, "-in", "in.test", *words], folder, {})
+
+        return run
+
+    return in_folder
+
+
+@pytest.fixture
+def run_lmp(lmp_in: Callable[[Path], Run], tmp_path: Path) -> Run:
+    """Run an input script with the `lmp` of this environment."""
+    return lmp_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def embedded_in() -> Callable[[Path], Run]:
     """Return what runs input scripts in a folder, as a user of `strdyn shellenv` does."""
     lmp = shutil.which("lmp", path="/usr/local/bin:/usr/bin")

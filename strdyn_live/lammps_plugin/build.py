@@ -45,7 +45,7 @@ class _Headers:
         return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def build(source: Path | None = None, output: Path | None = None, *, bigbig: bool = False) -> Path:
@@ -124,7 +124,7 @@ def _of_source(source: Path) -> _Headers:
         )
     found = re.search(r'"(\d+) (\w{3}) (\d{4})"', version.read_text(encoding="utf-8"))
     if found is None:
-        raise ValueError(f'{version}: expected a line \'#define LAMMPS_VERSION "22 Jul 2025"\'.')
+        raise ValueError(f"{version}: expected a line '#define LAMMPS_VERSION \"22 Jul 2025\"'.")
     day, month, year = found.groups()
     number = int(year) * 10000 + (_MONTHS.index(month) + 1) * 100 + int(day)
     return _Headers(folder, number)

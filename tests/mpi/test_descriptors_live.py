@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 from dscribe.descriptors import SOAP
 from dumps import Snapshot, read_dump
+from fix_scripts import of_system
 from numpy.typing import NDArray
 from systems import SYSTEMS
 
@@ -68,8 +69,11 @@ UNTOUCHED = ["cu_slab", "two_species"]
 
 
 @pytest.fixture(scope="module")
-def folder(driver_in, tmp_path_factory) -> Path:
-    """Buffers and dumps NAME-on-RANKS, dumps NAME-without; one start for each number of ranks."""
+def folder(driver_in, lmp_in, tmp_path_factory) -> Path:
+    """Buffers and dumps NAME-on-RANKS, dumps NAME-without; one start for each number of ranks.
+
+    NAME-fix is recorded by `fix strdyn`, which asks for its ghost atoms itself.
+    """
     folder = tmp_path_factory.mktemp("recorded")
     for n_ranks, names in ((1, ON_SOME_RANKS), (2, list(SYSTEMS)), (4, ON_SOME_RANKS)):
         jobs = [[name, f"{name}-on-{n_ranks}"] for name in names]
@@ -79,14 +83,17 @@ def folder(driver_in, tmp_path_factory) -> Path:
             DRIVER, *itertools.chain(*([*job, "--"] for job in jobs)), n_ranks=n_ranks
         )
         assert done.returncode == 0, done.stderr
+    done = lmp_in(folder)("\nclear\n".join(of_system(name, f"{name}-fix") for name in SYSTEMS))
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.mark.parametrize("name", list(SYSTEMS))
-def test_buffer_equals_the_periodic_system(name: str, folder: Path) -> None:
-    buf = open_buffer(folder / f"{name}-on-2.sdl")
+@pytest.mark.parametrize("way", ["on-2", "fix"])
+def test_buffer_equals_the_periodic_system(name: str, way: str, folder: Path) -> None:
+    buf = open_buffer(folder / f"{name}-{way}.sdl")
     config = buf.config
-    dump = read_dump(folder / f"{name}-on-2.dump")
+    dump = read_dump(folder / f"{name}-{way}.dump")
     system = SYSTEMS[name]
     assert buf.steps.tolist() == list(range(0, system.n_steps + 1, system.every))
 
