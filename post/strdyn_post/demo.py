@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from strdyn_live import open_buffer
+from strdyn_live import lammps_plugin, open_buffer
+from strdyn_live.lammps_plugin.build import build
 
 from .config import AnalysisConfig
 from .run import Tell, analyse_into
@@ -33,8 +34,8 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell, **vari
         If `folder` holds an earlier demo.
     ImportError
         If the environment lacks LAMMPS or MPI.
-    OSError
-        If LAMMPS fails.
+    OSError, ValueError
+        If LAMMPS fails, or its plugin cannot be compiled.
     """
     missing = [name for name in ("lammps", "mpi4py") if importlib.util.find_spec(name) is None]
     here = str(Path(sys.executable).parent)  # the mpiexec of this environment comes first
@@ -52,6 +53,8 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell, **vari
                 "DIR), or remove it."
             )
     folder.mkdir(parents=True, exist_ok=True)
+    if not lammps_plugin.is_built():
+        build()
     start = time.perf_counter()
     simulate(mpiexec, folder, {**variables, "frames": n_frames}, progress)
     seconds = time.perf_counter() - start
@@ -66,11 +69,13 @@ def run_demo(folder: Path, n_frames: int, progress: Progress, tell: Tell, **vari
 
 
 def simulate(mpiexec: str, folder: Path, variables: dict[str, int], progress: Progress) -> None:
-    """Run the example's program, and show its progress by the committed frames."""
+    """Run the example's input script, and show its progress by the committed frames."""
     n_frames = variables["frames"]
+    for name in ("in.cu211", "slab.lmp", "motion.lmp"):
+        shutil.copy(example_folder() / name, folder)
     words = [word for name, value in variables.items() for word in ("-var", name, str(value))]
-    program = str(example_folder() / "record.py")
-    command = [mpiexec, "-n", str(N_RANKS), sys.executable, program, *words]
+    lmp = str(Path(sys.executable).with_name("lmp"))
+    command = [mpiexec, "-n", str(N_RANKS), lmp, "-in", "in.cu211", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     log = folder / LOG
     with log.open("w") as output:

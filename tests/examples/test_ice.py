@@ -260,12 +260,19 @@ def test_the_mw_program_records_all_beads(run_driver, tmp_path, n_ranks):
     check_recording(tmp_path / "mw_ice.sdl", 2048, 324, 8.0)
 
 
+SCRIPTS = pytest.mark.parametrize(
+    ("runs", "ending"), [("run_lmp", ""), ("run_embedded", "_python")], ids=["fix", "python"]
+)
+
+
 @pytest.mark.mpi
 @pytest.mark.lammps
-def test_the_mw_script_records_all_beads(run_embedded, tmp_path):
+@SCRIPTS
+def test_the_mw_script_records_all_beads(runs, ending, request, tmp_path):
     for path in [*MW.glob("*.lmp"), MW / "mW.sw"]:
         shutil.copy(path, tmp_path)
-    done = run_embedded((MW / "in.mw_ice").read_text(), *short())
+    run = request.getfixturevalue(runs)
+    done = run((MW / f"in.mw_ice{ending}").read_text(), *short())
     assert done.returncode == 0, done.stdout + done.stderr
     check_recording(tmp_path / "mw_ice.sdl", 2048, 324, 8.0)
 
@@ -280,11 +287,13 @@ def test_the_tip4p_program_records_the_oxygens(run_driver, tmp_path, ice_data):
 
 @pytest.mark.mpi
 @pytest.mark.lammps
-def test_the_tip4p_script_records_the_oxygens(run_embedded, tmp_path, ice_data):
+@SCRIPTS
+def test_the_tip4p_script_records_the_oxygens(runs, ending, request, tmp_path, ice_data):
     for path in TIP4P.glob("*.lmp"):
         shutil.copy(path, tmp_path)
     words = [*short(), "-var", "data", str(ice_data)]
-    done = run_embedded((TIP4P / "in.tip4p_ice").read_text(), *words, n_ranks=1)
+    run = request.getfixturevalue(runs)
+    done = run((TIP4P / f"in.tip4p_ice{ending}").read_text(), *words, n_ranks=1)
     assert done.returncode == 0, done.stdout + done.stderr
     check_recording(tmp_path / "tip4p_ice.sdl", 128, 1224, 4.0)
 

@@ -70,7 +70,7 @@ def test_the_example(run_embedded, tmp_path):
     """The example of the documentation, in its own words, with fewer steps."""
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
     words = ["-var", "equilibration", "20", "-var", "every", "20", "-var", "frames", "2"]
-    done = run_embedded((tmp_path / "in.cu211").read_text(), *words)
+    done = run_embedded((tmp_path / "in.cu211_python").read_text(), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     buf = open_buffer(tmp_path / "cu211.sdl")
     assert buf.steps.tolist() == [40, 60]
