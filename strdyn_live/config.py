@@ -132,6 +132,7 @@ class LiveConfig(Settings):
         default=0.5,
         low=0.0,
         high=1.0,
+        use="Choose it above the δ of atoms that only vibrate.",
     )
 
     def __post_init__(self) -> None:

@@ -157,6 +157,11 @@ class BufferWriter:
         self.n_frames = self._stored.n_frames
         self.last_step = int(self._stored.steps[-1]) if self.n_frames else None
 
+    @property
+    def generation(self) -> int | None:
+        """Number of this start of a writer; None before the first frame."""
+        return None if self._origin is None else self._origin.generation
+
     def append(self, frame: Frame) -> None:
         """Commit a frame: it is durable, with all writers, when this returns.
 
