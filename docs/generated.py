@@ -18,7 +18,10 @@ LIVE = [
     "strdyn_live.lens",
     "strdyn_live.buffer",
 ]
-_FOR_WRITERS = {"BufferWriter", "check_start", "forecast", "frame_bytes", "writer_rows"}
+_FOR_WRITERS = {
+    *("BufferWriter", "LiveLog", "check_start", "forecast", "frame_bytes", "values_content"),
+    "writer_rows",
+}
 POST = [
     "strdyn_post",
     "strdyn_post.results",

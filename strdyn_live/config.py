@@ -120,6 +120,20 @@ class LiveConfig(Settings):
         high=2**31,
         use="Take more if one rank cannot gather and write the rows of a frame in time.",
     )
+    model: str | None = setting(
+        "Results of an earlier analysis, as a folder or its `results.h5`: their fit labels every "
+        "frame while the run goes on.",
+        default=None,
+        use="Fit with smoothing_window = 1. The settings of SOAP and LENS must be those of the "
+        "fit.",
+    )
+    lens_threshold: float = setting(
+        "Atoms whose LENS δ is above this value are counted as moving.",
+        default=0.5,
+        low=0.0,
+        high=1.0,
+        use="Choose it above the δ of atoms that only vibrate.",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.elements, str):
@@ -127,6 +141,8 @@ class LiveConfig(Settings):
         if self.lens_r_cut is None or str(self.lens_r_cut) == "r_cut":
             self._set("lens_r_cut", self.r_cut)
         self._set("file", os.path.expanduser(str(self.file)))
+        if isinstance(self.model, str):
+            self._set("model", os.path.expanduser(self.model))
         super().__post_init__()
         if not self.elements:
             raise ConfigError(
@@ -161,6 +177,14 @@ class LiveConfig(Settings):
     def species(self) -> tuple[str, ...]:
         """Distinct elements by atomic number: the order of the blocks of the power spectrum."""
         return by_atomic_number(self.elements)
+
+    @property
+    def descriptors(self) -> str:
+        """In words, what descriptors of two recordings must have in common."""
+        return (
+            f"SOAP of {' '.join(self.species)} (r_cut {self.r_cut:g}, n_max {self.n_max}, "
+            f"l_max {self.l_max}, sigma {self.sigma:g}), LENS within {self.lens_r_cut:g}"
+        )
 
     @classmethod
     def from_words(cls, words: list[str] | str) -> LiveConfig:

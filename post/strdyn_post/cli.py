@@ -78,17 +78,23 @@ def info(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Print what a buffer holds."""
+    """Print what a buffer holds, and the newest values of a run that computes them."""
     from strdyn_live import open_buffer
+
+    from .live_values import follow_values, newest_values, values_line
 
     buf = open_buffer(buffer)
     while True:
-        facts = _facts(buf)
+        facts, newest = _facts(buf), newest_values(buf)
         if as_json:
-            print(json.dumps(facts), flush=True)
+            print(json.dumps({**facts, "live": newest}), flush=True)
         else:
             facts["superseded"] = "; ".join(map(str, buf.superseded)) or "nothing"
+            if newest is not None and not follow:
+                facts["live"] = values_line(newest, buf.units)
             print("\n".join(f"{name:<18}{value}" for name, value in facts.items()), flush=True)
+            if newest is not None and follow:
+                follow_values(buf)
         if not follow:
             return
         time.sleep(2.0)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_live.models import Labels
+
 from .config import AnalysisConfig
 from .environments.clustering import cluster_environments, cluster_lens
 from .environments.description import depth_series, describe_environments
-from .environments.models import Labels
 from .environments.pieces import pieces_of_equal_delta
 from .environments.reduction import Moments
 from .findings import Finding, of_route

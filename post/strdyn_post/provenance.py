@@ -35,12 +35,8 @@ _NOT_OF_THE_FIT = {
 
 def describe_recording(recording: Recording) -> str:
     """Say in words what descriptors of two recordings must have in common."""
-    config = recording.config
-    return (
-        f"SOAP of {' '.join(config.species)} (r_cut {config.r_cut:g}, n_max {config.n_max}, "
-        f"l_max {config.l_max}, sigma {config.sigma:g}), LENS within {config.lens_r_cut:g}, "
-        f"a frame every {usual_spacing(recording.times):g} time units"
-    )
+    spacing = usual_spacing(recording.times)
+    return f"{recording.config.descriptors}, a frame every {spacing:g} time units"
 
 
 def describe_origin(recording: Recording, taken: Recording, seed: int) -> dict[str, Any]:

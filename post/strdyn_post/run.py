@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from strdyn_live import Recorder, open_buffer
+from strdyn_live.results_block import RESULTS
 
 from .config import AnalysisConfig
 from .errors import OutputError
-from .files.folder import RESULTS, Claim, claim
+from .files.folder import Claim, claim
 from .files.results_file import save_results
 from .page.report import write_report
 from .pipeline import analyse, label

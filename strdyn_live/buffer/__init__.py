@@ -32,6 +32,7 @@ What is not promised
 from .document import writer_rows
 from .errors import BufferError, BufferWarning
 from .index import Superseded
+from .live_log import LiveLog, values_content
 from .maintenance import PruneReport, VerifyReport, pack, preview_prune, prune, verify
 from .reader import Buffer, open_buffer
 from .record import frame_bytes
@@ -43,6 +44,7 @@ __all__ = [
     "BufferError",
     "BufferWarning",
     "BufferWriter",
+    "LiveLog",
     "PruneReport",
     "Superseded",
     "VerifyReport",
@@ -53,6 +55,7 @@ __all__ = [
     "pack",
     "preview_prune",
     "prune",
+    "values_content",
     "verify",
     "writer_rows",
 ]

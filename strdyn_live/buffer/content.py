@@ -1,4 +1,4 @@
-"""Small files in JSON: their checksum, and the types and ranges of their fields.
+"""Texts in JSON: their checksum, and the types and ranges of their fields.
 
 A correct checksum shows that a file has not changed since it was written. It does not show that its
 content makes sense, so every field is tested for its type and range when it is read.
@@ -6,6 +6,7 @@ content makes sense, so every field is tested for its type and range when it is 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import reprlib
@@ -13,9 +14,22 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import BufferError, DamageError
 
-__all__ = ["checked_json", "integer", "optional_step", "read_json", "sensible", "text"]
+__all__ = [
+    "checked_json",
+    "checked_line",
+    "integer",
+    "optional_step",
+    "pack_array",
+    "read_json",
+    "sensible",
+    "text",
+    "unpack_array",
+]
 
 _LARGEST = 2**63 - 1
 
@@ -26,8 +40,13 @@ def checked_json(content: dict[str, Any]) -> bytes:
     return dumped.encode() + b"\n"
 
 
+def checked_line(content: dict[str, Any]) -> bytes:
+    """Return the same as one line."""
+    return json.dumps({**content, "crc32": _json_crc(content)}, sort_keys=True).encode() + b"\n"
+
+
 def read_json(data: bytes, name: str) -> dict[str, Any]:
-    """Read `checked_json`; raise DamageError if anything in it changed."""
+    """Read `checked_json` or `checked_line`; raise DamageError if anything in it changed."""
     try:
         content: dict[str, Any] = json.loads(data)
         stored = content.pop("crc32")
@@ -78,6 +97,21 @@ def text(content: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} is {reprlib.repr(value)}")
     return value
+
+
+def pack_array(array: NDArray[Any], dtype: str) -> str:
+    """Return an array as text: base64 of zlib of its bytes in `dtype`."""
+    return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 6)).decode()
+
+
+def unpack_array(packed: str, dtype: str, length: int) -> NDArray[Any]:
+    """Read `pack_array`; ValueError if it does not have this length."""
+    size = length * np.dtype(dtype).itemsize
+    # no more than expected: a few bytes could be unpacked to more than the memory holds
+    data = zlib.decompressobj().decompress(base64.b64decode(packed), size + 1)
+    if len(data) != size:
+        raise ValueError(f"a list does not have the length of {length} atoms")
+    return np.frombuffer(data, dtype=dtype)
 
 
 def _json_crc(content: dict[str, Any]) -> int:

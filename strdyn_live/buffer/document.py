@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import reprlib
 import uuid
-import zlib
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -17,7 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from strdyn_live.config import LiveConfig
 from strdyn_live.soap import Soap
 
-from .content import checked_json, integer, optional_step, read_json, sensible, text
+from .content import (
+    checked_json,
+    integer,
+    optional_step,
+    pack_array,
+    read_json,
+    sensible,
+    text,
+    unpack_array,
+)
 from .errors import BufferError
 
 __all__ = ["FORMAT_VERSION", "Document", "Origin", "header_json", "read_header", "writer_rows"]
@@ -25,7 +32,10 @@ __all__ = ["FORMAT_VERSION", "Document", "Origin", "header_json", "read_header",
 FORMAT_VERSION = 1
 
 # These may differ between a run and its continuation: they do not change what a frame means.
-_FREE_SETTINGS = {"file", "append", "on_error", "backend", "writers"}
+_FREE_SETTINGS = {
+    *("file", "append", "on_error", "backend", "writers"),
+    *("model", "lens_threshold"),
+}
 
 
 def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
@@ -155,8 +165,8 @@ class Document:
             "species": list(self.config.species),
             "n_atoms": len(self.atom_ids),
             # zlib of little-endian differences: some hundred bytes for a contiguous group
-            "atom_ids": _pack(np.diff(self.atom_ids, prepend=0), "<i8"),
-            "atom_species": _pack(self.species, "<i4"),
+            "atom_ids": pack_array(np.diff(self.atom_ids, prepend=0), "<i8"),
+            "atom_species": pack_array(self.species, "<i4"),
             "config": self.config.as_dict(),
         }
 
@@ -179,8 +189,8 @@ class Document:
             n_atoms = integer(content, "n_atoms", 1)
             document = cls(
                 config,
-                np.cumsum(_unpack(text(content, "atom_ids"), "<i8", n_atoms)).astype(np.int64),
-                _unpack(text(content, "atom_species"), "<i4", n_atoms).astype(np.int32),
+                np.cumsum(unpack_array(text(content, "atom_ids"), "<i8", n_atoms)).astype(np.int64),
+                unpack_array(text(content, "atom_species"), "<i4", n_atoms).astype(np.int32),
                 text(content, "units"),
                 (x, y, z),
                 text(content, "uuid"),
@@ -239,16 +249,3 @@ def read_header(data: bytes, name: str) -> tuple[Origin, Document]:
         if origin.uuid != document.uuid:
             raise ValueError("it belongs to two buffers")
     return origin, document
-
-
-def _pack(array: NDArray[Any], dtype: str) -> str:
-    return base64.b64encode(zlib.compress(array.astype(dtype).tobytes(), 6)).decode()
-
-
-def _unpack(packed: str, dtype: str, n_atoms: int) -> NDArray[Any]:
-    size = n_atoms * np.dtype(dtype).itemsize
-    # no more than expected: a few bytes could be unpacked to more than the memory holds
-    data = zlib.decompressobj().decompress(base64.b64decode(packed), size + 1)
-    if len(data) != size:
-        raise ValueError(f"the list of atoms does not have the length of {n_atoms} atoms")
-    return np.frombuffer(data, dtype=dtype)

@@ -13,6 +13,7 @@ from .errors import AccessError, BufferError, DamageError, explain
 from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
 from .index import File
 from .last import Last
+from .live_log import LiveFile
 from .ownership import find_foreign
 from .segment import Segment
 from .storage import open_regular
@@ -46,6 +47,8 @@ class Listing:
         What is damaged or missing, in words.
     foreign : tuple of str
         Names of files that belong to another buffer.
+    lives : list of LiveFile
+        Our own logs of what was known while the run went on.
     """
 
     document: Document
@@ -54,6 +57,7 @@ class Listing:
     lasts: list[Last]
     damage: list[str]
     foreign: tuple[str, ...] = ()
+    lives: tuple[LiveFile, ...] = ()
 
 
 class Files:
@@ -70,6 +74,7 @@ class Files:
         self._document: Document | None = None
         self._segments: dict[str, Segment] = {}
         self._tails: dict[str, Tail] = {}
+        self._lives: dict[str, LiveFile] = {}
         self._recent: list[Segment] = []
 
     def scan(self) -> Listing:
@@ -88,27 +93,38 @@ class Files:
         damage: list[str] = []
         # Notes of the last step before tails before segments before generations: a frame moves from
         # a tail to a segment, so it is in what is listed first or in what is listed later; a note
-        # comes after its frame, a tail after its generation.
+        # comes after its frame, a tail and a log of values after their generation.
         lasts = self._read_each("last", Last.read, damage)
+        lives = self._read_lives(damage)
         tails = self._read_tails(damage)
         segments = self._read_segments(damage)
         generations = self._read_each("gen", Generation.read, damage)
         files: list[File] = [*segments, *tails]
         document = self._share(self._read_document(files, generations.values(), damage))
-        foreign = find_foreign(document.uuid, files, lasts, generations)
+        foreign = find_foreign(document.uuid, files, lasts, lives, generations)
         for name in foreign:
             lasts.pop(name, None)
+            lives.pop(name, None)
             generations.pop(name, None)
         damage.extend(
             f"{name} belongs to another buffer and is left alone: move it away"
             for name in sorted(foreign)
         )
         ours = _own([file for file in files if file.path.name not in foreign], document, damage)
-        branches = _branches(
-            generations.values(), [*(file.origin for file in ours), *lasts.values()], damage
-        )
+        origins: list[Origin | Last | LiveFile] = [
+            *(file.origin for file in ours),
+            *lasts.values(),
+            *lives.values(),
+        ]
+        branches = _branches(generations.values(), origins, damage)
         return Listing(
-            document, ours, branches, list(lasts.values()), damage, tuple(sorted(foreign))
+            document,
+            ours,
+            branches,
+            list(lasts.values()),
+            damage,
+            tuple(sorted(foreign)),
+            tuple(lives.values()),
         )
 
     def close(self) -> None:
@@ -152,6 +168,18 @@ class Files:
             except DamageError as error:
                 damage.append(str(error))
         return contents
+
+    def _read_lives(self, damage: list[str]) -> dict[str, LiveFile]:
+        lives = {}
+        for path in list_files(self.path, "live"):
+            try:
+                lives[path.name] = self._lives.get(path.name) or LiveFile(path)
+            except DamageError as error:
+                damage.append(str(error))
+            except PermissionError as error:
+                damage.append(str(explain(f"cannot read {path}", error)))
+        self._lives = dict(lives)
+        return lives
 
     def _read_tails(self, damage: list[str]) -> list[Tail]:
         tails = {}
@@ -244,7 +272,9 @@ def _own(files: Iterable[File], document: Document, damage: list[str]) -> list[F
 
 
 def _branches(
-    generations: Iterable[Generation], origins: Iterable[Origin | Last], damage: list[str]
+    generations: Iterable[Generation],
+    origins: Iterable[Origin | Last | LiveFile],
+    damage: list[str],
 ) -> dict[int, int | None]:
     """Return the branch step of every generation, and name contradictions."""
     branches = {each.number: each.branch_step for each in generations}

@@ -18,9 +18,11 @@ __all__ = [
     "OLD",
     "Generation",
     "foreign_files",
+    "generation_name",
     "generation_of",
     "last_name",
     "list_files",
+    "live_name",
     "parts",
     "put_aside",
     "read_document",
@@ -35,6 +37,7 @@ _PATTERNS = {
     "gen": r"gen-[0-9]{4,}\.json",
     "last": r"last-[0-9]{4,}(-w[0-9]{3,})?\.json",
     "tail": r"tail-[0-9]{4,}-[0-9]{4,}(-w[0-9]{3,})?\.log",
+    "live": r"live-[0-9]{4,}\.jsonl",
     "seg": r"seg-[0-9]{4,}-[0-9]+-[0-9]+(-w[0-9]{3,})?\.h5",
 }
 _ANY = "|".join([re.escape(CONFIG_NAME), re.escape(LOCK_NAME), *_PATTERNS.values()])
@@ -59,8 +62,18 @@ def last_name(generation: int, writer: int, n_writers: int) -> str:
     return f"last-{generation:04d}{_suffix(writer, n_writers)}.json"
 
 
+def generation_name(number: int) -> str:
+    """Return the name of the file of a start of a writer."""
+    return f"gen-{number:04d}.json"
+
+
+def live_name(generation: int) -> str:
+    """Return the name of the log of what was known while the run went on."""
+    return f"live-{generation:04d}.jsonl"
+
+
 def list_files(folder: Path, kind: str) -> list[Path]:
-    """Return the files of one kind (``gen``, ``last``, ``tail``, ``seg``), oldest first."""
+    """Return the files of a kind (``gen``, ``last``, ``tail``, ``live``, ``seg``), oldest first."""
     names = [name for name in os.listdir(folder) if re.fullmatch(_PATTERNS[kind], name)]
     return [folder / name for name in sorted(names, key=_numbers)]
 
@@ -135,7 +148,7 @@ class Generation:
     @property
     def name(self) -> str:
         """Name of the file."""
-        return f"gen-{self.number:04d}.json"
+        return generation_name(self.number)
 
     @classmethod
     def read(cls, path: Path) -> Generation:

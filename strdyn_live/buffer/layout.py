@@ -23,6 +23,7 @@ __all__ = [
     "DAMAGE",
     "HEADER",
     "ID",
+    "LIVE",
     "OFFSET",
     "PARTICLES",
     "POSITION",
@@ -39,6 +40,7 @@ POSITION, SOAP = f"{PARTICLES}/position/value", f"{PARTICLES}/soap/value"
 COUNT, OFFSET, ID = (f"{PARTICLES}/neigh/{name}" for name in ("count", "offset", "id"))
 STEP, TIME = f"{PARTICLES}/step", f"{PARTICLES}/time"
 RECORD, HEADER, DAMAGE = (f"strdyn/{name}" for name in ("record", "header", "damage"))
+LIVE = "strdyn/live"  # of a packed buffer only
 CHUNK_BYTES = 2 * 2**20  # of the neighbor IDs, the only part that is compressed
 
 

@@ -14,6 +14,7 @@ from .document import Origin
 from .errors import BufferError, DamageError, explain
 from .folder import OLD
 from .index import Entry, File, Superseded, entries_of, live_until
+from .live_log import rewrite
 from .lock import Lock
 from .reader import Buffer, read_quietly
 from .record import Record, encode
@@ -121,6 +122,7 @@ def pack(
         raise exists
     with read_quietly(path) as buffer:
         report, rows = _verify(buffer)
+        live = b"".join(line.to_bytes() for line in buffer.live_lines()[0])
         if report.damage and not partial:
             more = f" (and {len(report.damage) - 1} more)" if len(report.damage) > 1 else ""
             raise BufferError(
@@ -141,7 +143,7 @@ def pack(
         try:
             with new_file(target, exclusive=True) as file:
                 frames = _frames(buffer, rows)
-                write_frames(file, buffer.document, origin, sizes, frames, report.damage)
+                write_frames(file, buffer.document, origin, sizes, frames, report.damage, live)
         except FileExistsError as error:
             raise exists from error
         except OSError as error:
@@ -210,6 +212,7 @@ def prune(path: str | os.PathLike[str], agreed: PruneReport | None = None) -> Pr
             outdated.append(file.path)
             n_frames |= {(file.origin.generation, entry.step) for entry in dead}
         _remove(buffer, outdated)
+        notes += _prune_lives(buffer)
         buffer.close()
         n_bytes = before - _used(folder)
     except OSError as error:
@@ -281,6 +284,22 @@ def _remove(buffer: Buffer, outdated: list[Path]) -> None:
     sync_folder(folder)
 
 
+def _prune_lives(buffer: Buffer) -> list[str]:
+    """Take superseded lines out of the logs of values; return which logs were left alone."""
+    limits = live_until(buffer.generations)
+    notes = []
+    for file in buffer.lives:
+        lines, damage = file.lines()
+        kept = [line for line in lines if line.step is None or line.step <= limits[file.generation]]
+        if len(kept) == len(lines):
+            continue
+        if damage:
+            notes.append(f"{file.path.name} was left alone: {damage[0]}")
+        else:
+            rewrite(file, kept)
+    return notes
+
+
 def _fingerprint(buffer: Buffer) -> bytes:
     """Return a hash of the headers of all live frames, which hold the checksums of their data."""
     sums = hashlib.sha256()
@@ -305,7 +324,7 @@ def _verify(buffer: Buffer) -> tuple[VerifyReport, list[int]]:
     """Return the report on a buffer, and which of its frames are intact."""
     limits = live_until(buffer.generations)
     damaged: set[tuple[Path, int]] = set()
-    damage = list(buffer.damage)
+    damage = [*buffer.damage, *buffer.live_lines()[1]]
     n_superseded = 0
     for file in buffer.files:
         for entry in entries_of(file):

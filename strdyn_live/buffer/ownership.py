@@ -8,6 +8,7 @@ from .document import Origin
 from .folder import Generation
 from .index import File
 from .last import Last
+from .live_log import LiveFile
 
 __all__ = ["find_foreign"]
 
@@ -16,11 +17,13 @@ def find_foreign(
     uuid: str,
     files: Sequence[File],
     lasts: Mapping[str, Last],
+    lives: Mapping[str, LiveFile],
     generations: Mapping[str, Generation],
 ) -> set[str]:
-    """Return the names of data files, notes and generation files that belong to another buffer."""
+    """Return the names of data files, notes, logs and generation files of another buffer."""
     foreign = {file.path.name for file in files if file.origin.uuid != uuid}
     foreign |= {name for name, last in lasts.items() if last.uuid != uuid}
+    foreign |= {name for name, live in lives.items() if live.uuid != uuid}
     origins = [file.origin for file in files]
     return foreign | {
         name

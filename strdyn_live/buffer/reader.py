@@ -20,6 +20,7 @@ from .document import Document
 from .errors import BufferError, BufferWarning, explain
 from .files import EXPECTED, Files
 from .index import Entry, File, Superseded, build_index
+from .live_log import LiveFile, LiveLine, labels_of, parse_lines, served_lines
 from .segment import Segment
 
 __all__ = ["Buffer", "open_buffer", "read_quietly"]
@@ -95,6 +96,7 @@ class Buffer:
         self.superseded: list[Superseded] = []
         self.files: list[File] = []  # our own that can be read, segments first; superseded ones too
         self.generations: dict[int, int | None] = {}
+        self.lives: tuple[LiveFile, ...] = ()  # our own logs of values
         self._files = Files(self.path)
         self.entries: list[list[Entry]] = []
         try:
@@ -214,6 +216,62 @@ class Buffer:
             self.neighbors(k),
         )
 
+    def live(self, kind: str) -> list[dict[str, Any]]:
+        """Return what was known while the run went on; what a restart has superseded is left out.
+
+        Lines written since the buffer was opened are there after `refresh`, and those of logs that
+        were there before at once.
+
+        Parameters
+        ----------
+        kind : str
+            "values": of each frame `step`, `previous_step`, `lens_mean`, `lens_max`, `n_above`,
+            `distance_max`, `populations`, `moves`, and packed labels (see `live_labels`).
+            "event": what a rule has found, with `step` and `name`. "model": the model of each
+            start of the run, with `run_id`, `marks`, `names`, `colors`.
+
+        Returns
+        -------
+        list of dict
+            By step.
+
+        Warns
+        -----
+        BufferWarning
+            For lines that are damaged; the others are served.
+        """
+        lines, damage = self.live_lines()
+        if damage:
+            text = f"{self.path}: {'; '.join(damage[:10])}"
+            warnings.warn(text, BufferWarning, stacklevel=2)
+        return [line.content for line in lines if line.kind == kind]
+
+    def live_labels(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the labels that a model gave while the run went on.
+
+        Only those of the newest model, if a restart has changed the model. There are none for a
+        recording with several writers.
+
+        Returns
+        -------
+        steps : (n,) int64 ndarray
+            Steps of the labelled frames. The label of a frame was known one interval later.
+        labels : (n, n_atoms) int32 ndarray
+            Environments, as `strdyn_post.label` gives them; −1 for noise.
+        """
+        return labels_of(self.live("values"), len(self.atom_ids))
+
+    def live_lines(self) -> tuple[list[LiveLine], list[str]]:
+        """Return the lines that `live` serves, and what is damaged, in words."""
+        if self.path.is_dir():
+            return served_lines(self.lives, self.generations)
+        lines: list[LiveLine] = []
+        damage: list[str] = []
+        for file in self.files:
+            if isinstance(file, Segment):
+                lines, damage = parse_lines(file.live(), file.path.name)
+        return lines, damage
+
     def refresh(self) -> int:
         """Look for frames written since; return the number of frames.
 
@@ -253,7 +311,7 @@ class Buffer:
         found = self._files.scan()
         index = build_index(found.files, found.branches, found.lasts)
         self._document, self.foreign = found.document, found.foreign
-        self.files, self.generations = found.files, found.branches
+        self.files, self.generations, self.lives = found.files, found.branches, found.lives
         self.entries, self.superseded = index.frames, index.superseded
         self.steps = np.array([parts[0].step for parts in self.entries], dtype=np.int64)
         self.times = np.array([parts[0].record.time for parts in self.entries], dtype=np.float64)

@@ -24,6 +24,7 @@ from .layout import (
     DAMAGE,
     HEADER,
     ID,
+    LIVE,
     OFFSET,
     POSITION,
     RECORD,
@@ -118,6 +119,15 @@ class Segment:
             ids = undo_differences(lists.offsets, self._span(ID, start, stop))
             self._check(row, 3, crc_neighbors(counts, ids.astype(f"<i{record.id_size}")))
         return NeighborLists(lists.offsets, ids)
+
+    def live(self) -> bytes:
+        """Return the lines of the logs of values in a packed buffer; empty without them."""
+        with self._reading("live values"):
+            self._opened(HEADER)
+            if LIVE not in self._file:
+                return b""
+            lines: bytes = self._opened(LIVE)[()].tobytes()
+        return lines
 
     def close(self) -> None:
         """Close the file; reading opens it again."""

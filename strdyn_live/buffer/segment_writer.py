@@ -18,6 +18,7 @@ from .layout import (
     CHUNK_BYTES,
     COUNT,
     ID,
+    LIVE,
     OFFSET,
     PARTICLES,
     POSITION,
@@ -75,6 +76,7 @@ def write_frames(
     sizes: Sizes,
     frames: Iterable[tuple[Record, Frame]],
     damage: Sequence[str] = (),
+    live: bytes = b"",
 ) -> None:
     """Write frames to an HDF5 file, one after the other.
 
@@ -90,6 +92,8 @@ def write_frames(
         Sorted by step; the checksums of the records are kept.
     damage : sequence of str
         What could not be read between these frames, in words.
+    live : bytes
+        Lines of the logs of values, for a packed buffer.
     """
     start, stop = origin.rows
     shape = (sizes.n_frames, stop - start)
@@ -138,6 +142,8 @@ def write_frames(
         steps[...], times[...] = zip(*clock, strict=True)
         edges[...], corner[...] = boxes[:, :3], boxes[:, 3]
         _describe(hdf, document, origin, damage)
+        if live:
+            hdf[LIVE] = np.frombuffer(live, dtype=np.uint8)
 
 
 def _describe(file: Any, document: Document, origin: Origin, damage: Sequence[str]) -> None:

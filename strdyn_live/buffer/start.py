@@ -351,7 +351,8 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
 
 
 def _names(folder: Path) -> list[Path]:
-    return [path for kind in ("gen", "last", "tail", "seg") for path in list_files(folder, kind)]
+    kinds = ("gen", "last", "tail", "live", "seg")
+    return [path for kind in kinds for path in list_files(folder, kind)]
 
 
 def _own_names(stored: Buffer) -> list[Path]:

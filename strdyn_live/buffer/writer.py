@@ -162,6 +162,11 @@ class BufferWriter:
         """Identity of the buffer."""
         return self._document.uuid
 
+    @property
+    def generation(self) -> int | None:
+        """Number of this start of a writer; None before the first frame."""
+        return None if self._origin is None else self._origin.generation
+
     def append(self, frame: Frame) -> None:
         """Commit a frame: it is durable, with all writers, when this returns.
 

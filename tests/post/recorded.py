@@ -12,9 +12,9 @@ from memory_buffer import make_buffer, walk
 from strdyn_live import LiveConfig
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
+from strdyn_live.results_block import seal
 from strdyn_post.cli import main
 from strdyn_post.files.folder import run_of
-from strdyn_post.files.results_file import seal
 from strdyn_post.page.panels import Panel
 
 SETTINGS = 'smoothing_window = 1\nmin_cluster_size = 20\ntree = "approx"\n'

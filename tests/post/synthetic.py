@@ -12,10 +12,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from strdyn_live import LiveConfig
+from strdyn_live.models import NearestMean
 from strdyn_live.neighbors import NeighborLists
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clusters import agreement_finding
-from strdyn_post.environments.models import NearestMean
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.findings import ATTENTION, Finding, of_route
 from strdyn_post.judgement import judge

@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from strdyn_live import LiveConfig, open_buffer
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.frame import Frame
+from strdyn_live.results_block import seal
 from strdyn_post import (
     AnalysisConfig,
     Recording,
@@ -22,7 +23,6 @@ from strdyn_post import (
     save_results,
 )
 from strdyn_post.errors import AnalysisError
-from strdyn_post.files.results_file import seal
 from strdyn_post.findings import UNKNOWN
 from strdyn_post.kinetics.transitions import count_transitions
 from strdyn_post.routes import ROUTES

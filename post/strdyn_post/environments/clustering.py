@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from strdyn_live.models import Bands, Model, NearestMean, Scores, predict
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.findings import ATTENTION, Finding
 
@@ -14,7 +15,6 @@ from .clusters import Clustering, agreement_finding, possible_clusters, uniform_
 from .density import cluster_by_density
 from .levels import judge_levels
 from .mixtures import cluster_by_mixture
-from .models import Bands, Model, NearestMean, Scores, predict
 
 __all__ = ["cluster_environments", "cluster_lens"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strdyn_live.models import Labels, Model, Scores
 from strdyn_post.findings import ATTENTION, FINE, Finding
 from strdyn_post.limits import AGREEMENT
 
 from .branches import Branches
-from .models import Labels, Model, Scores
 
 __all__ = [
     "Clustering",

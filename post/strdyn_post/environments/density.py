@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Labels, NearestRow, Scores
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.findings import ATTENTION, Finding
 
 from .branches import Branches
 from .clusters import Clustering, agreement_finding, cluster_means, renumber
 from .hdbscan_tree import DensityClusters, find_clusters
-from .models import Labels, NearestRow, Scores
 from .sampling import sample_rows
 
 __all__ = ["cluster_by_density"]

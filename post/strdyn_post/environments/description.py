@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_live.box import Box
+from strdyn_live.models import Labels
 from strdyn_post.limits import OUTERMOST, SURFACE_NEIGHBORS
 from strdyn_post.recording import Recording
 from strdyn_post.signal.frames import Frames
 from strdyn_post.signal.same_frames import KnownFrames
 from strdyn_post.work import MapChunks
-
-from .models import Labels
 
 __all__ = ["Description", "depth_series", "depths", "describe_environments"]
 

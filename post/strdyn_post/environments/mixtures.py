@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Mixture, Scores, predict
 from strdyn_post.config import AnalysisConfig
 
 from .clusters import Clustering, agreement_finding, possible_clusters, uniform_sample
-from .models import Mixture, Scores, predict
 
 __all__ = ["Mixtures", "cluster_by_mixture", "fit_mixtures"]
 

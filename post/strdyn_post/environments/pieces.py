@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Labels
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.limits import FEW_VALUES, IN_PIECES, MORE_CLUSTERS
-
-from .models import Labels
 
 __all__ = ["pieces_of_equal_delta"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Components
 from strdyn_post.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -76,30 +77,18 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Pca:
-    """Principal components of the first n_features columns of χ, with a weight for δ.
+class Pca(Components):
+    """Principal components of a data set, with the variance along all of them.
 
     Attributes
     ----------
-    mean : (n_features,) float64 ndarray
-        Subtracted from every row.
-    weights : (n_features,) float64 ndarray
-        Factor of every column, after the subtraction.
-    components : (n_components, n_features) float64 ndarray
-        Unit vectors; the entry of largest magnitude is positive in each.
+    mean, weights, components
+        See `Components`.
     explained_variance : (n_features,) float64 ndarray
         Variance along every component, decreasing, also of those that are not kept.
     """
 
-    mean: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    components: NDArray[np.float64]
     explained_variance: NDArray[np.float64]
-
-    @property
-    def n_components(self) -> int:
-        """Number of components kept."""
-        return len(self.components)
 
     @property
     def explained_variance_ratio(self) -> NDArray[np.float64]:
@@ -165,22 +154,6 @@ class Pca:
         return cls(
             moments.mean[:n_features], weights, components * signs[:, None], np.asarray(values)
         )
-
-    def transform(
-        self, chi: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Project rows of χ.
-
-        Returns
-        -------
-        scores : (n_rows, n_components) float32 ndarray
-        residuals : (n_rows,) float32 ndarray
-            Distances to the plane of the components kept.
-        """
-        rows = (chi[:, : len(self.mean)] - self.mean) * self.weights
-        scores: NDArray[Any] = rows @ self.components.T
-        squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
-        return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
 
 
 def fit_pcas(moments: Moments, config: AnalysisConfig) -> dict[str, Pca]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .models import Scores
+from strdyn_live.models import Scores
 
 __all__ = ["sample_rows"]
 

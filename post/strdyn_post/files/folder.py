@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strdyn_live.buffer.storage import PART, ForgivingFile
+from strdyn_live.results_block import RESULTS, mark
 from strdyn_post.errors import OutputError
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES
 
 from .output import cannot_write, check_not_in_buffer, new_file, write_text
 
-__all__ = ["FIGURES", "Claim", "check_folder", "claim", "mark", "other_runs", "run_of"]
+__all__ = ["FIGURES", "Claim", "check_folder", "claim", "other_runs", "run_of"]
 
 FIGURES = (
     *("origin", "hazard_neighbors", "hazard_depth", "foretelling"),
@@ -48,7 +49,7 @@ FIGURES = (
 )
 """Names of the figures in ``figures/``."""
 
-RESULTS, PAGE, SUMMARY = "results.h5", "report.html", "summary.json"
+PAGE, SUMMARY = "report.html", "summary.json"
 SETTINGS, OTHER_SETTINGS = "analysis.toml", "analysis.used.toml"
 
 _LOCK = ".strdyn.lock"
@@ -57,11 +58,6 @@ UNFINISHED = ".strdyn-analysis-"
 _MARK = re.compile(rb"strdyn run ([0-9a-f]{32})")
 _SETTINGS = re.compile(r"# Settings of strdyn run [0-9a-f]{32}, sha256 ([0-9a-f]{64})\n#.*\n")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-def mark(run_id: str) -> str:
-    """Return the mark that every file of an analysis has near its beginning."""
-    return f"strdyn run {run_id}"
 
 
 def run_of(path: Path) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_live.models import Bands, Mixture, NearestMean, NearestRow
 from strdyn_post.environments.branches import Branches
-from strdyn_post.environments.models import Bands, Mixture, NearestMean, NearestRow
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import SEVERITIES

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Model, NearestRow, restore
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.branches import Branches
 from strdyn_post.environments.description import Description
-from strdyn_post.environments.models import Bands, Mixture, Model, NearestMean, NearestRow
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
@@ -48,9 +47,6 @@ _SCANS = {
     "interval_scan": IntervalPoint,
     "cluster_size_scan": SizePoint,
     "mixture_scan": MixturePoint,
-}
-_MODELS: Mapping[str, type[Model]] = {
-    kind.kind: kind for kind in (NearestRow, Mixture, NearestMean, Bands)
 }
 
 
@@ -342,7 +338,4 @@ def _read_checks(group: Any) -> Checks | None:
 
 def _read_model(group: Any, rows: NDArray[np.float32], labels: NDArray[np.int32]) -> Model:
     stored = {name: value[()] for name, value in group.items()}
-    kind = group.attrs["kind"]
-    if kind == "centers":  # the name of an earlier version
-        return NearestMean(stored["centers"])
-    return _MODELS[kind](**(stored or {"rows": rows, "labels": labels.ravel()}))
+    return restore(group.attrs["kind"], stored, rows, labels.ravel())

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from strdyn_live.results_block import mark
 from strdyn_post.colors import readable_on
 from strdyn_post.exchange.chemiscope import chemiscope_data
 from strdyn_post.figures import save_figure
-from strdyn_post.files.folder import PAGE, SUMMARY, Claim, claim, mark
+from strdyn_post.files.folder import PAGE, SUMMARY, Claim, claim
 from strdyn_post.files.output import cannot_write
 from strdyn_post.findings import ATTENTION, FINE, RESULT, UNKNOWN
 from strdyn_post.limits import AGREEMENT, CLEAR, ENRICHED, FEW_EVENTS

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from strdyn_post.files.folder import mark
+from strdyn_live.results_block import mark
 from strdyn_post.findings import Finding, of_kind
 from strdyn_post.limits import FAR_SHARE, FEW_EVENTS
 from strdyn_post.names import Names

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Labels, predict
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clusters import Clustering
 from strdyn_post.environments.extent import far_rows, fit_limits
-from strdyn_post.environments.models import Labels, predict
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.kinetics.checks import check_moves
 from strdyn_post.kinetics.merging import differ_in_dynamics, merge_clusters

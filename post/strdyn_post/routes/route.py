@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Model
 from strdyn_post.environments.branches import Branches
-from strdyn_post.environments.models import Model
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.kinetics.checks import Checks
 from strdyn_post.kinetics.partition import Partition

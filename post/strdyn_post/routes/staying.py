@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Labels, predict
 from strdyn_post.config import AnalysisConfig
-from strdyn_post.environments.models import Labels, predict
 from strdyn_post.kinetics.filter_null import filter_null
 from strdyn_post.kinetics.stays import Stays, find_stays
 from strdyn_post.signal.series import Series

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from strdyn_live.models import predict
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clusters import possible_clusters
 from strdyn_post.environments.mixtures import fit_mixtures
-from strdyn_post.environments.models import predict
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.routes import Route
 from strdyn_post.signal.series import Series

@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.models import Labels, predict
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments
 from strdyn_post.environments.matching import match_labels
-from strdyn_post.environments.models import Labels, predict
 from strdyn_post.environments.reduction import Moments, Pca
 from strdyn_post.errors import AnalysisError
 from strdyn_post.kinetics.fast import fast_environments

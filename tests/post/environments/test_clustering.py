@@ -9,11 +9,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from told import text_of, told
 
+from strdyn_live.models import Mixture
 from strdyn_post import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments, cluster_lens
 from strdyn_post.environments.hdbscan_tree import DensityClusters, choose_clusters, find_clusters
 from strdyn_post.environments.mixtures import fit_mixtures
-from strdyn_post.environments.models import Mixture
 from strdyn_post.environments.sampling import sample_rows
 from strdyn_post.environments.single_linkage import single_linkage
 from strdyn_post.findings import of_kind

@@ -20,6 +20,7 @@ from recorded import SETTINGS, change, record, strdyn, with_empty_figures
 from synthetic import make_buffer, make_result, merge, refit
 
 from strdyn_live import open_buffer
+from strdyn_live.results_block import seal
 from strdyn_post import AnalysisConfig, load_results, save_results
 from strdyn_post.environments.branches import Branches
 from strdyn_post.environments.hdbscan_tree import find_clusters
@@ -27,7 +28,6 @@ from strdyn_post.errors import AnalysisError, OutputError
 from strdyn_post.exchange.export import FORMATS, export
 from strdyn_post.files.folder import FIGURES, claim, other_runs, run_of
 from strdyn_post.files.output import new_file
-from strdyn_post.files.results_file import seal
 from strdyn_post.kinetics.event_model import EventModel
 from strdyn_post.page.panels import draw_panels
 from strdyn_post.page.report import write_report

@@ -5,8 +5,8 @@ from known.models import alike, two_levels, vibration
 from known.routes import route_of, rows_of
 from known.stays import frames_of, stays_of_delta
 
+from strdyn_live.models import Bands, NearestMean
 from strdyn_post.config import AnalysisConfig
-from strdyn_post.environments.models import Bands, NearestMean
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.findings import ATTENTION, of_route
 from strdyn_post.kinetics.filter_null import FilterNull, filter_null

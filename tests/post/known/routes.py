@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from known.stays import frames_of
 
+from strdyn_live.models import Model, predict
 from strdyn_post.config import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments, cluster_lens
 from strdyn_post.environments.clusters import Clustering
-from strdyn_post.environments.models import Model, predict
 from strdyn_post.environments.reduction import Pca
 from strdyn_post.routes import Route
 from strdyn_post.routes.fitting import Rows, fit_route

@@ -10,7 +10,7 @@ from known.stays import frames_of, stays_of_labels
 from page_reader import Page
 from synthetic import check, make_buffer, make_result
 
-from strdyn_post.environments.models import Bands
+from strdyn_live.models import Bands
 from strdyn_post.names import Names
 from strdyn_post.page.kinetics import route_kinetics
 from strdyn_post.page.panels import draw_panels

@@ -1,8 +1,10 @@
-"""Models: they label rows that were not fitted."""
+"""Models of a fit: principal components, and what labels rows that were not fitted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Bands",
+    "Components",
     "Labels",
     "Mixture",
     "Model",
@@ -17,10 +20,51 @@ __all__ = [
     "NearestRow",
     "Scores",
     "predict",
+    "restore",
 ]
 
 Scores = NDArray[np.floating[Any]]
 Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components of the first n_features columns of χ, with a weight for δ.
+
+    Attributes
+    ----------
+    mean : (n_features,) float64 ndarray
+        Subtracted from every row.
+    weights : (n_features,) float64 ndarray
+        Factor of every column, after the subtraction.
+    components : (n_components, n_features) float64 ndarray
+        Unit vectors; the entry of largest magnitude is positive in each.
+    """
+
+    mean: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    components: NDArray[np.float64]
+
+    @property
+    def n_components(self) -> int:
+        """Number of components kept."""
+        return len(self.components)
+
+    def transform(
+        self, chi: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Project rows of χ.
+
+        Returns
+        -------
+        scores : (n_rows, n_components) float32 ndarray
+        residuals : (n_rows,) float32 ndarray
+            Distances to the plane of the components kept.
+        """
+        rows = (chi[:, : len(self.mean)] - self.mean) * self.weights
+        scores: NDArray[Any] = rows @ self.components.T
+        squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
+        return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,11 +85,16 @@ class NearestRow:
     labels: Labels
     kind = "nearest_row"
 
-    def nearest(self, scores: Scores) -> NDArray[np.intp]:
-        """Return the nearest fitted row of (n_rows, n_components) scores."""
+    @cached_property
+    def tree(self) -> Any:
+        """The fitted rows as a `scipy.spatial.cKDTree`."""
         from scipy.spatial import cKDTree
 
-        return np.asarray(cKDTree(self.rows).query(scores, workers=-1)[1])
+        return cKDTree(self.rows)
+
+    def nearest(self, scores: Scores) -> NDArray[np.intp]:
+        """Return the nearest fitted row of (n_rows, n_components) scores."""
+        return np.asarray(self.tree.query(scores, workers=-1)[1])
 
     def predict(self, scores: Scores) -> Labels:
         """Return the labels of (n_rows, n_components) scores."""
@@ -122,6 +171,30 @@ class Bands:
 
 
 Model = NearestRow | Mixture | NearestMean | Bands
+_KINDS: Mapping[str, type[Model]] = {
+    kind.kind: kind for kind in (NearestRow, Mixture, NearestMean, Bands)
+}
+
+
+def restore(
+    kind: str, stored: Mapping[str, Any], rows: NDArray[np.float32], labels: Labels
+) -> Model:
+    """Return a model from the arrays that are stored of it.
+
+    Parameters
+    ----------
+    kind : str
+        ``Model.kind``.
+    stored : mapping of str to ndarray
+        Its arrays; empty for HDBSCAN* if all rows were fitted.
+    rows : (n_rows, n_components) float32 ndarray
+        Scores of all fitted rows.
+    labels : (n_rows,) int32 ndarray
+        Their labels.
+    """
+    if kind == "centers":  # the name of an earlier version
+        return NearestMean(stored["centers"])
+    return _KINDS[kind](**(stored or {"rows": rows, "labels": labels}))
 
 
 def predict(model: Model, scores: Scores) -> Labels:
