@@ -25,7 +25,10 @@ __all__ = ["FORMAT_VERSION", "Document", "Origin", "header_json", "read_header",
 FORMAT_VERSION = 1
 
 # These may differ between a run and its continuation: they do not change what a frame means.
-_FREE_SETTINGS = {"file", "append", "on_error", "backend", "writers"}
+_FREE_SETTINGS = {
+    *("file", "append", "on_error", "backend", "writers"),
+    *("event", "event_every", "event_frames", "event_cooldown", "adaptive"),
+}
 
 
 def writer_rows(n_atoms: int, n_writers: int) -> list[tuple[int, int]]:
