@@ -35,6 +35,7 @@ from .routes.staying import stays_of
 from .scans.null_runs import find_nulls
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
+from .signal.regular import regular_frames
 from .work import MapChunks, Progress, Work
 
 __all__ = ["analyse", "fit", "label"]
@@ -74,6 +75,7 @@ def analyse(
     AnalysisError
         If the recording holds too little to analyse; the message says what is missing.
     """
+    recording = regular_frames(recording)
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
     fitted = _fit(observed, config, work)
@@ -114,6 +116,7 @@ def fit(
     Fit
         Also had from a finished analysis, as ``result.fit``.
     """
+    recording = regular_frames(recording)
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
     fitted = _fit(observed, config, work)
@@ -151,6 +154,7 @@ def label(
     AnalysisError
         If frames or settings are not those that the fit is for.
     """
+    recording = regular_frames(recording)
     config, work = config or fit.config, Work(progress, map_chunks)
     check_settings(fit, config)
     observed = _observe(recording, config, work)

@@ -55,6 +55,8 @@ class Origin:
         Its rows of the sorted atoms: start and stop.
     previous_step : int or None
         Live step before the first frame: a missing file leaves a gap that can be named.
+    every : int or None
+        Steps between the regular frames, if known.
     """
 
     uuid: str
@@ -64,6 +66,7 @@ class Origin:
     n_writers: int = 1
     rows: tuple[int, int] = (0, 0)
     previous_step: int | None = None
+    every: int | None = None
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], n_atoms: int) -> Origin:
@@ -81,6 +84,8 @@ class Origin:
             n_writers,
             rows,
             optional_step(content, "previous_step"),
+            # earlier versions did not write it
+            None if content.get("every") is None else integer(content, "every", 1),
         )
 
 
