@@ -6,9 +6,11 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .definition import L_MAX_RANGE, N_MAX_RANGE
 from .elements import ATOMIC_NUMBERS, by_atomic_number
+from .events import Densely, Event
 from .settings import ConfigError, Settings, declared, documented, setting
 
 __all__ = ["ConfigError", "LiveConfig"]
@@ -134,6 +136,45 @@ class LiveConfig(Settings):
         high=1.0,
         use="Choose it above the δ of atoms that only vibrate.",
     )
+    event: tuple[str, ...] = setting(
+        "Rules for rare events, each ``NAME when CONDITION do ACTION ...``.",
+        default=(),
+        sentence=True,
+        use="For example ``hop when lens_max > 0.5 do dump``. In an input script repeat the name "
+        "of the setting for each rule. Conditions and actions: docs/howto/events.md.",
+    )
+    event_every: int = setting(
+        "Steps between the frames that are kept in memory around an event; 0 keeps those that are "
+        "recorded.",
+        default=0,
+        low=0,
+        high=2**31,
+        unit="steps",
+        use="Set it to see an event at a finer time resolution than that of the recording.",
+    )
+    event_frames: int = setting(
+        "Frames that ``do dump`` writes before an event, and after it.",
+        default=20,
+        low=0,
+        high=100_000,
+        unit="frames",
+        use="The frames before it are kept in memory: 44 bytes for each atom and frame.",
+    )
+    event_cooldown: int = setting(
+        "An event is not acted on again before it has been away for so many recorded frames.",
+        default=100,
+        low=0,
+        high=2**31,
+        unit="recorded frames",
+        use="Raise it if one event gives several files; 0 acts on it in every frame.",
+    )
+    adaptive: str | None = setting(
+        "Record densely while a condition holds: ``n while CONDITION``, a frame every n steps.",
+        default=None,
+        sentence=True,
+        use="For example ``100 while lens_max > 0.3``. n divides the steps between regular frames. "
+        "The analysis takes the regular frames only.",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.elements, str):
@@ -172,6 +213,25 @@ class LiveConfig(Settings):
                 f"file = {self.file!r}: the buffer is a folder whose name ends in .sdl "
                 f"(file='{Path(self.file).stem or 'run'}.sdl')."
             )
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        """Check the rules on events, and give them their usual form."""
+        events, densely = self.events, self.densely
+        self._set("event", tuple(map(str, events)))
+        self._set("adaptive", None if densely is None else str(densely))
+        names = [event.name for event in events]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"two events have the name {name!r}: give each its own.")
+        conditions = [event.condition for event in events]
+        conditions += [] if densely is None else [densely.condition]
+        for condition in conditions:
+            if condition.needs_model and self.model is None:
+                raise ConfigError(
+                    f"the condition {str(condition)!r} needs the environments of a fit, and no "
+                    "model is given. Give the folder of an analysis: model=DIR."
+                )
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -186,24 +246,41 @@ class LiveConfig(Settings):
             f"l_max {self.l_max}, sigma {self.sigma:g}), LENS within {self.lens_r_cut:g}"
         )
 
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The rules of `event`."""
+        return tuple(map(Event.parse, self.event))
+
+    @property
+    def densely(self) -> Densely | None:
+        """The rule of `adaptive`."""
+        return None if self.adaptive is None else Densely.parse(self.adaptive)
+
     @classmethod
     def from_words(cls, words: list[str] | str) -> LiveConfig:
         """Build from the words of an input script: ``r_cut 6.0 elements O H file run.sdl``.
 
-        A name is followed by its value; a list takes every word up to the next name.
+        A name is followed by its value; a list, or a rule, takes every word up to the next name.
+        Each rule of `event` has the name before it.
         """
         words = words.split() if isinstance(words, str) else words
-        several = {each.name: each.many for each in declared(cls)}
-        settings: dict[str, str] = {}
+        known = {each.name: each for each in declared(cls)}
+        settings: dict[str, Any] = {}
         start = 0
         while start < len(words):
             name, stop = words[start], start + 2
-            while several.get(name) and stop < len(words) and words[stop] not in several:
+            this = known.get(name)
+            several = this is not None and (this.many or this.sentence)
+            while several and stop < len(words) and words[stop] not in known:
                 stop += 1
-            if name in settings:
-                raise ConfigError(f"setting {name!r} is given twice.")
             if start + 1 >= len(words):
                 raise ConfigError(f"setting {name!r} has no value.")
-            settings[name] = " ".join(words[start + 1 : stop])
+            value = " ".join(words[start + 1 : stop])
+            if this is not None and this.many and this.sentence:
+                settings.setdefault(name, []).append(value)
+            elif name in settings:
+                raise ConfigError(f"setting {name!r} is given twice.")
+            else:
+                settings[name] = value
             start = stop
         return cls.from_mapping(settings)

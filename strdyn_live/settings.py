@@ -35,6 +35,9 @@ class Setting:
         Values are `low` or more, more than `above`, `high` or less.
     choices : tuple of str
         The words allowed.
+    sentence : bool
+        Whether a value is several words. In an input script it goes on to the next name of a
+        setting, and the name of many of them is repeated.
     example : object
         A value for messages; only a setting without a default needs it.
     name : str
@@ -53,6 +56,7 @@ class Setting:
     above: float = -math.inf
     high: float = math.inf
     choices: tuple[str, ...] = ()
+    sentence: bool = False
     example: Any = None
     name: str = ""
     kind: type = str

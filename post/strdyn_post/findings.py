@@ -55,6 +55,9 @@ KINDS = {
     "merged_dynamics": Kind("Merging"),
     # the recording
     "frames": Kind("Frames", {"analysed": "frames", "taken": "frames", "stride": "frames"}),
+    "extra_frames": Kind(
+        "Extra frames", {"extra": "frames", "recorded": "frames", "every": "steps"}
+    ),
     "gaps": Kind("Gaps", {"interval": "steps", "gaps": "steps"}),
     "skipped_stretches": Kind("Stride", {"stride": "frames", "stretches": "steps"}),
     # δ

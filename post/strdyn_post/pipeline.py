@@ -36,6 +36,7 @@ from .routes.staying import stays_of
 from .scans.null_runs import find_nulls
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
+from .signal.regular import regular_frames
 from .work import MapChunks, Progress, Work
 
 __all__ = ["analyse", "fit", "label"]
@@ -75,6 +76,7 @@ def analyse(
     AnalysisError
         If the recording holds too little to analyse; the message says what is missing.
     """
+    recording = regular_frames(recording)
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
     fitted = _fit(observed, config, work)
@@ -115,6 +117,7 @@ def fit(
     Fit
         Also had from a finished analysis, as ``result.fit``.
     """
+    recording = regular_frames(recording)
     config, work = config or AnalysisConfig(), Work(progress, map_chunks)
     observed = _observe(recording, config, work)
     fitted = _fit(observed, config, work)
@@ -152,6 +155,7 @@ def label(
     AnalysisError
         If frames or settings are not those that the fit is for.
     """
+    recording = regular_frames(recording)
     config, work = config or fit.config, Work(progress, map_chunks)
     check_settings(fit, config)
     observed = _observe(recording, config, work)

@@ -17,6 +17,7 @@ from .errors import AnalysisError
 from .recording import Recording
 from .results import AnalysisResult, Fit
 from .signal.frames import usual_spacing
+from .signal.regular import regular_frames
 
 __all__ = [
     "check_descriptors",
@@ -45,7 +46,7 @@ def describe_origin(recording: Recording, taken: Recording, seed: int) -> dict[s
     Parameters
     ----------
     recording : Recording
-        With all frames.
+        With all regular frames.
     taken : Recording
         With the frames that the analysis takes.
     seed : int
@@ -109,7 +110,8 @@ def _check_same_frames(provenance: Mapping[str, Any], recording: Recording) -> N
     if not {"n_frames", "first_step", "last_step"} <= provenance.keys():
         return
     first, last, n_frames = (provenance[name] for name in ("first_step", "last_step", "n_frames"))
-    found = int(((recording.steps >= first) & (recording.steps <= last)).sum())
+    steps = np.asarray(regular_frames(recording).steps)
+    found = int(((steps >= first) & (steps <= last)).sum())
     if found != n_frames:
         raise AnalysisError(
             f"{n_frames} frames from step {first} to {last} were analysed, the buffer "

@@ -19,6 +19,9 @@ class Recording(Protocol):
     `strdyn_live.open_buffer` and `read_soapify` return such objects. You can also use an object of
     your own with these attributes and methods. It must pickle if the work is spread over
     processes.
+
+    It may have more: ``every``, the steps between its regular frames, or ``intervals``, the same
+    for each frame (0 where it is not known). Frames between the regular ones are then left out.
     """
 
     @property

@@ -13,6 +13,7 @@ from .recording import Recording
 from .results import Fit
 from .run import Tell, analyse_into
 from .signal.every_nth import n_comparable
+from .signal.regular import regular_frames
 from .work import MapChunks
 
 __all__ = ["GrowingRecording", "watch_into"]
@@ -43,7 +44,8 @@ def watch_into(
 
     New frames are labelled by the last fit. When there are a quarter more frames than in this fit,
     a new fit is made, in which environments keep their identities. In both cases only new frames
-    are read. A frame counts as new only if the `stride` takes it. The folder stays locked.
+    are read. A frame counts as new only if it is a regular one and the `stride` takes it. The
+    folder stays locked.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def watch_into(
         done: dict[int, int | None] = {}
         n_done, last = 0, 0
         while n_rounds is None or n_rounds > 0:
-            n_frames = n_comparable(recording, stride)
+            n_frames = n_comparable(regular_frames(recording), stride)
             starts = dict(getattr(recording, "generations", {}))
             if (n_frames, starts) == (n_done, done) or n_frames < 2:
                 time.sleep(_PAUSE)

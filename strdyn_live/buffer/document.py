@@ -35,6 +35,7 @@ FORMAT_VERSION = 1
 _FREE_SETTINGS = {
     *("file", "append", "on_error", "backend", "writers"),
     *("model", "lens_threshold"),
+    *("event", "event_every", "event_frames", "event_cooldown", "adaptive"),
 }
 
 
@@ -62,6 +63,8 @@ class Origin:
         Its rows of the sorted atoms: start and stop.
     previous_step : int or None
         Live step before the first frame: a missing file leaves a gap that can be named.
+    every : int or None
+        Steps between the regular frames, if known.
     """
 
     uuid: str
@@ -71,6 +74,7 @@ class Origin:
     n_writers: int = 1
     rows: tuple[int, int] = (0, 0)
     previous_step: int | None = None
+    every: int | None = None
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], n_atoms: int) -> Origin:
@@ -88,6 +92,8 @@ class Origin:
             n_writers,
             rows,
             optional_step(content, "previous_step"),
+            # earlier versions did not write it
+            None if content.get("every") is None else integer(content, "every", 1),
         )
 
 

@@ -132,7 +132,9 @@ def pack(
             )
         if not rows:
             raise BufferError(f"{buffer.path} has no frame that can be read: nothing to pack.")
-        origin = Origin(buffer.uuid, rows=(0, len(buffer.atom_ids)))
+        # steps of two kinds of regular frames cannot be told apart in one file
+        every = buffer.every if len(set(buffer.intervals.tolist())) == 1 else None
+        origin = Origin(buffer.uuid, rows=(0, len(buffer.atom_ids)), every=every)
         # counted first: a data set that grows would have to be chunked
         parts = [[part.record for part in buffer.entries[row]] for row in rows]
         sizes = Sizes(

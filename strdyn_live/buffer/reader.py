@@ -143,6 +143,22 @@ class Buffer:
         return self._document
 
     @property
+    def intervals(self) -> NDArray[np.int64]:
+        """Steps between the regular frames of the start that wrote each frame, (n_frames,).
+
+        0 where they are not known. A frame at a step that is no multiple is an extra one, of
+        adaptive sampling or of the start of a run.
+        """
+        every = (parts[0].file.origin.every for parts in self.entries)
+        return np.fromiter((n or 0 for n in every), dtype=np.int64, count=self.n_frames)
+
+    @property
+    def every(self) -> int | None:
+        """Steps between the regular frames of the newest start that knows them; None if unknown."""
+        origins = [file.origin for file in self.files if file.origin.every is not None]
+        return max(origins, key=lambda origin: origin.generation).every if origins else None
+
+    @property
     def n_features(self) -> int:
         """Length of a spectrum."""
         return self._document.n_features

@@ -64,7 +64,8 @@ class BufferWriter:
         When a run goes on: step of its restart file. Stored frames after it are superseded by the
         first new one. By default the step of the first frame.
     provenance : mapping, optional
-        JSON types to remember about this start (versions, number of ranks, interval).
+        JSON types to remember about this start (versions, number of ranks); ``every`` are the steps
+        between its regular frames, if known.
     writer : int
         Which of the ``config.writers`` this is; frames then hold only `rows`.
     agree : callable, optional
@@ -251,6 +252,7 @@ class BufferWriter:
             writer=self._writer,
             n_writers=self._n_writers,
             rows=(self.rows.start, self.rows.stop),
+            every=self._provenance.get("every"),
         )
         with self._together():
             self._check(frame)

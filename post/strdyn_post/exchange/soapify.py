@@ -14,6 +14,7 @@ from strdyn_live.buffer.storage import ForgivingFile
 from strdyn_live.soap import Soap
 from strdyn_post.files.output import new_file
 from strdyn_post.recording import Recording
+from strdyn_post.signal.regular import regular_frames
 
 __all__ = ["CREATOR", "symbols", "write_soapify", "write_soapify_into"]
 
@@ -33,7 +34,7 @@ def write_soapify(
     Parameters
     ----------
     recording : Recording
-        All of its frames are written.
+        All of its regular frames are written: the format has no steps.
     path : path
         HDF5 file, with ``Trajectories/NAME`` and ``SOAP/NAME``.
     name : str, optional
@@ -59,6 +60,7 @@ def write_soapify_into(
     """Write the content of `write_soapify` into an open file."""
     import h5py
 
+    recording = regular_frames(recording)
     config = recording.config
     name = name or Path(config.file).stem
     n_frames, n_atoms = len(recording.steps), len(recording.atom_ids)

@@ -7,7 +7,9 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.box import Box
 from strdyn_live.buffer.storage import ForgivingFile
+from strdyn_live.dump_text import box_bounds
 from strdyn_post.errors import AnalysisError
 from strdyn_post.files.output import write_text
 from strdyn_post.recording import Recording
@@ -36,13 +38,12 @@ def write_extxyz(result: AnalysisResult, recording: Recording, file: ForgivingFi
 
 def write_dump(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:
     """Write a LAMMPS dump into an open file."""
-    periodic = ["pp" if each else "ff" for each in recording.periodic]
     write_text(file, f"ITEM: UNITS\n{recording.units}\n")
     for frame in labelled_frames(result, recording):
         lines = [
             f"ITEM: TIME\n{frame.time!r}\nITEM: TIMESTEP\n{frame.step}\n",
             f"ITEM: NUMBER OF ATOMS\n{len(frame.atom_ids)}\n",
-            _box_bounds(frame.cell, frame.origin, periodic),
+            _box_bounds(frame.cell, frame.origin, recording.periodic),
             f"ITEM: ATOMS id type element x y z {' '.join(_columns(result))}\n",
         ]
         for row, atom_id in enumerate(frame.atom_ids):
@@ -54,26 +55,17 @@ def write_dump(result: AnalysisResult, recording: Recording, file: ForgivingFile
         write_text(file, "".join(lines))
 
 
-def _box_bounds(cell: NDArray[np.float64], origin: NDArray[np.float64], periodic: list[str]) -> str:
-    """Return the box section of a dump: the bounds of the (tilted) box."""
+def _box_bounds(
+    cell: NDArray[np.float64], origin: NDArray[np.float64], periodic: tuple[bool, bool, bool]
+) -> str:
+    """Return the box section of a dump."""
     above = cell[np.triu_indices(3, 1)]
     if np.abs(above).max() > 1e-6 * np.abs(cell).max():
         raise AnalysisError(
             "a LAMMPS dump needs the first box vector along x and the second in the xy plane; "
             f"found {cell.tolist()}. Export to extxyz instead."
         )
-    xy, xz, yz = cell[1, 0], cell[2, 0], cell[2, 1]
-    low, high = origin, origin + np.diag(cell)
-    if not (xy or xz or yz):
-        rows = [f"{a!r} {b!r}" for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-        return "\n".join([f"ITEM: BOX BOUNDS {' '.join(periodic)}", *rows, ""])
-    bounds = [
-        (low[0] + min(0, xy, xz, xy + xz), high[0] + max(0, xy, xz, xy + xz), xy),
-        (low[1] + min(0, yz), high[1] + max(0, yz), xz),
-        (low[2], high[2], yz),
-    ]
-    rows = [" ".join(repr(float(value)) for value in row) for row in bounds]
-    return "\n".join([f"ITEM: BOX BOUNDS xy xz yz {' '.join(periodic)}", *rows, ""])
+    return box_bounds(Box(cell, origin, periodic))
 
 
 def write_csv(result: AnalysisResult, recording: Recording, file: ForgivingFile) -> None:

@@ -19,6 +19,7 @@ from strdyn_post.routes import ROUTES, Route
 from strdyn_post.scans.intervals import in_use, recommended
 from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
+from strdyn_post.signal.regular import regular_frames
 
 from .kinetics import route_kinetics
 from .nulls import null_numbers
@@ -101,7 +102,8 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
 
 
 def _run(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
-    """Describe the recording and its analysed frames."""
+    """Describe the recording, without its extra frames, and its analysed frames."""
+    recording = regular_frames(recording)
     frames = result["soap_lens"].frames
     # a buffer may have grown since it was analysed
     n_frames = int(result.provenance.get("n_frames", len(recording.steps)))

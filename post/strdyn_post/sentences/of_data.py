@@ -24,6 +24,17 @@ def _frames(found: Sequence[Finding], _: Speaker) -> str:
     return f"{text} Record at least {FEW_FRAMES} frames."
 
 
+def _extra_frames(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    at = f", which are every {values['every']} steps" if values["every"] else ""
+    are = "frame lies" if values["extra"] == 1 else "frames lie"
+    return (
+        f"{values['extra']} of {values['recorded']} recorded {are} between the regular frames{at}, "
+        "because of adaptive sampling or at the start of a run. They are left out here, because "
+        "LENS and transitions need one Δt. They stay in the buffer."
+    )
+
+
 def _gaps(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     gaps = [
@@ -143,6 +154,7 @@ def _note(found: Sequence[Finding], _: Speaker) -> str:
 
 SAY: dict[str, Say] = {
     "frames": _frames,
+    "extra_frames": _extra_frames,
     "gaps": _gaps,
     "skipped_stretches": _skipped_stretches,
     "vibration": _vibration,

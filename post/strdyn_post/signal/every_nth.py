@@ -7,69 +7,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strdyn_live.neighbors import NeighborLists
 from strdyn_post.errors import AnalysisError
 from strdyn_post.findings import ATTENTION, Finding
 from strdyn_post.recording import Recording
 
+from .frame_view import FrameView
 from .frames import find_stretches, iter_stretches
 
 __all__ = ["EveryNth", "every_nth", "n_comparable", "skipped_stretches", "taken_frames"]
 
 
-class EveryNth:
-    """A recording with every n-th of its frames only.
+class EveryNth(FrameView):
+    """A recording with every n-th of its frames only (see `taken_frames`).
 
     It pickles as recording and stride only, so its pickle stays the same while a buffer grows.
 
     Attributes
     ----------
-    recording : Recording
-        With all frames.
     stride : int
         Every so many frames are taken.
-    rows : (n_taken,) int64 ndarray
-        Indices of these frames in the recording (see `taken_frames`).
-    steps, times, entries
-        Of these frames; `entries` is None if the recording has none.
-    atom_ids, species, config, units, uuid, path, periodic
-        Of the recording.
     """
 
     def __init__(self, recording: Recording, stride: int) -> None:
-        self.recording = recording
+        super().__init__(recording, taken_frames(recording.steps, stride))
         self.stride = stride
-        self.rows = taken_frames(recording.steps, stride)
-        self.steps: NDArray[np.int64] = np.asarray(recording.steps, dtype=np.int64)[self.rows]
-        self.times: NDArray[np.float64] = np.asarray(recording.times, dtype=np.float64)[self.rows]
-        entries = getattr(recording, "entries", None)
-        self.entries = None if entries is None else [entries[k] for k in self.rows.tolist()]
-        self.atom_ids = np.asarray(recording.atom_ids)
-        self.species = np.asarray(recording.species)
-        self.config = recording.config
-        self.units = str(recording.units)
-        self.uuid = str(recording.uuid)
-        self.path = recording.path
-        self.periodic = recording.periodic
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EveryNth, (self.recording, self.stride)
-
-    def soap(self, k: int, /) -> NDArray[np.floating[Any]]:
-        """Return the spectra of a frame taken, (n_atoms, n_features)."""
-        return np.asarray(self.recording.soap(int(self.rows[k])))
-
-    def neighbors(self, k: int, /) -> NeighborLists:
-        """Return the neighbor lists of a frame taken."""
-        return self.recording.neighbors(int(self.rows[k]))
-
-    def positions(self, k: int, /) -> NDArray[np.floating[Any]]:
-        """Return the positions of a frame taken, (n_atoms, 3) [length]."""
-        return np.asarray(self.recording.positions(int(self.rows[k])))
-
-    def box(self, k: int, /) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the box vectors of a frame taken as rows, (3, 3), and its origin [length]."""
-        return self.recording.box(int(self.rows[k]))
 
 
 def every_nth(recording: Recording, stride: int) -> Recording:

@@ -16,6 +16,7 @@ from .events import Events, find_events
 from .every_nth import every_nth, skipped_stretches
 from .frames import find_stretches
 from .lens_series import lens_series
+from .regular import extra_frames
 from .series import Series
 from .smoothing import smooth
 
@@ -39,7 +40,7 @@ class Observations:
     events : Events
         Changes of neighbors that last.
     findings : tuple of Finding
-        Gaps, and what smoothing and stride leave out.
+        Gaps, and what the regular frames, smoothing and stride leave out.
     """
 
     recording: Recording
@@ -61,7 +62,7 @@ def observe(
     Parameters
     ----------
     recording : Recording
-        With all frames.
+        With all regular frames.
     config : AnalysisConfig
         `stride`, `smoothing_window`, `smoothing_order`, `trim`.
     work : Work
@@ -87,7 +88,7 @@ def observe(
         smoothed=smoothed,
         data=Dataset.join(taken, smoothed),
         events=events,
-        findings=(*_gaps(taken), *skipped_stretches(taken), *found),
+        findings=(*extra_frames(recording), *_gaps(taken), *skipped_stretches(taken), *found),
     )
 
 
