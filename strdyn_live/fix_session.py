@@ -17,6 +17,7 @@ from .buffer.errors import APPEND, FORCE
 from .config import ConfigError, LiveConfig
 from .frame import LocalFrame
 from .lammps_io import LammpsError, connect, read_frame, stop_softly
+from .live import Happened
 from .recorder import Recorder
 from .system import System
 from .values import AtomValues
@@ -46,6 +47,7 @@ class FixSession(Recorder):
     """
 
     _tells_errors = False
+    _can_restart = True
 
     def __init__(self, pointer: Any, text: str) -> None:
         group, world, n_worlds, every, *words = text.split(_BETWEEN)
@@ -64,15 +66,17 @@ class FixSession(Recorder):
         super().__init__(replace(config, file=config.file.replace("%p", world)))
         self._n_worlds = int(n_worlds)
         self._every = int(every)
+        self._interval = self._live.every(self._every)
+        self._live.receivers.append(self._receive)
         self._lmp = connect(pointer)
-        self._receivers.append(self._receive)
         self._atoms: NDArray[np.float64] = np.empty((0, 3))
         self._ended_at: int | None = None
         self._resumed: _State | None = None
+        self._restarts = False
 
     def interval(self, _: str) -> int:
         """Return every how many steps to call `step`."""
-        return self._every
+        return self._interval
 
     def reach_of(self, _: str) -> float:
         """Return how far from a center atoms count [length]."""
@@ -80,9 +84,13 @@ class FixSession(Recorder):
 
     def n_values(self, _: str) -> int:
         """Return the length of the global vector."""
-        return _N_GLOBAL
+        return _N_GLOBAL + self._live.n_environments
 
-    def start(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> None:
+    def wants_restart(self, _: str) -> int:
+        """Return 1 if an event asks for restart files, else 0."""
+        return int(self._live.asks_for("restart"))
+
+    def start(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> str:
         """Check at the start of a run what can be known, and record its first step if it is due."""
         if self._ended_at not in (None, step) and self._last_step is not None:
             raise LammpsError(
@@ -92,10 +100,10 @@ class FixSession(Recorder):
             )
         self._attempt(self._begin)
         self._raise_error()
-        self.step(_, step, n_owned, atoms, values, shell)
+        return self.step(_, step, n_owned, atoms, values, shell)
 
-    def step(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> None:
-        """Record a step.
+    def step(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> str:
+        """Record a step, or keep its atoms; return "restart" if a restart file is to be written.
 
         Parameters
         ----------
@@ -111,16 +119,22 @@ class FixSession(Recorder):
         """
         if self._ended:  # by a signal: so do all later runs of the script
             stop_softly(self._lmp)
-        if step % self._every or self._closed:
-            return
+        if self._closed:
+            return ""
+        self._restarts = False
         self._certain_shell = struct.unpack("d", struct.pack("q", shell))[0]
         self._atoms = _array_at(atoms, (n_owned, 3))
-        self._attempt(self._record)
+        self._take(step, self._live.due(step))
         self._atoms = np.empty((0, 3))  # LAMMPS may move its array
         self._raise_error()
         if self.values is not None:
             vector = self.values.vector
             _array_at(values, (len(vector),))[:] = vector
+        return "restart" if self._restarts else ""
+
+    def _act(self, happened: list[Happened]) -> None:
+        super()._act(happened)
+        self._restarts = any("restart" in each.occurrence.actions for each in happened)
 
     def _receive(self, centers: NDArray[np.int64], values: AtomValues) -> None:
         self._atoms[:, 0] = self._atoms[:, 2] = 0.0

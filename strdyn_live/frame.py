@@ -131,6 +131,17 @@ class Frame:
     soap: NDArray[np.float32]
     neighbors: NeighborLists
 
+    def take(self, rows: NDArray[np.intp] | slice) -> Frame:
+        """Return some of the atoms, in the order of `rows`."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self.positions))[rows]
+        return replace(
+            self,
+            positions=self.positions[rows],
+            soap=self.soap[rows],
+            neighbors=self.neighbors.take(rows),
+        )
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -176,16 +187,7 @@ class Rows:
 
     def take(self, rows: NDArray[np.intp]) -> Rows:
         """Return some rows in the order given."""
-        return Rows(
-            self.atom_ids[rows],
-            self.species[rows],
-            replace(
-                self.frame,
-                positions=self.frame.positions[rows],
-                soap=self.frame.soap[rows],
-                neighbors=self.frame.neighbors.take(rows),
-            ),
-        )
+        return Rows(self.atom_ids[rows], self.species[rows], self.frame.take(rows))
 
 
 def _hash(atom_ids: NDArray[np.int64]) -> int:

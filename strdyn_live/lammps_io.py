@@ -7,6 +7,7 @@ import ctypes
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from numpy.typing import NDArray
 from .box import Box
 from .frame import LocalFrame, RunStart
 from .parallel import Ranks
+from .values import AtomValues
 
 __all__ = [
     "LammpsError",
     "connect",
+    "current_step",
     "default_skin",
     "group_bits",
     "is_minimizing",
     "join_ranks",
     "place_of_system",
+    "property_receiver",
     "read_frame",
     "squared_speeds",
     "stop_softly",
@@ -278,6 +282,36 @@ def _address(lmp: Any, name: bytes) -> int:
     find = lmp.lib["lammps_extract_global"]  # a function of its own, with its own result type
     find.argtypes, find.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
     return find(lmp.lmp, name) or 0
+
+
+def current_step(lmp: Any) -> tuple[int, bool]:
+    """Return the timestep, and whether a run starts there."""
+    return int(lmp.extract_global("ntimestep")), int(lmp.get_thermo("elapsed")) == 0
+
+
+_PROPERTIES = ("d_strdyn_lens", "i_strdyn_environment", "d_strdyn_distance")
+
+
+def property_receiver(lmp: Any) -> Callable[[NDArray[np.int64], AtomValues], None] | None:
+    """Return what writes values of atoms into properties that the user has defined, if any.
+
+    ``fix ID all property/atom d_strdyn_lens i_strdyn_environment d_strdyn_distance``, or some of
+    them: the values move with the atoms, and dumps and variables can use them.
+    """
+    names = [name for name in _PROPERTIES if lmp.extract_atom(name)]
+    if not names:
+        return None
+
+    def receive(centers: NDArray[np.int64], values: AtomValues) -> None:
+        n_owned = lmp.extract_setting("nlocal")
+        columns = (values.delta, values.environment, values.distance)
+        for name, column in zip(_PROPERTIES, columns, strict=True):
+            if name in names and n_owned:
+                array = lmp.numpy.extract_atom(name, nelem=n_owned)
+                array[:n_owned] = -1 if name.startswith("i") else 0
+                array[centers] = column
+
+    return receive
 
 
 def stop_softly(lmp: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import LiveConfig
+from .marks import mark_number
 from .models import Components, Labels, Model, NearestRow, restore
 from .results_block import RESULTS, ResultsError, check_block
 from .soap import Soap
@@ -110,6 +111,11 @@ class LiveModel:
             raise ResultsError(f"{file} is not as strdyn writes it: {said} {_AGAIN}") from error
         model._check_settings(config)
         return model
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The marks as whole numbers, as in exports."""
+        return tuple(map(mark_number, self.marks))
 
     @property
     def n_environments(self) -> int:

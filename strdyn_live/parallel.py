@@ -113,6 +113,10 @@ class Ranks:
         """Return the rows of all ranks, in the order of ranks, on every rank (collective)."""
         return rows if self._comm is None else np.concatenate(self._comm.allgather(rows))
 
+    def to_root(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows of all ranks on rank 0, no rows elsewhere (collective)."""
+        return self._gather_array(rows, 0)
+
     def first(self, n_ranks: int) -> Ranks | None:
         """Return the first ranks as a group of their own, None on the others (collective)."""
         if self._comm is None:

@@ -9,28 +9,23 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .buffer import BufferWriter, forecast, frame_bytes
-from .config import LiveConfig
-from .dynamics import Dynamics
+from .config import ConfigError, LiveConfig
 from .failure import attempt
 from .frame import LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
 from .lammps_callback import Callback
-from .lammps_io import LammpsError, connect, default_skin, stop_softly
+from .lammps_io import LammpsError, connect, current_step, default_skin, property_receiver, stop_softly, tell_log
+from .live import Happened, Live
 from .messages import may_be_root, tell_once
-from .parallel import Route
 from .soap import Soap
 from .system import System
 from .termination import Termination
 from .timings import Timings
-from .values import AtomValues, FrameValues
+from .values import FrameValues
 
 __all__ = ["Recorder"]
-
-Receiver = Callable[[NDArray[np.int64], AtomValues], None]
-"""Takes the rows of the owned atoms that are centers, and what is known of them."""
 
 
 class Recorder:
@@ -61,12 +56,14 @@ class Recorder:
     """
 
     _tells_errors = True  # itself; LAMMPS does it where a fix of LAMMPS calls
+    _can_restart = False  # a fix can
 
     def __init__(self, config: LiveConfig | None = None, **settings: Any) -> None:
         try:
             self.config = config or LiveConfig.from_mapping(settings)
             self._soap = Soap.of(self.config)
             self._soap.check()
+            self._live = Live(self.config)
         except ValueError as error:
             self._tell(error, is_root=may_be_root())
             raise
@@ -74,9 +71,7 @@ class Recorder:
         self._callback: Callback | None = None
         self._system: System | None = None
         self._writer: BufferWriter | None = None
-        self._dynamics = Dynamics(None)
-        self._receivers: list[Receiver] = []
-        self.values: FrameValues | None = None
+        self._every: int | None = None
         self._certain_shell = 0.0  # width of the ghost shell that LAMMPS guarantees, if known
         self._timings = Timings()
         self._termination = Termination()
@@ -90,6 +85,11 @@ class Recorder:
     def is_root(self) -> bool:
         """Whether this process is rank 0 of the run; False before the first check or frame."""
         return self._system is not None and self._system.ranks.is_root
+
+    @property
+    def values(self) -> FrameValues | None:
+        """Dynamics of the newest frame, the same on all ranks; None before the first frame."""
+        return self._live.values
 
     @property
     def reach(self) -> float:
@@ -112,11 +112,12 @@ class Recorder:
                 f"this Recorder is {'closed' if self._closed else 'attached already'}: expected a "
                 "new one. Make another, with another file, or with append=True to go on."
             )
-        self._lmp = lmp
+        self._lmp, self._every = lmp, every
+        interval = self._live.every(every)
         self._attempt(self._begin)
         try:
             self._raise_error()
-            self._callback = Callback(lmp, every, self._called_back, self._raise_error)
+            self._callback = Callback(lmp, interval, self._called_back, self._raise_error)
         except BaseException:
             self.close()
             raise
@@ -170,9 +171,23 @@ class Recorder:
     def _called_back(self) -> None:
         """Record the current step: what LAMMPS as a library calls."""
         if not self._closed:
-            self._attempt(self._record)
+            step, starts = current_step(self._lmp)
+            self._take(step, starts or self._live.due(step))
         if self._ended or self._error is not None:
             stop_softly(self._lmp)
+
+    def _take(self, step: int, is_due: bool) -> None:
+        """Record a step, or keep its atoms for an event."""
+        if is_due:
+            self._attempt(self._record)
+        elif self._live.keeps(step):
+            self._attempt(self._keep)
+
+    def _keep(self) -> None:
+        """Keep the atoms of a step that is not recorded (collective)."""
+        system = self._begin()
+        self._system, frame = system.read(self._lmp)
+        self._live.keep(frame)
 
     def _attempt(self, work: Callable[[], object]) -> None:
         """Check or record; seal the buffer if the run cannot go on."""
@@ -208,17 +223,29 @@ class Recorder:
             with section("gather"):
                 rows, route = ranks.gather_by_id(rows, system.first_ids)
             with ranks.together(), section("write"):
-                if system.writers is not None:
-                    self._commit(frame, rows, system)
-            if self._receivers:
-                self._follow(frame, rows, route, system)
+                again = system.writers is not None and not self._commit(frame, rows, system)
+            with section("follow"):
+                happened = self._live.follow(
+                    frame, rows, route, system, self._writer, again=ranks.max(again) > 0
+                )
         self._last_step = frame.step
+        self._act(happened)
         self._end_if_asked(system)
 
     def _begin(self) -> System:
         """Check LAMMPS and the buffer against the settings, before the first frame (collective)."""
         if self._system is None:
-            self._system = System.find(self._lmp, self.config)
+            self._system = system = System.find(self._lmp, self.config)
+            with system.ranks.together():
+                self._live.begin(system, self._lmp.extract_global("units"))
+                if not self._can_restart and self._live.asks_for("restart"):
+                    raise ConfigError(
+                        "an event with 'do restart' needs 'fix strdyn': from Python, LAMMPS cannot "
+                        "write a restart file in the middle of a run. Take 'restart' out, or use "
+                        "the fix."
+                    )
+                if receiver := property_receiver(self._lmp):
+                    self._live.receivers.append(receiver)
             self._termination.watch()
         return self._system
 
@@ -239,13 +266,13 @@ class Recorder:
         spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
         return Rows.of(frame, species, spectra.astype(np.float32), neighbors)
 
-    def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> None:
-        """Append a frame to the buffer (on the ranks that write)."""
+    def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
+        """Append a frame to the buffer (on the ranks that write); return whether it is new."""
         opened = self._writer is None
-        writer = self._writer = self._writer or system.open_buffer(self._lmp)
+        writer = self._writer = self._writer or system.open_buffer(self._lmp, self._every)
         writer.run_start = system.first_start(frame) if opened else frame.run_start
         system.require_same_species(rows, writer.rows)
-        writer.append(rows.frame)
+        is_new = writer.append(rows.frame)
         if opened and self.is_root:
             n_atoms, n_features = len(system.atom_ids), self._soap.n_features
             size = frame_bytes(n_atoms, n_features, rows.frame.neighbors.counts.mean())
@@ -255,24 +282,18 @@ class Recorder:
                 f"{forecast(self.config.file, size)} frames",
                 *writer.notes,
             )
+        return is_new
 
-    def _follow(self, frame: LocalFrame, rows: Rows, route: Route, system: System) -> None:
-        """Find the dynamics since the frame before, and hand it to who asked (collective)."""
-        with system.ranks.together(), self._timings.section("dynamics"):
-            values, before = self._dynamics.update(rows.frame)
-        self.values = FrameValues.of(
-            values,
-            before,
-            system.ranks,
-            step=frame.step,
-            previous_step=self._last_step,
-            threshold=0.5,
-            n_environments=0,
-        )
-        mine = AtomValues.of_columns(route.back(values.columns))
-        with system.ranks.together():
-            for receive in self._receivers:
-                receive(frame.centers, mine)
+    def _act(self, happened: list[Happened]) -> None:
+        """Do what was asked for at events (on all ranks)."""
+        for each in happened:
+            if self.is_root and "print" in each.occurrence.actions:
+                self._say(str(each))
+                tell_log(f"strdyn-live: {each}")
+        if any("halt" in each.occurrence.actions for each in happened):
+            self._say(f"the run is ended by an event at step {self._last_step}.")
+            stop_softly(self._lmp)
+        self._say(*self._live.notes())
 
     def _end_if_asked(self, system: System) -> None:
         """End the run in order, where a signal asks for it (collective)."""
@@ -291,6 +312,7 @@ class Recorder:
         """Close the buffer for good, and say what is in it."""
         self._closed = True
         self._termination.restore()
+        self._live.close()
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
@@ -304,5 +326,5 @@ class Recorder:
             tell_once(error, is_root=is_root)
 
     def _say(self, *lines: str) -> None:
-        if self.is_root:
+        if self.is_root and lines:
             print(*(f"strdyn-live: {line}" for line in lines), sep="\n", flush=True)

@@ -171,13 +171,17 @@ class System:
             frame = read_frame(lmp, *self.group_bits)
         return frame, self.ranks.sums(frame.members).tolist()
 
-    def open_buffer(self, lmp: Any) -> BufferWriter:
-        """Open the buffer (on the ranks that write, together)."""
+    def open_buffer(self, lmp: Any, every: int | None) -> BufferWriter:
+        """Open the buffer (on the ranks that write, together); `every`: steps between frames."""
         writers = self.writers or Ranks()
         return BufferWriter(
             self.config,
             **self._shared(lmp),
-            provenance={"lammps": lmp.version(), "n_ranks": self.ranks.size},
+            provenance={
+                "lammps": lmp.version(),
+                "n_ranks": self.ranks.size,
+                **({} if every is None else {"every": every}),
+            },
             writer=writers.rank,
             agree=lambda done: writers.max(not done) == 0,
         )

@@ -13,7 +13,7 @@ from .parallel import Ranks
 
 __all__ = ["Timings"]
 
-SECTIONS = ("read", "describe", "gather", "write", "dynamics", "wait")
+SECTIONS = ("read", "describe", "gather", "write", "follow", "wait")
 
 
 class Timings:

@@ -103,6 +103,8 @@ class FrameValues:
         ----------
         values : AtomValues
             Of some centers; every center on one rank.
+        previous_step : int or None
+            Known to the ranks that have centers.
         before : (n_atoms,) int32 ndarray
             Environments of the same centers one frame earlier.
         """
@@ -115,10 +117,11 @@ class FrameValues:
         n_atoms, n_above, *rest = ranks.sums(counted).tolist()
         total = ranks.total(float(values.delta.sum()))
         largest = [values.delta.max(initial=0.0), values.distance.max(initial=0.0)]
-        lens_max, distance_max = ranks.maxima(largest).tolist()
+        earlier = -1 if previous_step is None else previous_step
+        lens_max, distance_max, earlier = ranks.maxima([*largest, earlier]).tolist()
         return cls(
             step=step,
-            previous_step=previous_step,
+            previous_step=None if earlier < 0 else int(earlier),
             lens_mean=total / max(n_atoms, 1),
             lens_max=lens_max,
             n_above=n_above,

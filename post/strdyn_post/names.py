@@ -10,6 +10,8 @@ from string import ascii_lowercase
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strdyn_live.marks import mark_number
+
 from .colors import BASE, NOISE, base_color, highlight, is_highlight, level_grey, shade, to_rgb
 from .findings import ATTENTION, Finding
 from .kinetics.fast import fast_environments
@@ -61,7 +63,7 @@ class Names:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The marks as whole numbers: 3 is 3, A is 101, B is 102, A2 is 201."""
-        return tuple(_number(mark) for mark in self.marks)
+        return tuple(mark_number(mark) for mark in self.marks)
 
     def numbers_of(self, labels: ArrayLike) -> NDArray[np.int32]:
         """Return the numbers of labels of any shape; −1 for noise."""
@@ -214,13 +216,6 @@ def _numbered(route: Route) -> Names:
         tuple(f"environment {number + 1}" for number in numbers),
         tuple(base_color(number) for number in numbers),
     )
-
-
-def _number(mark: str) -> int:
-    letters, digits = mark.rstrip("0123456789"), mark.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    if letters in ("", "L"):
-        return int(digits)
-    return 100 * int(digits or 1) + ord(letters) - ord("A") + 1
 
 
 def _mark_key(mark: str) -> tuple[bool, str, int, str]:

@@ -168,7 +168,7 @@ class BufferWriter:
         """Number of this start of a writer; None before the first frame."""
         return None if self._origin is None else self._origin.generation
 
-    def append(self, frame: Frame) -> None:
+    def append(self, frame: Frame) -> bool:
         """Commit a frame: it is durable, with all writers, when this returns.
 
         A frame at the step a run goes on from is compared with the stored one, not written twice.
@@ -179,6 +179,11 @@ class BufferWriter:
         ----------
         frame : Frame
             The rows of this writer.
+
+        Returns
+        -------
+        bool
+            Whether it was written; False if it is stored already.
 
         Raises
         ------
@@ -195,7 +200,7 @@ class BufferWriter:
                 is_stored = self._is_repeated(frame)
         self._follow(frame)
         if is_stored:
-            return
+            return False
         undo = None
         try:
             with self._together():
@@ -211,6 +216,7 @@ class BufferWriter:
             self._in_passing(self.seal, "sealing")
         elif self._tail is not None and self._tail.path != self._noted:
             self._in_passing(self._note_last, "the note of the last step")
+        return True
 
     def seal(self) -> None:
         """Move all frames from the tail log into a segment.

@@ -9,6 +9,7 @@
 #include "group.h"
 #include "memory.h"
 #include "neighbor.h"
+#include "output.h"
 #include "python_host.h"
 #include "universe.h"
 #include "update.h"
@@ -88,7 +89,14 @@ void FixStrdyn::init()
     comm->cutghostuser = std::fmax(comm->cutghostuser, reach + neighbor->skin);
 }
 
-void FixStrdyn::setup(int) { step("start"); }
+void FixStrdyn::setup(int)
+{
+  if (!output->restart_flag && call("wants_restart") == "1")
+    error->all("fix_strdyn.cpp", __LINE__,
+               "fix strdyn: an event with 'do restart' needs the name of the files: put 'restart N "
+               "NAME.*.restart' before the run (N may be larger than the number of steps)");
+  step("start");
+}
 
 void FixStrdyn::min_setup(int) { step("minimize"); }
 
@@ -107,9 +115,11 @@ void FixStrdyn::step(const char *method)
   std::int64_t bits;
   const double shell = certain_shell();
   std::memcpy(&bits, &shell, sizeof bits);
-  call(method, "",
-       {update->ntimestep, atom->nlocal, address(atom->nlocal ? array_atom[0] : nullptr),
-        address(values.data()), bits});
+  const std::string wish =
+      call(method, "",
+           {update->ntimestep, atom->nlocal, address(atom->nlocal ? array_atom[0] : nullptr),
+            address(values.data()), bits});
+  if (wish == "restart") output->write_restart(update->ntimestep);
 }
 
 // Width of the ghost shell that LAMMPS guarantees at every step; 0 where it cannot be known.
