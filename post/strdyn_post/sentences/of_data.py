@@ -29,8 +29,8 @@ def _extra_frames(found: Sequence[Finding], _: Speaker) -> str:
     at = f", which are every {values['every']} steps" if values["every"] else ""
     lie = "lies" if values["extra"] == 1 else "lie"
     return (
-        f"{values['extra']} of {values['recorded']} recorded frames {lie} between the regular ones{at}, "
-        "because of adaptive sampling or at the start of a run. They are left out here, because "
+        f"{values['extra']} of {values['recorded']} recorded frames {lie} between the regular "
+        f"ones{at}, because of adaptive sampling or at the start of a run. They are left out, as "
         "LENS and transitions need one Δt. They stay in the buffer."
     )
 
