@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,7 @@ def plot_lens_series(
     *,
     units: str | None = None,
     n_lines: int = 25,
+    marked: Sequence[tuple[float, str]] = (),
     ax: Any = None,
 ) -> Any:
     """Draw δ(t) of all atoms as a density, some atoms as lines, and a histogram beside it.
@@ -37,6 +39,8 @@ def plot_lens_series(
     n_lines : int
         Number of atoms drawn as lines: half of them those of largest δ, half
         spread over the rest.
+    marked : sequence of (float, str)
+        Moments to mark above the series: time [time unit of the run] and name.
     ax : matplotlib Axes, optional
         The histogram is put at its right.
 
@@ -84,6 +88,7 @@ def plot_lens_series(
         ylabel="δ (share of neighbors exchanged)",
     )
     dress(ax)
+    _mark_moments(ax, marked, route.times, times)
 
     side = ax.inset_axes((1.01, 0, 0.17, 1), sharey=ax)
     _draw_histogram(side, delta, shown.labels, borders, names)
@@ -101,6 +106,38 @@ def plot_lens_series(
             color=INK,
         )
     return ax
+
+
+def _mark_moments(
+    ax: Any, marked: Sequence[tuple[float, str]], at: NDArray[np.float64], shown: Any
+) -> None:
+    """Draw a triangle and a thin line at each moment of the series; names where there is room."""
+    inside = sorted((time, name) for time, name in marked if at[0] <= time <= at[-1])
+    if not inside:
+        return
+    where = np.interp([time for time, _ in inside], at, shown)
+    above = ax.get_xaxis_transform()
+    ax.plot(where, np.full(len(where), 1.02), "v", color=INK, ms=5, transform=above, clip_on=False)
+    ax.vlines(where, 0, 1, color=INK, linewidth=0.6, linestyle=":", transform=above, zorder=3)
+    title = ax.title  # above the names
+    look = {"fontsize": title.get_fontsize(), "fontweight": title.get_fontweight()}
+    ax.set_title(title.get_text(), pad=20, **look)
+    room = 0.08 * (shown[-1] - shown[0])
+    last = -np.inf
+    for x, (_, name) in zip(where, inside, strict=True):
+        if x - last < room:
+            continue
+        last = x
+        ax.annotate(
+            name,
+            (x, 1.02),
+            xycoords=above,
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=INK,
+        )
 
 
 def band_limits(delta: NDArray[np.float64], labels: NDArray[np.int32]) -> list[float]:

@@ -38,6 +38,8 @@ from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES, Route
 
+from .events import event_marks
+
 __all__ = ["Panel", "draw_panels", "shown_label", "telling_atom", "telling_frame", "telling_visit"]
 
 Size = tuple[float, float]
@@ -79,7 +81,7 @@ def draw_panels(result: AnalysisResult, recording: Recording) -> Iterator[Panel]
     yield from _trees_and_moves(result, recording.units)
     yield from _before_merging(result)
     yield from _cluster_sizes(result)
-    yield from _lens(result, recording.units)
+    yield from _lens(result, recording)
     yield from _finding(result, recording)
     yield from _snapshots(result, recording)
     yield from _paths(result, recording)
@@ -248,13 +250,14 @@ def _cluster_sizes(result: AnalysisResult) -> Iterator[Panel]:
         )
 
 
-def _lens(result: AnalysisResult, units: str | None) -> Iterator[Panel]:
+def _lens(result: AnalysisResult, recording: Recording) -> Iterator[Panel]:
+    units = recording.units
     yield Panel(
         "lens",
         "lens_series",
         "LENS signal of the atoms in time, with histogram",
         (10.4, 3.7),
-        _of(plot_lens_series, result, result["lens"], units=units),
+        _of(plot_lens_series, result, result["lens"], units=units, marked=event_marks(recording)),
     )
     config = result.config
     for over, tried in (("interval", config.scan_intervals), ("window", config.scan_windows)):

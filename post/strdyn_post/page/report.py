@@ -31,6 +31,7 @@ from .summary import summarise
 
 __all__ = ["write_report"]
 
+_SHOWN_EVENTS = 50
 _MARKS = {ATTENTION: "attention", FINE: "good", RESULT: "", UNKNOWN: "unknown"}
 
 
@@ -97,6 +98,7 @@ def _write(result: AnalysisResult, recording: Recording, claimed: Claim) -> Path
             "agreement": AGREEMENT,
             "enriched": ENRICHED,
         },
+        shown_events=_SHOWN_EVENTS,
         smoothed=result.config.smoothing_window > 1,
         window=result.config.smoothing_window,
         provenance=result.provenance,
@@ -193,6 +195,8 @@ def _settings(result: AnalysisResult, recording: Recording) -> dict[str, dict[st
         key: getattr(recording.config, key)
         for key in ("r_cut", "lens_r_cut", "n_max", "l_max", "sigma", "centers", "lens_environment")
     }
+    rules = {key: getattr(recording.config, key) for key in ("event", "adaptive")}
+    described |= {key: rule for key, rule in rules.items() if rule}
     return {
         "Recording": {"elements": " ".join(recording.config.elements), **_words(described)},
         "Analysis": _words(asdict(result.config)),

@@ -21,6 +21,7 @@ from strdyn_post.sentences import headline
 from strdyn_post.signal.frames import usual_spacing
 from strdyn_post.signal.regular import regular_frames
 
+from .events import event_rows
 from .kinetics import route_kinetics
 from .nulls import null_numbers
 from .origin import foretelling_numbers, origin_numbers
@@ -45,7 +46,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         ``checks``, ``origin`` and ``foretelling`` (None if not known), ``nulls`` (None
         if there is nothing to test), ``environments``, ``new_environments``, ``hidden_dynamics``,
         ``weight_scan``, ``cluster_size_scan``, ``mixture_scan``, ``interval_scan`` with
-        ``interval_advice``, shares, ``timings``.
+        ``interval_advice``, ``events`` (those that the run acted on), shares, ``timings``.
         ``run.dt`` is the Δt of the analysed frames.
     """
     chi, names, units = result["soap_lens"], result.names, recording.units
@@ -92,6 +93,7 @@ def summarise(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
             for point in result.mixture_scan
         ],
         **_interval_numbers(result, names["soap"], units),
+        "events": event_rows(recording),
         "flicker_share": finite(result.flicker_share),
         "keeps_dynamics": bool(result.config.merge_keep_dynamics),
         "far_share": float(chi.far.max(initial=0.0)),

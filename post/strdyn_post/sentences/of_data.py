@@ -27,10 +27,10 @@ def _frames(found: Sequence[Finding], _: Speaker) -> str:
 def _extra_frames(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     at = f", which are every {values['every']} steps" if values["every"] else ""
-    are = "frame lies" if values["extra"] == 1 else "frames lie"
+    lie = "lies" if values["extra"] == 1 else "lie"
     return (
-        f"{values['extra']} of {values['recorded']} recorded {are} between the regular frames{at}, "
-        "because of adaptive sampling or at the start of a run. They are left out here, because "
+        f"{values['extra']} of {values['recorded']} recorded frames {lie} between the regular "
+        f"ones{at}, because of adaptive sampling or at the start of a run. They are left out, as "
         "LENS and transitions need one Δt. They stay in the buffer."
     )
 

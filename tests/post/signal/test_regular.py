@@ -121,7 +121,7 @@ def test_the_results_are_those_of_the_regular_frames(source, adaptive):
     assert (ours.provenance["n_frames"], ours.provenance["n_frames_taken"]) == (60, 60)
     said = [line for line in ours.lines if line.kind == "extra_frames"]
     assert [line.text.split(", because")[0] for line in said] == [
-        "24 of 84 recorded frames lie between the regular frames, which are every 2000 steps"
+        "24 of 84 recorded frames lie between the regular ones, which are every 2000 steps"
     ]
     assert [line.text for line in ours.lines if line.kind != "extra_frames"] == [
         line.text for line in alone.lines
@@ -143,7 +143,7 @@ def test_files_are_the_same_bit_by_bit(source, tmp_path, monkeypatch):
     # the page is drawn again from saved results, and the packed copy gives the same
     assert strdyn(monkeypatch, "report", tmp_path / "adaptive/out") == 0
     page = (tmp_path / "adaptive/out/report.html").read_text()
-    assert "24 of 84 recorded frames lie between the regular frames" in page
+    assert "24 of 84 recorded frames lie between the regular ones" in page
     whole = open_buffer(tmp_path / "adaptive/run.sdl")
     run = summarise(load_results(tmp_path / "adaptive/out"), whole)["run"]
     assert (run["n_frames"], run["dt"], run["recorded_every"]) == (60, 10.0, 10.0)
@@ -206,7 +206,7 @@ def test_cpctools_gets_the_regular_frames(source, tmp_path):
 
 def test_the_sentence_has_a_singular_and_knows_no_interval():
     (one,) = extra_frames(regular_frames(_One()))
-    assert text_of(one).startswith("1 of 3 recorded frame lies between the regular frames, because")
+    assert text_of(one).startswith("1 of 3 recorded frames lies between the regular ones, because")
 
 
 class _One:

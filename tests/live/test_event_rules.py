@@ -2,13 +2,15 @@
 
 import contextlib
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strdyn_live.conditions import Condition, words_of
+from strdyn_live.conditions import _KINDS, Condition, words_of
 from strdyn_live.config import ConfigError, LiveConfig
 from strdyn_live.events import ACTIONS, Adaptive, Densely, Event, EventWatch
 from strdyn_live.settings import declared
@@ -206,6 +208,23 @@ def test_bad_settings_are_named(rules, message):
     with pytest.raises(ConfigError) as caught:
         LiveConfig(**GOOD, **rules)
     assert message in str(caught.value)
+
+
+def test_rules_in_the_documentation_are_rules():
+    page = (Path(__file__).parents[2] / "docs/howto/events.md").read_text()
+    rules = re.findall(r"(?<=event )\w+ when [^`\"&\n]* do [a-z ]+\w", page)
+    rules += re.findall(r"\"(\w+ when [^\"]*)\"", page)
+    assert len(rules) == 7
+    for rule in rules:
+        Event.parse(rule)
+    dense = re.findall(r"\d+ while [\w >.]+\w", page)
+    assert len(dense) == 2
+    for rule in dense:
+        Densely.parse(rule)
+    table = page.split("| word |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M)[1:] == list(ACTIONS)
+    for name in _KINDS:
+        assert f"`{name} " in table
 
 
 def test_no_word_of_the_grammar_is_the_name_of_a_setting():
