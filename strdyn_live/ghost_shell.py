@@ -127,8 +127,8 @@ def check_images(frame: LocalFrame, ranks: Ranks) -> None:
         if not (np.abs(shifts - np.round(shifts)) < _SAME_PLACE).all():
             raise ValueError(
                 f"step {frame.step}: the box has changed since the ghost atoms were placed: a fix "
-                "that changes it (deform, press/berendsen) acts before the recorder. Put the line of "
-                "the recorder before the line of that fix."
+                "that changes it (deform, press/berendsen) acts before the recorder. Put the line "
+                "of the recorder before the line of that fix."
             )
 
 

@@ -197,7 +197,9 @@ class Live:
             caused = self._watch.atoms(each, values, before, threshold)
             found.append((each, ranks.to_root(rows.atom_ids[caused])))
         file = self._keep_recorded(frame, mine, found)
-        happened = [Happened(each, ids, file if "dump" in each.actions else "") for each, ids in found]
+        happened = [
+            Happened(each, ids, file if "dump" in each.actions else "") for each, ids in found
+        ]
         if writer is not None and system.writers is not None:
             labels = None if self.model is None else system.writers.all_rows(values.environment)
             if ranks.is_root and not again:
@@ -238,7 +240,7 @@ class Live:
         mine: AtomValues,
         found: Sequence[tuple[Occurrence, NDArray[np.int64]]],
     ) -> str:
-        """Keep a recorded frame for an event, or write it; return the file it is in (collective)."""
+        """Keep a recorded frame for events, or write it; return its file (collective)."""
         if self._files is None:
             return ""
         wanted = [(each, ids) for each, ids in found if "dump" in each.actions]

@@ -16,7 +16,15 @@ from .failure import attempt
 from .frame import LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
 from .lammps_callback import Callback
-from .lammps_io import LammpsError, connect, current_step, default_skin, property_receiver, stop_softly, tell_log
+from .lammps_io import (
+    LammpsError,
+    connect,
+    current_step,
+    default_skin,
+    property_receiver,
+    stop_softly,
+    tell_log,
+)
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
 from .soap import Soap
