@@ -82,10 +82,6 @@ class LiveLine:
 class LiveLog:
     """Appends lines to the log of a generation; held by writer 0.
 
-    With several writers it holds what all ranks have agreed on, such as `FrameValues`. Labels of
-    atoms are stored only if there is one writer, because each writer has the labels of its own rows
-    only.
-
     Parameters
     ----------
     folder : Path
@@ -309,7 +305,7 @@ def values_content(
     values : FrameValues
         Of all centers.
     labels : (n_atoms,) int32 ndarray, optional
-        Environments of all centers, sorted by atom ID; only if there is a model and one writer.
+        Environments of all centers, sorted by atom ID; only if there is a model.
     run_id : str, optional
         `LiveModel.run_id`: labels of two models are not comparable.
     """

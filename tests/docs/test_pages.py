@@ -47,7 +47,7 @@ def of_all(language: str) -> list:
 
 @pytest.mark.parametrize("text", of_all("sh"))
 def test_commands_are_those_of_the_command_line(text):
-    commands = get_command(app).commands
+    commands = {**get_command(app).commands}
     for line in text.splitlines():
         for words in re.findall(r"strdyn [^;&|\"')]+", line.split("#")[0]):
             name, *rest = shlex.split(words)[1:]
@@ -72,6 +72,12 @@ def test_python_names_exist(text):
         assert {"r_cut", "elements", "file"} <= words <= known
 
 
+@pytest.mark.parametrize("text", of_all("text"))
+def test_fixes_have_settings_that_are_known(text):
+    for words in re.findall(r"^fix +\S+ \S+ strdyn \d+ (.*)", text.replace("&\n", ""), re.M):
+        LiveConfig.from_words(re.sub(r"\bmodel \S+", "", words) if "event" not in words else words)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]*)?\)", page.read_text()):
@@ -79,7 +85,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_messages_are_those_of_the_code():
-    texts = []
+    plugin = ROOT / "strdyn_live/lammps_plugin"
+    texts = ["".join(re.findall(r'"(.*?)"', path.read_text())) for path in plugin.glob("*.cpp")]
     for path in (path for package in (strdyn_live, strdyn_post) for path in sources(package)):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
