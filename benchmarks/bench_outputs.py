@@ -1,7 +1,7 @@
 """What the values that `fix strdyn` hands back cost: Cu(211), 2400 atoms, 900 centers, 2 MPI ranks.
 
 Recorded runs with and without them take turns in one process: δ of every atom, the global values,
-their log, an event that is watched, an atom-style dump of δ. Printed are medians of the ratios of
+their log, an event that is watched with the frames that it would need. Printed are medians of the ratios of
 neighboring turns.
 """
 
@@ -55,17 +55,10 @@ def rank() -> None:
             finally:
                 Live.follow = follow
 
-        def with_values(every: int = every) -> float:
-            lmp.command(f"dump d surface custom {every} delta.dump id f_sd[1]")
-            try:
-                return turn()
-            finally:
-                lmp.command("undump d")
-
         ratios = []
         for _ in range(N_TURNS):
             plain = without()
-            valued = with_values()
+            valued = turn()
             ratios.append(valued / (0.5 * (plain + without())))
         lmp.command("unfix sd")
         if MPI.COMM_WORLD.rank == 0:

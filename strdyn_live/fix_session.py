@@ -127,9 +127,8 @@ class FixSession(Recorder):
         self._take(step, self._live.due(step))
         self._atoms = np.empty((0, 3))  # LAMMPS may move its array
         self._raise_error()
-        if self.values is not None:
-            vector = self.values.vector
-            _array_at(values, (len(vector),))[:] = vector
+        vector = self.values.vector
+        _array_at(values, vector.shape)[:] = vector
         return "restart" if self._restarts else ""
 
     def _act(self, happened: list[Happened]) -> None:

@@ -46,7 +46,7 @@ class Live:
         Fit that labels the frames.
     receivers : list of Receiver
         Are given the values of this rank's atoms, frame by frame.
-    values : FrameValues or None
+    values : FrameValues
         Of the newest frame.
 
     Raises
@@ -58,7 +58,7 @@ class Live:
     def __init__(self, config: LiveConfig) -> None:
         self.model = None if config.model is None else LiveModel.load(config.model, config)
         self.receivers: list[Receiver] = []
-        self.values: FrameValues | None = None
+        self.values = FrameValues.unknown(self.n_environments)
         self._config = config
         self._marks: Mapping[str, int] = {}
         if self.model is not None:
@@ -222,7 +222,7 @@ class Live:
 
     def _seed(self, writer: BufferWriter, step: int) -> None:
         """Give the stored frames of the last intervals to the dynamics, where a run goes on."""
-        if self.values is not None or writer.n_frames < 2:
+        if self.values.step >= 0 or writer.n_frames < 2:
             return
         with read_quietly(writer.path) as stored:
             earlier = np.flatnonzero(stored.steps < step)

@@ -95,8 +95,8 @@ class Recorder:
         return self._system is not None and self._system.ranks.is_root
 
     @property
-    def values(self) -> FrameValues | None:
-        """Dynamics of the newest frame, the same on all ranks; None before the first frame."""
+    def values(self) -> FrameValues:
+        """Dynamics of the newest frame, the same on all ranks."""
         return self._live.values
 
     @property

@@ -79,6 +79,12 @@ class FrameValues:
     populations: NDArray[np.int64]
     moves: NDArray[np.int64]
 
+    @classmethod
+    def unknown(cls, n_environments: int) -> FrameValues:
+        """Return the values before the first frame, of step −1."""
+        n = n_environments
+        return cls(-1, None, 0.0, 0.0, 0, 0.0, np.zeros(n, np.int64), np.zeros((n, n), np.int64))
+
     @property
     def vector(self) -> NDArray[np.float64]:
         """Mean and largest δ, number above the threshold, largest distance, populations."""

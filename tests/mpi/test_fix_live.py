@@ -1,4 +1,4 @@
-"""While a run goes on: events and their frames, dense frames, labels of a fit, values for LAMMPS."""
+"""While a run goes on: events and frames around them, labels of a fit, values for LAMMPS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from strdyn_post.files.folder import claim
 
 pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
 
-# An adatom on a terrace of Cu(211), pushed so that it goes over into the next place and stays there.
+# An adatom on a terrace of Cu(211), pushed so that it goes over into the next place.
 HOP = """
 units metal
 atom_modify map array
@@ -239,7 +239,7 @@ sd = Recorder(r_cut=6.0, elements='Cu', centers='surface', file='run.sdl', lens_
 python sd invoke
 fix sd all python/invoke 10 end_of_step sd
 variable lens_max python lens_max
-python lens_max return v_lens_max format f here "lens_max = lambda: sd.values.lens_max if sd.values else 0.0"
+python lens_max return v_lens_max format f here "lens_max = lambda: sd.values.lens_max"
 fix stop all halt 10 v_lens_max > 0.3 error soft
 dump values surface custom 5 values.dump id d_strdyn_lens i_strdyn_environment
 dump_modify values format float %.15g
