@@ -232,7 +232,11 @@ def collect(
         progress=_progress,
         **settings,
     )
-    print(f"{output}: {buf.n_frames} frames of {len(buf.atom_ids)} atoms")
+    periodic = " ".join(axis for axis, flag in zip("xyz", buf.periodic, strict=True) if flag)
+    print(
+        f"{output}: {buf.n_frames} frames of {len(buf.atom_ids)} atoms, "
+        f"{f'periodic along {periodic}' if periodic else 'not periodic'}"
+    )
 
 
 @app.command()

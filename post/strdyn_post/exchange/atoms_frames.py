@@ -48,7 +48,7 @@ class AtomsFrames(Trajectory):
         from ase.io.formats import UnknownFileTypeError, filetype
 
         try:
-            filetype(str(path))
+            filetype(str(path), guess=False)
         except (UnknownFileTypeError, UnicodeDecodeError) as error:
             raise TrajectoryError(
                 f"{path}: unknown format. Expected a LAMMPS dump in text form, a trajectory of "

@@ -153,6 +153,8 @@ def _sections(file: IO[bytes], number: int) -> dict[str, tuple[list[str], list[s
             if found:
                 raise _EndError(f"after {', '.join(found)}")
             return None
+        if not line.endswith("\n"):
+            raise _EndError(f"in {line[:40]!r}")
         text = line.removeprefix("ITEM: ").strip()
         names = (*_LINES, "ATOMS")
         name = next((each for each in names if f"{text} ".startswith(f"{each} ")), None)
@@ -162,7 +164,7 @@ def _sections(file: IO[bytes], number: int) -> dict[str, tuple[list[str], list[s
                 f"'ITEM:' and one of {', '.join(names)}. Is this a dump in text form, of atoms?"
             )
         lines = [file.readline().decode(errors="replace") for _ in range(_LINES.get(name, 0))]
-        if not line.endswith("\n") or not all(each.endswith("\n") for each in lines):
+        if not all(each.endswith("\n") for each in lines):
             raise _EndError(f"in {name}")
         found[name] = text[len(name) :].split(), lines
     if missing := [name for name in _NEEDED if name not in found]:

@@ -13,7 +13,7 @@ from strdyn_live.box import lengths_and_angles
 from strdyn_post.errors import TrajectoryError
 
 from .snapshot import Snapshot
-from .universe import import_mdanalysis
+from .universe import import_mdanalysis, open_universe
 
 __all__ = ["Selector"]
 
@@ -72,9 +72,7 @@ class Selector:
     def _make_atoms(self, what: str) -> Any:
         package, first = import_mdanalysis(what), self._first
         if self._topology is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                universe = package.Universe(str(self._topology))
+            universe = open_universe(self._topology)
             if len(universe.atoms) != len(first.atom_ids):
                 raise TrajectoryError(
                     f"{self._topology} has {len(universe.atoms)} atoms, the trajectory "

@@ -22,6 +22,14 @@ from .trajectory import Trajectory, Unread
 
 __all__ = ["UniverseFrames", "import_mdanalysis", "open_universe"]
 
+# Columns of the section "Atoms # STYLE" of a LAMMPS data file; MDAnalysis expects those of "full".
+_COLUMNS = {
+    "atomic": "id type x y z",
+    "charge": "id type charge x y z",
+    **dict.fromkeys(("angle", "bond", "molecular"), "id resid type x y z"),
+    "full": "id resid type charge x y z",
+}
+
 
 def import_mdanalysis(what: str) -> Any:
     """Return the package; ImportError, saying what needs it, if it is missing."""
@@ -34,7 +42,7 @@ def import_mdanalysis(what: str) -> Any:
     return MDAnalysis
 
 
-def open_universe(path: Path, topology: Path | None) -> Any:
+def open_universe(path: Path, topology: Path | None = None) -> Any:
     """Return the `MDAnalysis.Universe` of a trajectory.
 
     Raises
@@ -46,10 +54,12 @@ def open_universe(path: Path, topology: Path | None) -> Any:
     """
     package = import_mdanalysis(f"to read {path.name}")
     files = [path] if topology is None else [topology, path]
+    style = _atom_style(files[0])
+    options = {"atom_style": style} if style else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what it guesses, and does not know
         try:
-            return package.Universe(*map(str, files))
+            return package.Universe(*map(str, files), **options)
         except Exception as error:  # of many kinds
             if topology is None and _needs_topology(path):
                 raise _no_topology(str(path)) from error
@@ -86,6 +96,7 @@ class UniverseFrames(Trajectory):
         self._types, self._symbols = _kinds(self.atoms, elements, self.name)
         self._tick = in_picoseconds(units)
         self._clock = self._find_clock()
+        self._crystal = _crystal(Path(self.name))
 
     @property
     def n_frames(self) -> int | None:
@@ -118,11 +129,13 @@ class UniverseFrames(Trajectory):
             )
 
     def _read(self, moment: Any, step: int | None, time: float | None) -> Snapshot:
-        cell = None
-        if moment.dimensions is not None and np.any(moment.dimensions[:3]):
+        cell, dimensions = None, moment.dimensions
+        if dimensions is None:
+            dimensions = self._crystal
+        if dimensions is not None and np.any(dimensions[:3]):
             from MDAnalysis.lib.mdamath import triclinic_vectors
 
-            cell = triclinic_vectors(moment.dimensions, dtype=np.float64)
+            cell = triclinic_vectors(dimensions, dtype=np.float64)
         snapshot = Snapshot.of(
             self.atoms.positions,
             self._symbols,
@@ -201,6 +214,16 @@ def _element(name: str, elements: tuple[str, ...]) -> str:
     return max(fitting, key=len, default="")
 
 
+def _atom_style(topology: Path) -> str:
+    """Return the columns of a LAMMPS data file, as MDAnalysis names them; empty if not known."""
+    if topology.suffix.lower() == ".data":
+        with open(topology, errors="replace") as lines:
+            for line in lines:
+                if line.startswith("Atoms"):
+                    return _COLUMNS.get(line.partition("#")[2].strip(), "")
+    return ""
+
+
 def _no_topology(name: str) -> TrajectoryError:
     return TrajectoryError(
         f"{name} holds positions, but not what the atoms are: expected a topology. Give a file "
@@ -222,6 +245,28 @@ def _declared(path: Path) -> int:
         start = file.read(12)
     order = "<" if start[:4] == b"T\0\0\0" else ">"
     return int(struct.unpack(f"{order}i", start[8:12])[0])
+
+
+def _crystal(path: Path) -> list[float] | None:
+    """Return lengths and angles of a PDB's box, which MDAnalysis does not give to later models."""
+    if path.suffix.lower() != ".pdb" or not path.is_file():
+        return None
+    with open(path, errors="replace") as lines:
+        for line in lines:
+            if line.startswith("CRYST1"):
+                edges = [
+                    line[6:15],
+                    line[15:24],
+                    line[24:33],
+                    line[33:40],
+                    line[40:47],
+                    line[47:54],
+                ]
+                found = [float(word) for word in edges]
+                return None if found[:3] == [1.0, 1.0, 1.0] else found  # "no crystal"
+            if line.startswith(("ATOM", "HETATM")):
+                break
+    return None
 
 
 def _one_line(error: Exception) -> str:
