@@ -140,9 +140,8 @@ def collect(
                 writer.append(frame)
                 _tell(progress, writer.n_frames, _expected(source, slice(begin, end, step)))
         except ValueError as error:
-            raise TrajectoryError(
-                f"{error} All frames before are safe: {writer.n_frames} are in {writer.path}."
-            ) from error
+            kept = f"All frames before are safe: {writer.n_frames} are in {writer.path}."
+            raise TrajectoryError(f"{error} {kept if writer.n_frames else ''}".strip()) from error
         _tell(progress, writer.n_frames, writer.n_frames)
     return open_buffer(writer.path)
 
@@ -163,7 +162,7 @@ class _Describe:
         self._soap = Soap.of(followed.config)
         self._soap.check()
         self._lens_r_cut = followed.config.lens_r_cut
-        n_threads = threads or len(os.sched_getaffinity(0))
+        n_threads = threads or _cores()
         # spectra in double and in single precision; atoms with their images
         size = len(followed.atom_ids) * self._soap.n_features * 12 + len(followed.all_ids) * 500
         self.at_once = int(np.clip(_MEMORY // size, 1, n_threads))
@@ -193,6 +192,13 @@ class _Describe:
                 "to the next (--timestep 0.001, in the time unit of the run)."
             )
         return told
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _check(

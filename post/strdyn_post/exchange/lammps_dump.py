@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -36,8 +37,17 @@ class _EndError(Exception):
 
 def is_dump(path: Path) -> bool:
     """Return whether a file begins like a LAMMPS dump in text form."""
-    with _open(path) as file:
-        return file.read(6) == b"ITEM: "
+    return _head(path).startswith(b"ITEM: ")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with _open(path) as file:
+            return file.read(64)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise TrajectoryError(
+            f"{path} cannot be unpacked ({error}): expected a file packed by gzip. It is damaged."
+        ) from error
 
 
 class LammpsDump(Trajectory):
@@ -54,9 +64,9 @@ class LammpsDump(Trajectory):
         self._path = path
         self._bytes_per_frame = 0.0
         self._elements: NDArray[np.str_] | None = None  # by line of the first frame
-        with _open(path) as file:
-            first = file.readline().split()
-            self.units = file.readline().decode().strip() if first[1:] == [b"UNITS"] else None
+        first, _, rest = _head(path).partition(b"\n")
+        if first.strip() == b"ITEM: UNITS":
+            self.units = rest.split(b"\n")[0].decode(errors="replace").strip()
 
     @property
     def n_frames(self) -> int | None:
@@ -80,10 +90,10 @@ class LammpsDump(Trajectory):
                     if len(lines) < n_atoms or not lines[-1].endswith(b"\n"):
                         whole = sum(line.endswith(b"\n") for line in lines)
                         raise _EndError(f"{whole} of {n_atoms} atoms")
-                except (_EndError, EOFError) as end:  # EOFError: a packed file
+                except (_EndError, EOFError, zlib.error) as end:  # the last two: a packed file
                     raise TrajectoryError(
-                        f"{self.name} ends within frame {number} ({end}): the file was cut off, or "
-                        "is still being written."
+                        f"{self.name} ends within frame {number} ({end}): the file was cut off, is "
+                        "damaged there, or is still being written."
                     ) from None
                 self._bytes_per_frame = file.tell() / (number + 1)
                 yield Unread(step, partial(self._read, number, step, found, lines))

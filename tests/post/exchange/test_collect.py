@@ -335,6 +335,28 @@ def test_some_frames(reference, tmp_path):
     np.testing.assert_array_equal(buf.soap(1), reference.soap(3))
 
 
+def test_frames_are_streamed(reference, tmp_path, monkeypatch):
+    """No more are read than are described at once; large frames are described one by one."""
+    read, committed, ahead = [0], [0], []
+
+    def frames():
+        for frame in snapshots(walkers()):
+            ahead.append(read[0] - committed[0])
+            read[0] += 1
+            yield frame
+
+    def progress(_, done, total):
+        committed[0] = done
+
+    collect(frames(), tmp_path / "a.sdl", threads=2, progress=progress, **SETTINGS)
+    assert max(ahead) <= 3
+    monkeypatch.setattr("strdyn_post.exchange.collect._MEMORY", 1)
+    read, committed, ahead = [0], [0], []
+    buf = collect(frames(), tmp_path / "b.sdl", threads=2, progress=progress, **SETTINGS)
+    assert max(ahead) <= 2
+    require_equal(buf, reference, atol=0)
+
+
 def test_the_periodic_directions_can_be_given(slab, tmp_path):
     for given in ("xy", "y x", (True, True, False)):
         name = tmp_path / f"{len(str(given))}.sdl"
@@ -570,6 +592,16 @@ def test_trajectories_that_were_cut_off(name, files, monkeypatch, capsys):
     assert "frame 5" in said
     assert "All frames before are safe: 5 are in" in said
     assert open_buffer(files / "run.sdl").n_frames == 5
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+def test_a_packed_dump_that_was_cut_off(kept, tmp_path):
+    path = tmp_path / "run.dump.gz"
+    write_dump(path, walkers(), opened=gzip.open)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(TrajectoryError, match=r"cannot be unpacked|ends within frame \d"):
+        collect(path, tmp_path / "run.sdl", elements="O H", timestep=1.0, **SETTINGS)
 
 
 # the command
