@@ -1,8 +1,8 @@
 """What the values that `fix strdyn` hands back cost: Cu(211), 2400 atoms, 900 centers, 2 MPI ranks.
 
 Recorded runs with and without them take turns in one process: δ of every atom, the global values,
-their log, an event that is watched with the frames that it would need. Printed are medians of the ratios of
-neighboring turns.
+their log, an event that is watched with the frames that it would need. Printed are medians of the
+ratios of neighboring turns.
 """
 
 import os

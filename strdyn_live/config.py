@@ -53,7 +53,8 @@ class LiveConfig(Settings):
     )
     file: str = setting("The buffer, a folder ``NAME.sdl``.", example="run.sdl")
     centers: str = setting(
-        "LAMMPS group of the atoms that are described.",
+        "LAMMPS group of the atoms that are described; of a trajectory (`strdyn collect`) a "
+        "selection in the language of MDAnalysis.",
         default="all",
         use="Describe fewer atoms to save time and disk space. The group must keep its members.",
     )
@@ -90,7 +91,7 @@ class LiveConfig(Settings):
         use="Take a larger one if lists are so short that LENS has few different values.",
     )
     lens_environment: str = setting(
-        "LAMMPS group of the atoms that count as neighbors.",
+        "LAMMPS group, or selection, of the atoms that count as neighbors.",
         default="all",
         use="For molecules, choose one atom of each, such as the oxygen of water.",
     )
@@ -200,8 +201,10 @@ class LiveConfig(Settings):
                 )
         for name in ("centers", "lens_environment"):
             group = getattr(self, name)
-            if not isinstance(group, str) or not group or len(group.split()) != 1:
-                raise ConfigError(f"{name} = {group!r} is not the name of a LAMMPS group.")
+            if not group.strip():
+                raise ConfigError(
+                    f"{name} = {group!r}: expected the name of a LAMMPS group, or a selection."
+                )
         if "$" in self.file:
             raise ConfigError(
                 f"file = {self.file!r}: LAMMPS puts no variables into text in quotes. Hand the "

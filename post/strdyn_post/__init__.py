@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import AnalysisConfig
+    from .exchange.collect import collect
+    from .exchange.snapshot import Snapshot
     from .exchange.soapify_reader import read_soapify
     from .files.results_file import load_results, save_results
     from .pipeline import analyse, fit, label
@@ -16,8 +18,10 @@ __all__ = [
     "AnalysisResult",
     "Fit",
     "Recording",
+    "Snapshot",
     "analyse",
     "analyse_run",
+    "collect",
     "fit",
     "label",
     "load_results",
@@ -30,8 +34,10 @@ _HOME = {
     "AnalysisResult": "results",
     "Fit": "results",
     "Recording": "recording",
+    "Snapshot": "exchange.snapshot",
     "analyse": "pipeline",
     "analyse_run": "run",
+    "collect": "exchange.collect",
     "fit": "pipeline",
     "label": "pipeline",
     "load_results": "files.results_file",

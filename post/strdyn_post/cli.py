@@ -17,6 +17,10 @@ from typing import Annotated, Any
 
 import typer
 
+from strdyn_live.config import LiveConfig
+
+from .options import with_settings
+
 app = typer.Typer(
     help="Structure-dynamics analysis of molecular dynamics: SOAP & LENS, while LAMMPS runs.",
     no_args_is_help=True,
@@ -161,6 +165,84 @@ def prune(
     print(f"{removed.n_frames} superseded frames removed, {removed.n_bytes / 1e6:.1f} MB gained")
     for note in removed.notes:
         print(note)
+
+
+@app.command()
+@with_settings(
+    LiveConfig,
+    (
+        "r_cut", "elements", "centers", "n_max", "l_max", "sigma", "lens_r_cut",
+        "lens_environment", "backend",
+    ),
+)  # fmt: skip
+def collect(
+    trajectory: Annotated[
+        Path,
+        typer.Argument(help="LAMMPS dump, XTC, TRR, DCD, GRO, PDB, extended XYZ, ..."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Buffer to write, or to go on with: NAME.sdl.")
+    ],
+    settings: dict[str, Any],
+    topology: Annotated[
+        Path | None,
+        typer.Option("--topology", "-s", help="What the atoms are: run.data, .gro, .pdb, .tpr."),
+    ] = None,
+    begin: Annotated[
+        int, typer.Option("--begin", "-b", help="First frame; frames are counted from 0.")
+    ] = 0,
+    end: Annotated[
+        int | None, typer.Option("--end", "-e", help="Frame to stop before. Default: the end.")
+    ] = None,
+    step: Annotated[int, typer.Option(help="Take every n-th frame.")] = 1,
+    atoms: Annotated[
+        str, typer.Option(help="Selection of the atoms that there are: 'not name MW'.")
+    ] = "all",
+    periodic: Annotated[
+        str | None,
+        typer.Option(help="Periodic directions: xyz, xy, none. Default: as in the trajectory."),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Unit style of LAMMPS. Default: of the dump, or metal (Å, ps)."),
+    ] = None,
+    timestep: Annotated[
+        float | None,
+        typer.Option(
+            help="Time from one step to the next; needed if the trajectory has no times. Without "
+            "steps either: from one frame to the next."
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that describe. Default: one for each core.")
+    ] = None,
+) -> None:
+    """Make a buffer from a trajectory; repeated, it goes on where it stopped.
+
+    Centers and LENS environment are selections of MDAnalysis, made in the first frame.
+    """
+    from .exchange.collect import collect as make
+
+    buf = make(
+        trajectory,
+        output,
+        topology=topology,
+        begin=begin,
+        end=end,
+        step=step,
+        atoms=atoms,
+        periodic=periodic,
+        units=units,
+        timestep=timestep,
+        threads=threads,
+        progress=_progress,
+        **settings,
+    )
+    periodic = " ".join(axis for axis, flag in zip("xyz", buf.periodic, strict=True) if flag)
+    print(
+        f"{output}: {buf.n_frames} frames of {len(buf.atom_ids)} atoms, "
+        f"{f'periodic along {periodic}' if periodic else 'not periodic'}"
+    )
 
 
 @app.command()

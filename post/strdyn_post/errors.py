@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strdyn_live.config import ConfigError
 
-__all__ = ["AnalysisError", "ConfigError", "OutputError"]
+__all__ = ["AnalysisError", "ConfigError", "OutputError", "TrajectoryError"]
 
 
 class AnalysisError(ValueError):
@@ -13,3 +13,7 @@ class AnalysisError(ValueError):
 
 class OutputError(OSError):
     """An output cannot be written; the message says where, why, and what to do."""
+
+
+class TrajectoryError(ValueError):
+    """A trajectory cannot be read or described; the message says where, and how to mend it."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["factor_text", "finite", "length_unit", "percent", "time_axis", "time_text", "time_unit"]
+__all__ = [
+    "UNIT_STYLES",
+    "factor_text",
+    "finite",
+    "in_picoseconds",
+    "length_unit",
+    "percent",
+    "time_axis",
+    "time_text",
+    "time_unit",
+]
 
 _TIME_UNITS = {"metal": "ps", "real": "fs", "electron": "fs", "nano": "ns", "micro": "µs"}
 _LENGTH_UNITS = {
@@ -16,6 +26,9 @@ _LENGTH_UNITS = {
     "si": "m",
     "cgs": "cm",
 }
+UNIT_STYLES = ("lj", *_LENGTH_UNITS)
+"""The unit styles of LAMMPS."""
+_PICOSECONDS = {"real": 1e-3, "electron": 1e-3, "nano": 1e3, "micro": 1e6, "si": 1e12, "cgs": 1e12}
 _LARGER = {"fs": "ps", "ps": "ns", "ns": "µs", "µs": "ms"}
 
 
@@ -45,6 +58,11 @@ def time_text(interval: float, units: str | None) -> str:
 def time_unit(units: str | None) -> str:
     """Return the symbol of the time unit of a LAMMPS style; "time units" for lj and None."""
     return "s" if units in ("si", "cgs") else _TIME_UNITS.get(units or "", "time units")
+
+
+def in_picoseconds(units: str | None) -> float:
+    """Return the time unit of a LAMMPS style in ps; 1 for lj, which has none."""
+    return _PICOSECONDS.get(units or "", 1.0)
 
 
 def length_unit(units: str | None) -> str:

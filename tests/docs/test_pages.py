@@ -49,7 +49,7 @@ def of_all(language: str) -> list:
 def test_commands_are_those_of_the_command_line(text):
     commands = {**get_command(app).commands}
     for line in text.splitlines():
-        for words in re.findall(r"strdyn [^;&|\"')]+", line.split("#")[0]):
+        for words in re.findall(r"strdyn (?:\"[^\"]*\"|'[^']*'|[^;&|\"')])+", line.split("#")[0]):
             name, *rest = shlex.split(words)[1:]
             assert name in commands, words
             commands[name].make_context(name, rest)  # raises where an option does not exist

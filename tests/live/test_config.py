@@ -55,7 +55,7 @@ def test_a_value_may_look_like_a_name():
         ({"elements": [1, 2]}, "elements = [1, 2]: expected texts"),
         ({"backend": None}, "backend = None: expected native or dscribe"),
         ({"elements": "cu"}, "'cu' is not the symbol of a chemical element. Did you mean 'Cu'?"),
-        ({"centers": "two words"}, "centers = 'two words'"),
+        ({"centers": " "}, "centers = ' '"),
         ({"file": "run.h5"}, "ends in .sdl"),
     ],
 )

@@ -30,7 +30,30 @@ PLACES = [
     "loop", "dangling", "/dev/null", "/dev/full", "a" * 300,
     os.fsdecode(b"caf\xe9"), "new\nline", "δ", "strange.h5", "settings.toml", "x.csv", "~", "%s{}",
 ]  # fmt: skip
-COMMANDS = ["analyse", "report", "export", "info", "verify", "shellenv", "pack", "prune", "demo"]
+DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 9
+0 9
+0 9
+ITEM: ATOMS id type x y z
+1 1 0 0 0
+2 1 2 2 2
+"""
+COMMANDS = [
+    "analyse",
+    "report",
+    "export",
+    "info",
+    "verify",
+    "shellenv",
+    "pack",
+    "prune",
+    "demo",
+    "collect",
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +69,7 @@ def start(tmp_path_factory):
         assert strdyn(patch, *words) == 0
         assert strdyn(patch, "pack", "run.sdl", "-o", "run.h5") == 0
     (folder / "notes.txt").write_bytes(b"\xff\xfe no text")
+    (folder / "run.dump").write_text(DUMP)
     (folder / "empty").mkdir()
     (folder / "loop").symlink_to("loop")
     (folder / "dangling").symlink_to("gone")
@@ -56,7 +80,7 @@ def start(tmp_path_factory):
 
 
 def words_of(rng: random.Random) -> list[str]:
-    command = rng.choices(COMMANDS, [10, 4, 6, 1, 1, 1, 1, 1, 1])[0]
+    command = rng.choices(COMMANDS, [10, 4, 6, 1, 1, 1, 1, 1, 1, 3])[0]
     words = [command]
     if command in ("analyse", "report", "export", "info", "verify", "pack", "prune"):
         usual = {"report": "out", "export": "out"}.get(command, "run.sdl")
@@ -66,6 +90,12 @@ def words_of(rng: random.Random) -> list[str]:
         words += ["--to", rng.choice(formats), "-o", rng.choice(PLACES)]
     if command == "pack":
         words += ["-o", rng.choice(PLACES)]
+    if command == "collect":
+        usual = ["new.sdl", "new.sdl", "run.sdl", rng.choice(PLACES)]
+        words += [rng.choice(["run.dump", "run.dump", *PLACES[:12]]), "-o", rng.choice(usual)]
+        words += ["--r-cut", "4", "--elements", "Cu", "--timestep", "1"]
+        option = rng.choice(["--r-cut", "--elements", "--n-max", "--periodic", "--centers", "-e"])
+        words += [option, rng.choice(VALUES)] if rng.random() < 0.7 else []
     if command == "demo":  # nothing to start: the number of frames is wrong
         words += ["--frames", rng.choice(["-1", "x", "1e3", "29"]), "-o", rng.choice(PLACES)]
     if command == "analyse":

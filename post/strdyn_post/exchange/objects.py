@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from strdyn_live.box import lengths_and_angles
+from strdyn_post.quantities import in_picoseconds
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import ROUTES
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 __all__ = ["iter_ase", "to_ase", "to_mda"]
-
-# MDAnalysis has times in ps, like metal; times of lj are not converted
-_PICOSECONDS = {"real": 1e-3, "electron": 1e-3, "nano": 1e3, "micro": 1e6, "si": 1e12, "cgs": 1e12}
 
 
 def to_ase(result: AnalysisResult, recording: Recording) -> list[Atoms]:
@@ -82,7 +80,8 @@ def to_mda(result: AnalysisResult, recording: Recording) -> Any:
     except ImportError as error:
         raise ImportError("to_mda needs MDAnalysis: pip install MDAnalysis.") from error
     frames = list(labelled_frames(result, recording))
-    times = [frame.time * _PICOSECONDS.get(recording.units, 1.0) for frame in frames]
+    # MDAnalysis has times in ps; those of lj are not converted
+    times = [frame.time * in_picoseconds(recording.units) for frame in frames]
 
     class LabelReader(MemoryReader):  # type: ignore[misc]
         # MDAnalysis applies transformations in memory only once, not each time a frame is read
