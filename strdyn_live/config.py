@@ -12,6 +12,7 @@ from .definition import L_MAX_RANGE, N_MAX_RANGE
 from .elements import ATOMIC_NUMBERS, by_atomic_number
 from .events import Densely, Event
 from .settings import ConfigError, Settings, declared, documented, setting
+from .store import Store
 
 __all__ = ["ConfigError", "LiveConfig"]
 
@@ -123,6 +124,15 @@ class LiveConfig(Settings):
         high=2**31,
         use="Take more if one rank cannot gather and write the rows of a frame in time.",
     )
+    store: str = setting(
+        "What is stored of the spectra: ``full``; ``pca K``, once a basis is found K scores of "
+        "each spectrum and the norm of what they leave out; or ``none``, only neighbor lists and "
+        "positions.",
+        default="full",
+        sentence=True,
+        use="Take ``pca 32`` for large systems: ten times fewer bytes (docs/howto/large.md). "
+        "``none`` computes no spectra, and they cannot be had later.",
+    )
     model: str | None = setting(
         "Results of an earlier analysis, as a folder or its `results.h5`: their fit labels every "
         "frame while the run goes on.",
@@ -216,6 +226,12 @@ class LiveConfig(Settings):
                 f"file = {self.file!r}: the buffer is a folder whose name ends in .sdl "
                 f"(file='{Path(self.file).stem or 'run'}.sdl')."
             )
+        self._set("store", str(self.stored))
+        if self.model is not None and not self.stored.spectra:
+            raise ConfigError(
+                "store = 'none' computes no spectra, and a model labels atoms by their spectra. "
+                "Take the model out, or set store='full' or store='pca 32'."
+            )
         self._check_rules()
 
     def _check_rules(self) -> None:
@@ -248,6 +264,11 @@ class LiveConfig(Settings):
             f"SOAP of {' '.join(self.species)} (r_cut {self.r_cut:g}, n_max {self.n_max}, "
             f"l_max {self.l_max}, sigma {self.sigma:g}), LENS within {self.lens_r_cut:g}"
         )
+
+    @property
+    def stored(self) -> Store:
+        """The meaning of `store`."""
+        return Store.parse(self.store)
 
     @property
     def events(self) -> tuple[Event, ...]:

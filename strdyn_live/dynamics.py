@@ -135,5 +135,5 @@ class Dynamics:
         self._past = {
             step: past for step, past in self._past.items() if oldest <= step < frame.step
         }
-        soap = None if self._model is None else frame.soap
+        soap = None if self._model is None else frame.spectra
         self._past[frame.step] = _Past(frame.neighbors, soap, environment)

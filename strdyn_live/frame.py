@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .basis import Basis
 from .box import Box
 from .neighbors import NeighborLists
 
@@ -118,9 +119,12 @@ class Frame:
     positions : (n_atoms, 3) float64 ndarray
         Positions of the centers [length].
     soap : (n_atoms, n_features) float32 ndarray
-        Compact power spectra of unit norm.
+        Compact power spectra of unit norm. With a `basis`, (n_atoms, n_scores + 1): scores and
+        residuals. Without columns where none are recorded.
     neighbors : NeighborLists
         Neighbor IDs of the centers within ``lens_r_cut``.
+    basis : Basis, optional
+        Of the scores.
     """
 
     step: int
@@ -130,6 +134,12 @@ class Frame:
     positions: NDArray[np.float64]
     soap: NDArray[np.float32]
     neighbors: NeighborLists
+    basis: Basis | None = None
+
+    @property
+    def spectra(self) -> NDArray[np.float32]:
+        """Spectra, (n_atoms, n_features); of scores, what they make up."""
+        return self.soap if self.basis is None else self.basis.expand(self.soap)
 
     def take(self, rows: NDArray[np.intp] | slice) -> Frame:
         """Return some of the atoms, in the order of `rows`."""

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import numpy as np
-
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import ConfigError, LiveConfig
+from .describe import describe, reach_of
 from .failure import attempt
 from .frame import LocalFrame, Rows
 from .ghost_shell import check_ghost_shell, check_images
@@ -27,6 +26,7 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
+from .reduction import Reduction
 from .soap import Soap
 from .system import System
 from .termination import Termination
@@ -71,6 +71,7 @@ class Recorder:
             self.config = config or LiveConfig.from_mapping(settings)
             self._soap = Soap.of(self.config)
             self._soap.check()
+            self._reduction = Reduction(self.config)
             self._live = Live(self.config)
         except ValueError as error:
             self._tell(error, is_root=may_be_root())
@@ -102,7 +103,7 @@ class Recorder:
     @property
     def reach(self) -> float:
         """Distance from a center up to which atoms count [length]."""
-        return max(self._soap.reach, self.config.lens_r_cut)
+        return reach_of(self._soap, self.config)
 
     def attach(self, lmp: Any, every: int) -> Recorder:
         """Record at every step that is a multiple of `every`, and at the start of each run.
@@ -228,15 +229,19 @@ class Recorder:
             self._check(frame, system)
             with ranks.together(), section("describe"):
                 rows = self._describe(frame, system)
+            with section("describe"):
+                rows = self._reduction.of_rows(rows, ranks)
             with section("gather"):
                 rows, route = ranks.gather_by_id(rows, system.first_ids)
             with ranks.together(), section("write"):
                 again = system.writers is not None and not self._commit(frame, rows, system)
+            self._reduction.resume(self.config.file, ranks)
             with section("follow"):
                 happened = self._live.follow(
                     frame, rows, route, system, self._writer, again=ranks.max(again) > 0
                 )
         self._last_step = frame.step
+        self._say(*self._reduction.take_notes())
         self._act(happened)
         self._end_if_asked(system)
 
@@ -269,10 +274,7 @@ class Recorder:
 
     def _describe(self, frame: LocalFrame, system: System) -> Rows:
         """Describe the centers that this rank owns."""
-        species = system.species_of_type[frame.types]
-        spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
-        spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
-        return Rows.of(frame, species, spectra.astype(np.float32), neighbors)
+        return describe(frame, system.species_of_type[frame.types], self._soap, self.config)
 
     def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
         """Append a frame to the buffer (on the ranks that write); return whether it is new."""
@@ -282,10 +284,10 @@ class Recorder:
         system.require_same_species(rows, writer.rows)
         is_new = writer.append(rows.frame)
         if opened and self.is_root:
-            n_atoms, n_features = len(system.atom_ids), self._soap.n_features
-            size = frame_bytes(n_atoms, n_features, rows.frame.neighbors.counts.mean())
+            n_atoms, n_columns = len(system.atom_ids), rows.frame.soap.shape[1]
+            size = frame_bytes(n_atoms, n_columns, rows.frame.neighbors.counts.mean())
             self._say(
-                f"recording {n_atoms} of {system.n_atoms} atoms, {n_features} SOAP components "
+                f"recording {n_atoms} of {system.n_atoms} atoms, {n_columns} SOAP components "
                 f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame, room for "
                 f"{forecast(self.config.file, size)} frames",
                 *writer.notes,

@@ -29,7 +29,7 @@ from .errors import BufferError
 
 __all__ = ["FORMAT_VERSION", "Document", "Origin", "header_json", "read_header", "writer_rows"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 is the same without scores, and is written where there are none
 
 # These may differ between a run and its continuation: they do not change what a frame means.
 _FREE_SETTINGS = {
@@ -65,6 +65,8 @@ class Origin:
         Live step before the first frame: a missing file leaves a gap that can be named.
     every : int or None
         Steps between the regular frames, if known.
+    rounded_to : float
+        Spectra are multiples of this; 0 if they were not rounded. Only a packed file has them.
     """
 
     uuid: str
@@ -75,6 +77,7 @@ class Origin:
     rows: tuple[int, int] = (0, 0)
     previous_step: int | None = None
     every: int | None = None
+    rounded_to: float = 0.0
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], n_atoms: int) -> Origin:
@@ -94,6 +97,7 @@ class Origin:
             optional_step(content, "previous_step"),
             # earlier versions did not write it
             None if content.get("every") is None else integer(content, "every", 1),
+            abs(float(content.get("rounded_to", 0.0))),
         )
 
 
@@ -160,11 +164,15 @@ class Document:
         """Length of a spectrum with these settings."""
         return Soap.of(self.config).n_features
 
+    def allows(self, n_columns: int) -> bool:
+        """Return whether frames may hold so many numbers for each atom in place of a spectrum."""
+        return self.config.stored.allows(n_columns, self.n_features)
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         return {
             "format": "strdyn-live buffer",
-            "format_version": FORMAT_VERSION,
+            "format_version": 1 if self.config.store == "full" else FORMAT_VERSION,
             "uuid": self.uuid,
             "units": self.units,
             "periodic": list(self.periodic),

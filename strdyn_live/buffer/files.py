@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from strdyn_live.basis import Basis
+
+from .bases import StoredBasis
 from .document import Document, Origin
 from .errors import AccessError, BufferError, DamageError, explain
 from .folder import CONFIG_NAME, Generation, generation_of, list_files, read_document
@@ -49,6 +52,8 @@ class Listing:
         Names of files that belong to another buffer.
     lives : list of LiveFile
         Our own logs of what was known while the run went on.
+    bases : dict of (int, int) to Basis
+        By generation and number of scores.
     """
 
     document: Document
@@ -58,6 +63,7 @@ class Listing:
     damage: list[str]
     foreign: tuple[str, ...] = ()
     lives: tuple[LiveFile, ...] = ()
+    bases: Mapping[tuple[int, int], Basis] = field(default_factory=dict)
 
 
 class Files:
@@ -75,6 +81,7 @@ class Files:
         self._segments: dict[str, Segment] = {}
         self._tails: dict[str, Tail] = {}
         self._lives: dict[str, LiveFile] = {}
+        self._bases: dict[str, StoredBasis] = {}
         self._recent: list[Segment] = []
 
     def scan(self) -> Listing:
@@ -89,23 +96,33 @@ class Files:
         """
         if not self.path.is_dir():
             packed = self._read_packed()
-            return Listing(packed.document, [packed], {0: None}, [], list(packed.damage))
+            return Listing(
+                packed.document,
+                [packed],
+                {0: None},
+                [],
+                list(packed.damage),
+                bases={each.key: each.basis for each in packed.bases},
+            )
         damage: list[str] = []
         # Notes of the last step before tails before segments before generations: a frame moves from
         # a tail to a segment, so it is in what is listed first or in what is listed later; a note
-        # comes after its frame, a tail and a log of values after their generation.
+        # comes after its frame, a tail and a log of values after their generation, a frame after
+        # its basis.
         lasts = self._read_each("last", Last.read, damage)
         lives = self._read_lives(damage)
         tails = self._read_tails(damage)
         segments = self._read_segments(damage)
         generations = self._read_each("gen", Generation.read, damage)
+        bases = self._read_bases(damage)
         files: list[File] = [*segments, *tails]
         document = self._share(self._read_document(files, generations.values(), damage))
-        foreign = find_foreign(document.uuid, files, lasts, lives, generations)
+        foreign = find_foreign(document.uuid, files, lasts, lives, generations, bases)
         for name in foreign:
             lasts.pop(name, None)
             lives.pop(name, None)
             generations.pop(name, None)
+            bases.pop(name, None)
         damage.extend(
             f"{name} belongs to another buffer and is left alone: move it away"
             for name in sorted(foreign)
@@ -125,6 +142,7 @@ class Files:
             damage,
             tuple(sorted(foreign)),
             tuple(lives.values()),
+            {each.key: each.basis for each in _fitting(bases, document, damage)},
         )
 
     def close(self) -> None:
@@ -180,6 +198,14 @@ class Files:
                 damage.append(str(explain(f"cannot read {path}", error)))
         self._lives = dict(lives)
         return lives
+
+    def _read_bases(self, damage: list[str]) -> dict[str, StoredBasis]:
+        """Read the bases that were not read before: they do not change."""
+        found = self._read_each(
+            "basis", lambda path: self._bases.get(path.name) or StoredBasis.read(path), damage
+        )
+        self._bases = dict(found)
+        return found
 
     def _read_tails(self, damage: list[str]) -> list[Tail]:
         tails = {}
@@ -269,6 +295,17 @@ def _own(files: Iterable[File], document: Document, damage: list[str]) -> list[F
             file.document = document  # once in memory
         ours.append(file)
     return ours
+
+
+def _fitting(
+    bases: Mapping[str, StoredBasis], document: Document, damage: list[str]
+) -> Iterable[StoredBasis]:
+    """Yield the bases that are for spectra of this length; name the others."""
+    for name, each in bases.items():
+        if each.basis.n_features == document.n_features:
+            yield each
+        else:
+            damage.append(f"{name} is for spectra of {each.basis.n_features} components")
 
 
 def _branches(

@@ -17,6 +17,7 @@ __all__ = [
     "CONFIG_NAME",
     "OLD",
     "Generation",
+    "basis_name",
     "foreign_files",
     "generation_name",
     "generation_of",
@@ -35,6 +36,7 @@ OLD = ".old"  # suffix of a file that `prune` is about to delete
 
 _PATTERNS = {
     "gen": r"gen-[0-9]{4,}\.json",
+    "basis": r"basis-[0-9]{4,}-[0-9]{5,}\.json",
     "last": r"last-[0-9]{4,}(-w[0-9]{3,})?\.json",
     "tail": r"tail-[0-9]{4,}-[0-9]{4,}(-w[0-9]{3,})?\.log",
     "live": r"live-[0-9]{4,}\.jsonl",
@@ -44,7 +46,7 @@ _ANY = "|".join([re.escape(CONFIG_NAME), re.escape(LOCK_NAME), *_PATTERNS.values
 _TOKEN = r"\.[0-9a-f]{16}"
 # earlier versions gave unfinished files no random ending
 _UNFINISHED = re.compile(rf"({_ANY})({_TOKEN})?{re.escape(PART)}")
-_ASIDE = re.compile(rf"({_PATTERNS['seg']}){_TOKEN}{re.escape(OLD)}")
+_ASIDE = re.compile(rf"({_PATTERNS['seg']}|{_PATTERNS['basis']}){_TOKEN}{re.escape(OLD)}")
 
 
 def tail_name(generation: int, number: int, writer: int, n_writers: int) -> str:
@@ -67,13 +69,21 @@ def generation_name(number: int) -> str:
     return f"gen-{number:04d}.json"
 
 
+def basis_name(generation: int, n_scores: int) -> str:
+    """Return the name of the file of the basis of so many scores."""
+    return f"basis-{generation:04d}-{n_scores:05d}.json"
+
+
 def live_name(generation: int) -> str:
     """Return the name of the log of what was known while the run went on."""
     return f"live-{generation:04d}.jsonl"
 
 
 def list_files(folder: Path, kind: str) -> list[Path]:
-    """Return the files of a kind (``gen``, ``last``, ``tail``, ``live``, ``seg``), oldest first."""
+    """Return the files of a kind, oldest first.
+
+    The kinds are ``gen``, ``basis``, ``last``, ``tail``, ``live``, ``seg``.
+    """
     names = [name for name in os.listdir(folder) if re.fullmatch(_PATTERNS[kind], name)]
     return [folder / name for name in sorted(names, key=_numbers)]
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from strdyn_live.neighbors import NeighborLists
 
 __all__ = [
+    "BASES",
     "CHUNK_BYTES",
     "COUNT",
     "DAMAGE",
@@ -29,9 +30,11 @@ __all__ = [
     "POSITION",
     "RECORD",
     "SOAP",
+    "SOAP_ROW",
     "STEP",
     "TIME",
     "differences",
+    "soap_name",
     "undo_differences",
 ]
 
@@ -41,7 +44,14 @@ COUNT, OFFSET, ID = (f"{PARTICLES}/neigh/{name}" for name in ("count", "offset",
 STEP, TIME = f"{PARTICLES}/step", f"{PARTICLES}/time"
 RECORD, HEADER, DAMAGE = (f"strdyn/{name}" for name in ("record", "header", "damage"))
 LIVE = "strdyn/live"  # of a packed buffer only
+BASES = "strdyn/bases"  # the same
+SOAP_ROW = "strdyn/soap_row"  # where not all frames hold spectra
 CHUNK_BYTES = 2 * 2**20  # of the neighbor IDs, the only part that is compressed
+
+
+def soap_name(n_columns: int, n_features: int) -> str:
+    """Return the data set of frames that hold so many numbers for each atom: spectra, or scores."""
+    return SOAP if n_columns == n_features else f"{PARTICLES}/soap_pca{n_columns - 1:05d}/value"
 
 
 def differences(lists: NeighborLists) -> NDArray[np.int64]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from strdyn_live.basis import Basis
 from strdyn_live.frame import Frame
 
+from .bases import StoredBasis
+from .compression import Compression
 from .document import Origin
 from .errors import BufferError, DamageError, explain
-from .folder import OLD
+from .folder import OLD, basis_name
 from .index import Entry, File, Superseded, entries_of, live_until
 from .live_log import rewrite
 from .lock import Lock
@@ -90,7 +94,11 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
 
 
 def pack(
-    path: str | os.PathLike[str], out: str | os.PathLike[str], *, partial: bool = False
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    partial: bool = False,
+    compress: str | None = None,
 ) -> VerifyReport:
     """Copy the live frames of a buffer into one H5MD file, which `open_buffer` reads as well.
 
@@ -104,6 +112,9 @@ def pack(
     partial : bool
         Pack a buffer of which something is damaged or missing as well: such frames are left out,
         and the copy names them.
+    compress : {"gzip", "blosc2", "rounded"}, optional
+        How spectra and scores are made smaller: lossless; lossless by the package hdf5plugin, which
+        reading needs as well; rounded to multiples of 2⁻²⁰, then gzip.
 
     Returns
     -------
@@ -115,7 +126,10 @@ def pack(
     BufferError
         If `out` exists or cannot be written, if no frame can be read, or if something is damaged
         or missing and `partial` is not set.
+    ConfigError, ImportError
+        If there is no such compression, or its package is not installed.
     """
+    squeeze = Compression.named(compress)
     target = Path(out)
     exists = BufferError(f"{target} exists: delete it or give another name.")
     if os.path.lexists(target):
@@ -135,17 +149,30 @@ def pack(
         # steps of two kinds of regular frames cannot be told apart in one file
         every = buffer.every if len(set(buffer.intervals.tolist())) == 1 else None
         origin = Origin(buffer.uuid, rows=(0, len(buffer.atom_ids)), every=every)
+        known = max((file.origin.rounded_to for file in buffer.files), default=0.0)
+        rounded_to = max(known, squeeze.rounded_to if squeeze else 0.0)
+        origin = replace(origin, rounded_to=rounded_to)
         # counted first: a data set that grows would have to be chunked
         parts = [[part.record for part in buffer.entries[row]] for row in rows]
         sizes = Sizes(
             len(rows),
             sum(record.n_pairs for records in parts for record in records),
             max(record.id_size for records in parts for record in records),
+            Counter(records[0].n_features for records in parts),
         )
         try:
             with new_file(target, exclusive=True) as file:
-                frames = _frames(buffer, rows)
-                write_frames(file, buffer.document, origin, sizes, frames, report.damage, live)
+                write_frames(
+                    file,
+                    buffer.document,
+                    origin,
+                    sizes,
+                    _frames(buffer, rows, squeeze),
+                    report.damage,
+                    live,
+                    _bases(buffer, rows),
+                    squeeze.filters if squeeze else None,
+                )
         except FileExistsError as error:
             raise exists from error
         except OSError as error:
@@ -213,7 +240,7 @@ def prune(path: str | os.PathLike[str], agreed: PruneReport | None = None) -> Pr
                 continue
             outdated.append(file.path)
             n_frames |= {(file.origin.generation, entry.step) for entry in dead}
-        _remove(buffer, outdated)
+        _remove(buffer, [*outdated, *_unused_bases(buffer, outdated)])
         notes += _prune_lives(buffer)
         buffer.close()
         n_bytes = before - _used(folder)
@@ -286,6 +313,20 @@ def _remove(buffer: Buffer, outdated: list[Path]) -> None:
     sync_folder(folder)
 
 
+def _unused_bases(buffer: Buffer, outdated: list[Path]) -> list[Path]:
+    """Return the files of bases that no frame needs once some files have gone."""
+    needed, limits = set(), live_until(buffer.generations)
+    for file in buffer.files:
+        generation = file.origin.generation
+        for entry in entries_of(file):
+            if file.path not in outdated or entry.step <= limits[generation]:
+                needed.add((generation, entry.record.n_features - 1))
+        if file.damage:  # what cannot be read may need any of them
+            needed |= {key for key in buffer.bases if key[0] == generation}
+    unused = [basis_name(*key) for key in buffer.bases if key not in needed]
+    return [buffer.path / name for name in unused if name not in buffer.foreign]
+
+
 def _prune_lives(buffer: Buffer) -> list[str]:
     """Take superseded lines out of the logs of values; return which logs were left alone."""
     limits = live_until(buffer.generations)
@@ -305,9 +346,10 @@ def _prune_lives(buffer: Buffer) -> list[str]:
 def _fingerprint(buffer: Buffer) -> bytes:
     """Return a hash of the headers of all live frames, which hold the checksums of their data."""
     sums = hashlib.sha256()
-    for parts in buffer.entries:
+    for row, parts in enumerate(buffer.entries):
         for part in parts:
             sums.update(part.record.to_bytes())
+        sums.update(bytes([buffer.has_basis(row)]))
     return sums.digest()
 
 
@@ -315,11 +357,37 @@ def _used(folder: Path) -> int:
     return sum(os.lstat(folder / name).st_size for name in os.listdir(folder))
 
 
-def _frames(buffer: Buffer, rows: list[int]) -> Iterator[tuple[Record, Frame]]:
-    """Read frames; where several writers had a part in one, it gets checksums of its own."""
+def _frames(
+    buffer: Buffer, rows: list[int], squeeze: Compression | None
+) -> Iterator[tuple[Record, Frame]]:
+    """Read frames as they are stored, and round what is to be rounded.
+
+    A frame that is rounded, or that several writers had a part in, gets checksums of its own.
+    """
     for row in rows:
-        frame, parts = buffer.frame(row), buffer.entries[row]
-        yield parts[0].record if len(parts) == 1 else encode(frame)[0], frame
+        frame, parts = buffer.stored_frame(row), buffer.entries[row]
+        rounded = squeeze is not None and squeeze.rounded_to > 0.0
+        if squeeze is not None and rounded:
+            frame = replace(frame, soap=squeeze.round(frame.soap))
+        same = len(parts) == 1 and not rounded
+        yield parts[0].record if same else encode(frame)[0], frame
+
+
+def _bases(buffer: Buffer, rows: list[int]) -> list[StoredBasis]:
+    """Return the bases of some frames, for one file."""
+    bases: dict[int, Basis] = {}
+    for row in rows:
+        n_scores = int(buffer.n_scores_of[row])
+        if n_scores == 0:
+            continue
+        basis = buffer.basis_of(row)
+        known = bases.setdefault(n_scores, basis)
+        if known is not basis and not known.is_same(basis):
+            raise BufferError(
+                f"{buffer.path}: step {buffer.steps[row]} has another basis of {n_scores} scores "
+                "than frames before it, and one file holds one. Nothing was packed."
+            )
+    return [StoredBasis(buffer.uuid, 0, basis) for basis in bases.values()]
 
 
 def _verify(buffer: Buffer) -> tuple[VerifyReport, list[int]]:
@@ -344,6 +412,7 @@ def _verify(buffer: Buffer) -> tuple[VerifyReport, list[int]]:
         row
         for row, parts in enumerate(buffer.entries)
         if damaged.isdisjoint((part.file.path, part.row) for part in parts)
+        and buffer.has_basis(row)
     ]
     n_unsealed = sum(isinstance(buffer.entries[row][0].file, Tail) for row in rows)
     return VerifyReport(len(rows), n_superseded, n_unsealed, tuple(damage)), rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from .bases import StoredBasis
 from .document import Origin
 from .folder import Generation
 from .index import File
@@ -19,11 +20,13 @@ def find_foreign(
     lasts: Mapping[str, Last],
     lives: Mapping[str, LiveFile],
     generations: Mapping[str, Generation],
+    bases: Mapping[str, StoredBasis],
 ) -> set[str]:
-    """Return the names of data files, notes, logs and generation files of another buffer."""
+    """Return the names of files of another buffer: data, notes, logs, bases, generations."""
     foreign = {file.path.name for file in files if file.origin.uuid != uuid}
     foreign |= {name for name, last in lasts.items() if last.uuid != uuid}
     foreign |= {name for name, live in lives.items() if live.uuid != uuid}
+    foreign |= {name for name, basis in bases.items() if basis.uuid != uuid}
     origins = [file.origin for file in files]
     return foreign | {
         name

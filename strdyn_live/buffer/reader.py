@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.basis import Basis
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame
 from strdyn_live.neighbors import NeighborLists
 
+from .bases import find_basis
 from .document import Document
-from .errors import BufferError, BufferWarning, explain
+from .errors import BufferError, BufferWarning, DamageError, explain
 from .files import EXPECTED, Files
+from .folder import basis_name
 from .index import Entry, File, Superseded, build_index
 from .live_log import LiveFile, LiveLine, labels_of, parse_lines, served_lines
 from .segment import Segment
@@ -84,10 +88,15 @@ class Buffer:
         Branch step of every start of a writer.
     entries : list of list of Entry
         Where each frame is stored: one entry per writer.
+    n_scores_of : (n_frames,) int64 ndarray
+        Number of scores that each frame is stored by; 0 for spectra in full, or none.
+    bases : mapping of (int, int) to Basis
+        Bases of scores by generation and number of scores.
     """
 
     steps: NDArray[np.int64]
     times: NDArray[np.float64]
+    n_scores_of: NDArray[np.int64]
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -97,6 +106,7 @@ class Buffer:
         self.files: list[File] = []  # our own that can be read, segments first; superseded ones too
         self.generations: dict[int, int | None] = {}
         self.lives: tuple[LiveFile, ...] = ()  # our own logs of values
+        self.bases: Mapping[tuple[int, int], Basis] = {}
         self._files = Files(self.path)
         self.entries: list[list[Entry]] = []
         try:
@@ -181,6 +191,9 @@ class Buffer:
     def soap(self, k: int | slice) -> NDArray[np.float32]:
         """Return compact power spectra of unit norm.
 
+        Of a frame that is stored by scores they are what the scores make up: each is within
+        `soap_error` of the spectrum, and so is its norm of 1 (see `residuals`).
+
         Parameters
         ----------
         k : int or slice
@@ -194,15 +207,105 @@ class Buffer:
         Raises
         ------
         BufferError
-            If what is stored is damaged; the message names file and step.
+            If what is stored is damaged, or the recording has no spectra (``store none``); the
+            message names file and step.
         """
         if not isinstance(k, slice):
-            return _joined(self._parts(k, lambda file, row: file.soap(row)))
+            if not self.config.stored.spectra:
+                raise BufferError(
+                    f"{self.path} has no spectra: it was recorded with store = 'none'. Neighbor "
+                    "lists and positions are there. Record again with store='full' or 'pca 32'."
+                )
+            stored = self.stored_soap(k)
+            return self.basis_of(k).expand(stored) if self.n_scores_of[k] else stored
         frames = range(self.n_frames)[k]
         spectra = np.empty((len(frames), len(self.atom_ids), self.n_features), dtype=np.float32)
         for row, frame in enumerate(frames):
             spectra[row] = self.soap(frame)
         return spectra
+
+    def stored_soap(self, k: int) -> NDArray[np.float32]:
+        """Return what is stored in place of spectra: these, or scores and residual, or nothing."""
+        return _joined(self._parts(k, lambda file, row: file.soap(row)))
+
+    def scores(self, k: int) -> NDArray[np.float32]:
+        """Return the scores of a frame by the newest basis.
+
+        Those of an older one are followed by zeros, and spectra stored in full are projected, so
+        that all frames have the same number.
+
+        Returns
+        -------
+        (n_atoms, n_scores) float32 ndarray
+
+        Raises
+        ------
+        BufferError
+            If there is no basis, or what is stored is damaged.
+        """
+        newest = self.basis
+        if newest is None:
+            raise BufferError(
+                f"{self.path} has no scores: all its frames hold spectra in full, or none. "
+                "buf.soap(k) returns spectra."
+            )
+        stored = self.stored_soap(k)
+        known = stored if self.n_scores_of[k] else newest.project(stored)
+        scores = np.zeros((len(stored), newest.n_scores), dtype=np.float32)
+        scores[:, : known.shape[1] - 1] = known[:, :-1]
+        return scores
+
+    def residuals(self, k: int) -> NDArray[np.float32]:
+        """Return how far each row of `soap` is from the spectrum that was computed, (n_atoms,).
+
+        0 for a frame that is stored in full.
+        """
+        if not self.n_scores_of[k]:
+            return np.zeros(len(self.atom_ids), dtype=np.float32)
+        residuals: NDArray[np.float32] = self.stored_soap(k)[:, -1].copy()
+        return residuals
+
+    def has_basis(self, k: int) -> bool:
+        """Return whether a frame is stored in full, or its basis can be read."""
+        in_full = self.n_scores_of[k] == 0
+        return bool(in_full) or find_basis(self.bases, *self._basis_key(k)) is not None
+
+    def basis_of(self, k: int) -> Basis:
+        """Return the basis that a frame is stored by.
+
+        Raises
+        ------
+        DamageError
+            If it is damaged or not there, or the frame is stored in full.
+        """
+        generation, n_scores = self._basis_key(k)
+        basis = find_basis(self.bases, generation, n_scores)
+        if basis is None:
+            raise DamageError(
+                f"{self.path}: step {self.steps[k]} is stored by the basis of {n_scores} scores of "
+                f"generation {generation}, which cannot be read. Put back a copy of "
+                f"{basis_name(generation, n_scores)}."
+            )
+        return basis
+
+    @property
+    def basis(self) -> Basis | None:
+        """The largest basis of a frame; None if no frame is stored by scores."""
+        n_scores_of = self.n_scores_of
+        if not n_scores_of.any():
+            return None
+        return self.basis_of(int(n_scores_of.argmax()))
+
+    @property
+    def soap_error(self) -> float:
+        """No row of `soap` is farther than this from the spectrum that was computed.
+
+        0 if all frames are stored in full.
+        """
+        first = {self._basis_key(int(k)): int(k) for k in np.flatnonzero(self.n_scores_of)}
+        bounds = [self.basis_of(k).bound for k in first.values()]
+        rounded = max((file.origin.rounded_to for file in self.files), default=0.0)
+        return max(bounds, default=0.0) + rounded / 2 * float(np.sqrt(self.n_features))
 
     def positions(self, k: int) -> NDArray[np.float64]:
         """Return the positions of the described atoms, shape (n_atoms, 3) [length]."""
@@ -222,13 +325,18 @@ class Buffer:
         return NeighborLists.from_counts(counts, np.concatenate([each.ids for each in lists]))
 
     def frame(self, k: int) -> Frame:
-        """Return one whole frame."""
+        """Return one whole frame, with its spectra if it has some."""
+        stored = self.stored_frame(k)
+        return replace(stored, soap=self.soap(k)) if self.n_scores_of[k] else stored
+
+    def stored_frame(self, k: int) -> Frame:
+        """Return one whole frame as it is stored, by scores or not."""
         return Frame(
             int(self.steps[k]),
             float(self.times[k]),
             *self.box(k),
             self.positions(k),
-            self.soap(k),
+            self.stored_soap(k),
             self.neighbors(k),
         )
 
@@ -329,15 +437,36 @@ class Buffer:
         self._document, self.foreign = found.document, found.foreign
         self.files, self.generations, self.lives = found.files, found.branches, found.lives
         self.entries, self.superseded = index.frames, index.superseded
+        self.bases = found.bases
+        columns = np.array([parts[0].record.n_features for parts in self.entries], dtype=np.int64)
+        in_full = (columns == self.n_features) | (columns == 0)
+        self.n_scores_of = np.where(in_full, 0, columns - 1)
         self.steps = np.array([parts[0].step for parts in self.entries], dtype=np.int64)
         self.times = np.array([parts[0].record.time for parts in self.entries], dtype=np.float64)
-        damage = found.damage + index.gaps
+        damage = found.damage + index.gaps + self._lost_bases()
         new = [text for text in damage if text not in self.damage]
         self.damage = tuple(damage)
         if new:
             more = f"; and {len(new) - 10} more, see `strdyn verify`" if len(new) > 10 else ""
             text = f"{self.path}: {'; '.join(new[:10])}{more}"
             warnings.warn(text, BufferWarning, stacklevel=4)
+
+    def _basis_key(self, k: int) -> tuple[int, int]:
+        """Return generation and number of scores of a frame."""
+        entry = self.entries[k][0]
+        return entry.file.origin.generation, entry.record.n_features - 1
+
+    def _lost_bases(self) -> list[str]:
+        """Return which bases of live frames cannot be read, in words."""
+        lost: dict[tuple[int, int], list[int]] = {}
+        for k in np.flatnonzero(self.n_scores_of).tolist():
+            if not self.has_basis(k):
+                lost.setdefault(self._basis_key(k), []).append(int(self.steps[k]))
+        return [
+            f"{basis_name(*key)} cannot be read, and so the spectra of {len(steps)} frames (steps "
+            f"{steps[0]} to {steps[-1]})"
+            for key, steps in lost.items()
+        ]
 
     def _parts(self, k: int, read: Callable[[File, int], _T]) -> list[_T]:
         """Read one thing of every writer's part of a frame."""

@@ -38,7 +38,8 @@ class Record:
     cell, origin : (3, 3) and (3,) float64 ndarray
         Box vectors as rows, corner of the box [length].
     n_atoms, n_features, n_pairs : int
-        Sizes of the payload.
+        Sizes of the payload; `n_features` numbers for each atom are a spectrum, or scores and
+        residual, or none.
     id_size : int
         4 or 8: bytes of a neighbor ID, the fewest that hold all IDs of the frame.
     crcs : tuple of int
@@ -164,7 +165,7 @@ def crc_neighbors(counts: NDArray[Any], ids: NDArray[Any]) -> int:
     return zlib.crc32(ids.data, zlib.crc32(counts.data))
 
 
-def check_frame(frame: Frame, atom_ids: NDArray[np.int64], n_features: int, file: str) -> None:
+def check_frame(frame: Frame, atom_ids: NDArray[np.int64], n_columns: int, file: str) -> None:
     """Raise BufferError unless a frame has the right shapes and every number in it is finite."""
     n_atoms = len(atom_ids)
     if frame.step < 0:
@@ -173,7 +174,7 @@ def check_frame(frame: Frame, atom_ids: NDArray[np.int64], n_features: int, file
             "'reset_timestep 0' before the run."
         )
     found = (frame.positions.shape, frame.soap.shape, len(frame.neighbors))
-    expected = ((n_atoms, 3), (n_atoms, n_features), n_atoms)
+    expected = ((n_atoms, 3), (n_atoms, n_columns), n_atoms)
     if found != expected or frame.neighbors.offsets[-1] != len(frame.neighbors.ids):
         raise BufferError(
             f"step {frame.step} was not written to {file}: positions, spectra and neighbor lists "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 
 from strdyn_live.neighbors import NeighborLists
 
+from .bases import StoredBasis
+from .compression import BLOSC2, require_filters
 from .document import read_header
 from .errors import AccessError, BufferError, DamageError, explain
 from .layout import (
+    BASES,
     CHUNK_BYTES,
     COUNT,
     DAMAGE,
@@ -29,8 +33,10 @@ from .layout import (
     POSITION,
     RECORD,
     SOAP,
+    SOAP_ROW,
     STEP,
     TIME,
+    soap_name,
     undo_differences,
 )
 from .record import HEADER_SIZE, Record, crc_neighbors
@@ -43,6 +49,8 @@ _AHEAD_BYTES = 2**18  # of small frames read at once
 _OUR_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _DEFLATE_RATIO = 1100  # zlib cannot pack tighter than 1 : 1032
+_BLOSC2_RATIO = 100_000
+_ROW_BYTES = 2**23  # more than the longest spectrum
 
 
 class Segment:
@@ -58,6 +66,8 @@ class Segment:
         Headers by row; damaged ones are left out and named in `damage`.
     damage : list of str
         What is known to be damaged or lost, in words.
+    bases : list of StoredBasis
+        Of the scores in a packed buffer.
 
     Raises
     ------
@@ -82,12 +92,14 @@ class Segment:
             self._check_shapes()
             self.damage = [text.decode() for text in self._opened(DAMAGE)[()]]
             self._ends: NDArray[np.int64] = self._opened(OFFSET)[()]
+            self._soap_rows = self._read_soap_rows()
+            self.bases = self._read_bases()
             headers = [header.tobytes() for header in self._opened(RECORD)[()]]
             times = zip(self._opened(STEP)[()], self._opened(TIME)[()], strict=True)
-        sizes = (self._n_rows, self.document.n_features)
+        n_rows, allows = self._n_rows, self.document.allows
         for row, (header, time) in enumerate(zip(headers, times, strict=True)):
             record = Record.from_bytes(header)
-            if record is None or (record.n_atoms, record.n_features) != sizes:
+            if record is None or record.n_atoms != n_rows or not allows(record.n_features):
                 self.damage.append(f"{path.name}: the record of frame {row} is damaged")
                 continue
             self.records[row] = record
@@ -104,7 +116,7 @@ class Segment:
     def soap(self, row: int) -> NDArray[np.float32]:
         """Return the spectra of one frame, checked."""
         with self._reading("spectra", row):
-            values: NDArray[np.float32] = self._row(SOAP, row)
+            values = self._read_soap(row, self.records[row].n_features)
             self._check(row, 2, zlib.crc32(values.data))
         return values
 
@@ -156,6 +168,40 @@ class Segment:
             self._data[name] = _own_data(self._file.id, name, self._size)
         return self._data[name]
 
+    def _read_soap(self, row: int, n_columns: int) -> NDArray[np.float32]:
+        n_rows, n_features = self._n_rows, self.document.n_features
+        if n_columns == 0:
+            return np.empty((n_rows, 0), dtype=np.float32)
+        name = soap_name(n_columns, n_features)
+        data = self._opened(name)
+        if (data.shape[1:], data.dtype.str) != ((n_rows, n_columns), "<f4"):
+            raise ValueError(f"{name} is {(data.shape, data.dtype.str)}")
+        values: NDArray[np.float32] = self._row(name, int(self._soap_rows[row]))
+        return values
+
+    def _read_soap_rows(self) -> NDArray[np.int64]:
+        """Return the row of every frame in its data set of spectra or scores."""
+        n_frames = len(self._opened(RECORD))
+        self._opened(HEADER)
+        if SOAP_ROW not in self._file:
+            return np.arange(n_frames)
+        rows: NDArray[np.int64] = self._opened(SOAP_ROW)[()]
+        if (rows.shape, rows.dtype.str) != ((n_frames,), "<i8"):
+            raise ValueError(f"{SOAP_ROW} is {(rows.shape, rows.dtype.str)}")
+        return rows
+
+    def _read_bases(self) -> list[StoredBasis]:
+        if BASES not in self._file:
+            return []
+        bases = []
+        for line in self._opened(BASES)[()].tobytes().splitlines():
+            name = f"{self.path.name}: a basis"
+            try:
+                bases.append(StoredBasis.from_bytes(line, name, self.document.n_features))
+            except DamageError as error:
+                self.damage.append(str(error))
+        return bases
+
     def _check_shapes(self) -> None:
         """Raise ValueError unless all fits together; what would need memory is read after that."""
         n_frames, n_rows = len(self._opened(RECORD)), self._n_rows
@@ -165,11 +211,12 @@ class Segment:
             STEP: ((n_frames,), "<i8"),
             TIME: ((n_frames,), "<f8"),
             POSITION: ((n_frames, n_rows, 3), "<f8"),
-            SOAP: ((n_frames, n_rows, self.document.n_features), "<f4"),
             COUNT: ((n_frames, n_rows), "<u4"),
             OFFSET: ((n_frames + 1,), "<i8"),
             ID: ((ids.size,), "<i8" if ids.dtype.itemsize == 8 else "<i4"),
         }
+        if self.document.config.store == "full":
+            expected[SOAP] = ((n_frames, n_rows, self.document.n_features), "<f4")
         for name, layout in expected.items():
             data = self._opened(name)
             if (data.shape, data.dtype.str) != layout:
@@ -203,7 +250,7 @@ class Segment:
     def _reading(self, what: str, row: int | None = None) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, BufferError):
+        except (FileNotFoundError, BufferError, ImportError):
             self.close()
             raise
         except MemoryError as error:
@@ -244,11 +291,13 @@ def _own_data(file: Any, name: str, size: int) -> Any:
     if layout == h5py.h5d.VIRTUAL or given.get_external_count() or not of_numbers:
         raise ValueError(f"{name} leads to data elsewhere")
     whole = layout == h5py.h5d.CONTIGUOUS and stored <= size
-    if layout == h5py.h5d.CHUNKED and name == ID:
+    if layout == h5py.h5d.CHUNKED and (name == ID or "/soap" in name):
         filters = {given.get_filter(i)[0] for i in range(given.get_nfilters())}
-        chunk_bytes = given.get_chunk()[0] * kind.get_size()
-        whole = filters <= _OUR_FILTERS and chunk_bytes <= CHUNK_BYTES
-        stored *= _DEFLATE_RATIO
+        chunk_bytes = math.prod(given.get_chunk()) * kind.get_size()
+        whole = filters <= {*_OUR_FILTERS, BLOSC2} and chunk_bytes <= max(CHUNK_BYTES, _ROW_BYTES)
+        stored *= _BLOSC2_RATIO if BLOSC2 in filters else _DEFLATE_RATIO
+        if whole and BLOSC2 in filters:
+            require_filters()
     if not whole or found.get_space().get_simple_extent_npoints() * kind.get_size() > stored:
         raise ValueError(f"{name} claims more than is stored")
     return h5py.Dataset(found)

@@ -333,13 +333,15 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
     fractions = (frame.positions - old.positions[rows]) @ box.inverse
     moved = np.linalg.norm(box.to_nearest_image(fractions), axis=1)
     worst = int(moved.argmax())
-    changed = float(np.abs(frame.soap - old.soap[rows]).max()) if frame.soap.size else 0.0
+    changed, allowed = 0.0, _SAME_SOAP + stored.soap_error
+    if frame.soap.size and old.soap.size:
+        changed = float(np.abs(frame.spectra - old.soap[rows]).max())
     resized = float(np.abs(frame.cell - old.cell).max())
     if moved[worst] > _SAME_POSITION * length:
         what = f"atom ID {stored.atom_ids[rows][worst]} is {moved[worst]:g} away"
     elif resized > _SAME_POSITION * length:
         what = f"a box vector differs by {resized:g}"
-    elif changed > _SAME_SOAP:
+    elif changed > allowed:
         what = f"a component of the spectra differs by {changed:g}"
     else:
         return
@@ -351,7 +353,7 @@ def require_same_frame(stored: Buffer, frame: Frame, rows: slice) -> None:
 
 
 def _names(folder: Path) -> list[Path]:
-    kinds = ("gen", "last", "tail", "live", "seg")
+    kinds = ("gen", "basis", "last", "tail", "live", "seg")
     return [path for kind in kinds for path in list_files(folder, kind)]
 
 

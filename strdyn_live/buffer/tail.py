@@ -213,7 +213,7 @@ class Tail:
 
     def _fits(self, record: Record) -> bool:
         start, stop = self.origin.rows
-        return (record.n_atoms, record.n_features) == (stop - start, self.document.n_features)
+        return record.n_atoms == stop - start and self.document.allows(record.n_features)
 
     def _is_intact(self, record: Record, offset: int) -> bool:
         if self._read(HEADER_SIZE, offset) != record.to_bytes():

@@ -15,12 +15,14 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from strdyn_live.basis import Basis
 from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
 
+from .bases import StoredBasis
 from .document import Document, Origin, header_json, writer_rows
-from .errors import BufferError, BufferWarning
+from .errors import BufferError, BufferWarning, explain
 from .folder import tail_name
 from .last import note_last
 from .lock import Lock
@@ -29,6 +31,7 @@ from .reader import read_quietly
 from .record import check_frame, encode
 from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
 from .start import branch_off, open_generation, require_same_frame, take_folder
+from .storage import write_file
 from .tail import TailWriter
 
 __all__ = ["BufferWriter", "forecast"]
@@ -117,6 +120,7 @@ class BufferWriter:
         self.last_step: int | None = None
         self._committed: int | None = None  # newest step of this writer's own
         self._noted: Path | None = None  # log of which a step is noted
+        self._n_scores = 0  # of the largest basis that is durable
         self._agree = agree or bool
         self._writer = writer
         self._n_writers = config.writers
@@ -178,7 +182,7 @@ class BufferWriter:
         Parameters
         ----------
         frame : Frame
-            The rows of this writer.
+            The rows of this writer; with scores and their basis only where ``store`` is ``pca K``.
 
         Returns
         -------
@@ -201,6 +205,10 @@ class BufferWriter:
         self._follow(frame)
         if is_stored:
             return False
+        if frame.basis is not None and frame.basis.n_scores > self._n_scores:
+            with self._together():
+                self._store_basis(frame.basis, frame.step)
+            self._n_scores = frame.basis.n_scores
         undo = None
         try:
             with self._together():
@@ -307,8 +315,22 @@ class BufferWriter:
         return True
 
     def _check(self, frame: Frame) -> None:
-        atom_ids = self._document.atom_ids[self.rows]
-        check_frame(frame, atom_ids, self._document.n_features, str(self.path))
+        atom_ids, document = self._document.atom_ids[self.rows], self._document
+        n_columns = document.n_features if document.config.stored.spectra else 0
+        if frame.basis is not None and document.allows(frame.basis.n_scores + 1):
+            n_columns = frame.basis.n_scores + 1
+        check_frame(frame, atom_ids, n_columns, str(self.path))
+
+    def _store_basis(self, basis: Basis, step: int) -> None:
+        """Make a basis durable, before the first frame that needs it."""
+        if self._writer != 0 or self._origin is None:
+            return
+        stored = StoredBasis(self._document.uuid, self._origin.generation, basis)
+        try:
+            write_file(self.path / stored.name, stored.to_bytes())
+        except OSError as error:
+            kept = "The frames before it are safe."
+            raise explain(f"cannot write step {step} to {self.path}", error, kept) from error
 
     def _commit(self, frame: Frame) -> Callable[[], None]:
         """Make a frame durable; return how to take it back."""

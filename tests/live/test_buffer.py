@@ -421,8 +421,8 @@ def test_newer_format(tmp_path: Path) -> None:
     path = tmp_path / "run.sdl" / "config.json"
     content = json.loads(path.read_text())
     del content["crc32"]
-    path.write_bytes(checked_json({**content, "format_version": 2}))
-    with pytest.raises(BufferError, match=r"has format 2.*upgrade"):
+    path.write_bytes(checked_json({**content, "format_version": 3}))
+    with pytest.raises(BufferError, match=r"has format 3.*upgrade"):
         open_buffer(tmp_path / "run.sdl")
 
 
