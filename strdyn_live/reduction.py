@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,15 +103,16 @@ class Reduction:
         """
         if self._n_scores is None or not self._goes_on:
             return frame
-        if self.basis is None:
-            self._learn(frame, ranks)
+        with _one_thread():
+            if self.basis is None:
+                self._learn(frame, ranks)
+                return frame
+            with ranks.together():
+                reduced = self.basis.project(frame.soap)
+            if _largest(reduced[:, -1], ranks) <= self.basis.bound:
+                return replace(frame, soap=reduced, basis=self.basis)
+            self._grow(frame, reduced[:, -1], ranks)
             return frame
-        with ranks.together():
-            reduced = self.basis.project(frame.soap)
-        if _largest(reduced[:, -1], ranks) <= self.basis.bound:
-            return replace(frame, soap=reduced, basis=self.basis)
-        self._grow(frame, reduced[:, -1], ranks)
-        return frame
 
     def resume(self, path: str | os.PathLike[str], ranks: Ranks) -> None:
         """Learn from the live frames of a buffer, after the first one of this start (collective).
@@ -127,7 +129,7 @@ class Reduction:
             return
         with ranks.together():
             if ranks.is_root:
-                with read_quietly(path) as stored:
+                with _one_thread(), read_quietly(path) as stored:
                     self._replay(stored)
         state = (self.basis, self._moments, self._trial, self._passed, self._is_full)
         state = ranks.broadcast(state)
@@ -183,10 +185,11 @@ class Reduction:
             self.basis = replace(self._trial.basis, bound=bound)
             n_rows = 0 if self._moments is None else self._moments.n_rows
             self.notes.append(
-                f"step {frame.step}: {self.basis.n_scores} scores hold each of {n_rows} spectra "
-                f"but for {self._trial.left_out:.2g} (root mean square), and hold those of "
-                f"{_N_TRIALS} later frames as well. From the next frame on scores are stored, each "
-                f"spectrum within {bound:.2g} (its norm is 1)"
+                f"step {frame.step}: found a basis of {self.basis.n_scores} scores in {n_rows} "
+                f"spectra. They leave out {self._trial.left_out:.2g} (root mean square; the norm "
+                f"of a spectrum is 1), and at most {max(self._passed):.2g} in {_N_TRIALS} frames "
+                f"that it was not made of. From now on scores are stored, each spectrum within "
+                f"{bound:.2g}"
             )
             self._moments = self._trial = None
 
@@ -254,6 +257,15 @@ class Reduction:
         self.basis = basis.grown(directions[:n_more])
         self.notes.append(f"{found}; the basis grows from {basis.n_scores} to "
                           f"{self.basis.n_scores} components")  # fmt: skip
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep BLAS from starting a thread for each core: every core has a rank of its own."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def _largest(values: NDArray[np.floating], ranks: Ranks) -> float:

@@ -131,11 +131,15 @@ def pack(
     partial: Annotated[
         bool, typer.Option("--partial", help="Leave out what is damaged or missing.")
     ] = False,
+    compress: Annotated[
+        str | None,
+        typer.Option(help="Make spectra and scores smaller: gzip, blosc2, or rounded."),
+    ] = None,
 ) -> None:
     """Copy a buffer into one H5MD file; every command reads it like a buffer."""
     from strdyn_live.buffer import pack as copy
 
-    found = copy(buffer, output, partial=partial)
+    found = copy(buffer, output, partial=partial, compress=compress)
     print(f"{output}: {found.n_frames} frames")
     for damage in found.damage:
         print(f"left out: {damage}")
@@ -172,7 +176,7 @@ def prune(
     LiveConfig,
     (
         "r_cut", "elements", "centers", "n_max", "l_max", "sigma", "lens_r_cut",
-        "lens_environment", "backend",
+        "lens_environment", "backend", "store",
     ),
 )  # fmt: skip
 def collect(
@@ -522,6 +526,8 @@ def _facts(buf: Any) -> dict[str, Any]:
         "steps": f"{buf.steps[0]} to {buf.steps[-1]}" if buf.n_frames else "none yet",
         "atoms": len(buf.atom_ids),
         "features": buf.n_features,
+        "reduced frames": int((buf.n_scores_of > 0).sum()),
+        "soap error": buf.soap_error,
         "units": buf.units,
         "uuid": buf.uuid,
         "superseded": [each._asdict() for each in buf.superseded],

@@ -58,6 +58,10 @@ KINDS = {
     "extra_frames": Kind(
         "Extra frames", {"extra": "frames", "recorded": "frames", "every": "steps"}
     ),
+    "stored_spectra": Kind(
+        "Stored spectra",
+        {"bound": "", "reduced": "frames", "recorded": "frames", "n_scores": "", "spread": ""},
+    ),
     "gaps": Kind("Gaps", {"interval": "steps", "gaps": "steps"}),
     "skipped_stretches": Kind("Stride", {"stride": "frames", "stretches": "steps"}),
     # δ

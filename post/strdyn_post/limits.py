@@ -5,6 +5,10 @@ from __future__ import annotations
 FEW_FRAMES = 50
 """Fewer analysed frames than this give a warning."""
 
+LARGE_RESIDUAL = 0.5
+"""Stored spectra are too rough if they may be off by more than this part of the spread of the
+smallest component that is kept."""
+
 DIP = 0.8
 """Two levels of LENS are apart if δ between them is rarer than this part of the smaller peak."""
 

@@ -37,6 +37,7 @@ from .scans.null_runs import find_nulls
 from .scans.repeat import repeat
 from .signal.observations import Observations, observe
 from .signal.regular import regular_frames
+from .signal.stored import require_spectra, stored_spectra
 from .work import MapChunks, Progress, Work
 
 __all__ = ["analyse", "fit", "label"]
@@ -180,6 +181,7 @@ def label(
 
 
 def _observe(recording: Recording, config: AnalysisConfig, work: Work) -> Observations:
+    require_spectra(recording)
     with work.stage("lens"):
         return observe(recording, config, work)
 
@@ -259,6 +261,10 @@ def _conclude(
         labelled=model is not None,
         nulls=nulls,
     )
+    soap = routes["soap"]
+    if soap.fit.pca is not None:
+        variances = soap.fit.pca.explained_variance
+        found = [*found, *stored_spectra(recording, variances, soap.n_components)]
     return AnalysisResult(
         routes=routes,
         config=config,

@@ -18,6 +18,7 @@ from .recording import Recording
 from .results import AnalysisResult, Fit
 from .signal.frames import usual_spacing
 from .signal.regular import regular_frames
+from .signal.stored import soap_error
 
 __all__ = [
     "check_descriptors",
@@ -66,6 +67,8 @@ def describe_origin(recording: Recording, taken: Recording, seed: int) -> dict[s
         "first_step": int(steps[0]),
         "last_step": int(steps[-1]),
         "generations": sorted(getattr(recording, "generations", {})),
+        "store": recording.config.store,
+        "soap_error": soap_error(recording),
         "seed": seed,
         "strdyn_live": strdyn_live.__version__,
         "python": platform.python_version(),

@@ -22,6 +22,7 @@ class Recording(Protocol):
 
     It may have more: ``every``, the steps between its regular frames, or ``intervals``, the same
     for each frame (0 where it is not known). Frames between the regular ones are then left out.
+    ``soap_error``, how far a spectrum may be from the one that was computed: the report says it.
     """
 
     @property

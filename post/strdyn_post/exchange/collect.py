@@ -15,7 +15,10 @@ import numpy as np
 
 from strdyn_live import open_buffer
 from strdyn_live.buffer import Buffer, BufferWriter
-from strdyn_live.frame import Frame, Rows
+from strdyn_live.describe import describe, reach_of
+from strdyn_live.frame import Frame
+from strdyn_live.parallel import Ranks
+from strdyn_live.reduction import Reduction
 from strdyn_live.soap import Soap
 from strdyn_post.errors import ConfigError, TrajectoryError
 from strdyn_post.quantities import UNIT_STYLES
@@ -124,7 +127,7 @@ def collect(
     first = _first(chosen, source, begin, end)
     given = {**settings, "file": os.fspath(file), "append": True}
     followed = Followed.find(first[1].read(), source.atoms, view, given)
-    describe = _Describe(followed, source.name, timestep, threads)
+    describer = _Describer(followed, source.name, timestep, threads)
     writer = BufferWriter(
         followed.config,
         atom_ids=followed.atom_ids,
@@ -133,11 +136,13 @@ def collect(
         periodic=followed.periodic,
         provenance={"trajectory": source.name, "begin": begin, "stride": step},
     )
-    with writer, ThreadPoolExecutor(describe.at_once) as pool:
+    reduction, alone = Reduction(followed.config), Ranks()
+    with writer, ThreadPoolExecutor(describer.at_once) as pool:
         missing = _missing(chain([first], chosen), writer, source.name)
         try:
-            for frame in _in_order(pool, describe, missing):
-                writer.append(frame)
+            for frame in _in_order(pool, describer, missing):
+                writer.append(reduction.of_frame(frame, alone))
+                reduction.resume(writer.path, alone)
                 _tell(progress, writer.n_frames, _expected(source, slice(begin, end, step)))
         except ValueError as error:
             kept = f"All frames before are safe: {writer.n_frames} are in {writer.path}."
@@ -146,7 +151,7 @@ def collect(
     return open_buffer(writer.path)
 
 
-class _Describe:
+class _Describer:
     """Describes the centers of a frame, as `Recorder` does.
 
     Attributes
@@ -161,7 +166,6 @@ class _Describe:
         self._followed, self._name, self._timestep = followed, name, timestep
         self._soap = Soap.of(followed.config)
         self._soap.check()
-        self._lens_r_cut = followed.config.lens_r_cut
         n_threads = threads or _cores()
         # spectra in double and in single precision; atoms with their images
         size = len(followed.atom_ids) * self._soap.n_features * 12 + len(followed.all_ids) * 500
@@ -171,15 +175,11 @@ class _Describe:
     def __call__(self, number: int, step: int, snapshot: Snapshot) -> Frame:
         """Return what is stored of a frame."""
         where = f"frame {number} (step {step}) of {self._name}"
-        reach = max(self._soap.reach, self._lens_r_cut)
+        reach = reach_of(self._soap, self._followed.config)
         time = self._time(where, step, snapshot.time)
         seen = self._followed.seen(snapshot)
         frame, species = self._followed.local_frame(seen, where, step, time, reach)
-        spectra, neighbors = self._soap.describe(
-            frame, species, self._lens_r_cut, threads=self._threads
-        )
-        spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
-        rows = Rows.of(frame, species, spectra.astype(np.float32), neighbors)
+        rows = describe(frame, species, self._soap, self._followed.config, threads=self._threads)
         # as they lie in the trajectory: a live run does not wrap either
         return replace(rows.frame, positions=seen.positions[self._followed.centers])
 
@@ -276,7 +276,7 @@ def _missing(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, describe: _Describe, frames: Iterator[tuple[int, int, Snapshot]]
+    pool: ThreadPoolExecutor, describer: _Describer, frames: Iterator[tuple[int, int, Snapshot]]
 ) -> Iterator[Frame]:
     """Describe some frames at once, and yield them in order; an error comes after those before."""
     waiting: deque[Future[Frame]] = deque()
@@ -288,8 +288,8 @@ def _in_order(
             failed, following = error, None
         if following is None:
             break
-        waiting.append(pool.submit(describe, *following))
-        if len(waiting) > describe.at_once:
+        waiting.append(pool.submit(describer, *following))
+        if len(waiting) > describer.at_once:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

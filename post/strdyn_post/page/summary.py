@@ -133,6 +133,8 @@ def _run(result: AnalysisResult, recording: Recording) -> dict[str, Any]:
         "span_unit": span_unit,
         "lag": int(result.config.lag),
         "lens_r_cut": float(recording.config.lens_r_cut),
+        "store": str(result.provenance.get("store", recording.config.store)),
+        "soap_error": float(result.provenance.get("soap_error", 0.0)),
     }
 
 

@@ -35,6 +35,27 @@ def _extra_frames(found: Sequence[Finding], _: Speaker) -> str:
     )
 
 
+def _stored_spectra(found: Sequence[Finding], _: Speaker) -> str:
+    values = found[0].values
+    how = "were rounded when they were packed"
+    if values["reduced"]:
+        how = (
+            f"of {values['reduced']} of {values['recorded']} frames are stored by "
+            f"{values['n_scores']} scores or fewer"
+        )
+    text = (
+        f"Spectra {how}. Each is within {values['bound']:.2g} of the spectrum that was computed, "
+        "whose norm is 1, and so are its scores. "
+    )
+    small = f"the smallest component that is kept has a spread of {values['spread']:.2g}"
+    if found[0].severity == ATTENTION:
+        return (
+            f"{text}But {small}: environments that differ by as little may be blurred. Record with "
+            "more scores (store), or in full."
+        )
+    return f"{text}This is little: {small}."
+
+
 def _gaps(found: Sequence[Finding], _: Speaker) -> str:
     values = found[0].values
     gaps = [
@@ -155,6 +176,7 @@ def _note(found: Sequence[Finding], _: Speaker) -> str:
 SAY: dict[str, Say] = {
     "frames": _frames,
     "extra_frames": _extra_frames,
+    "stored_spectra": _stored_spectra,
     "gaps": _gaps,
     "skipped_stretches": _skipped_stretches,
     "vibration": _vibration,

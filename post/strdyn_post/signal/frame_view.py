@@ -32,8 +32,10 @@ class FrameView:
         As given.
     steps, times, entries
         Of the frames taken; `entries` is None if the recording has none.
-    generations, atom_ids, species, config, units, uuid, path, periodic
+    generations, atom_ids, species, config, units, uuid, path, periodic, soap_error
         Of the recording.
+    n_scores_of : (n_taken,) int64 ndarray
+        Number of scores that each frame is stored by, 0 for spectra in full.
     """
 
     def __init__(self, recording: Recording, rows: NDArray[np.int64]) -> None:
@@ -51,6 +53,9 @@ class FrameView:
         self.uuid = str(recording.uuid)
         self.path = recording.path
         self.periodic = recording.periodic
+        self.soap_error = float(getattr(recording, "soap_error", 0.0))
+        n_scores = getattr(recording, "n_scores_of", None)
+        self.n_scores_of = np.zeros(len(rows), np.int64) if n_scores is None else n_scores[rows]
 
     def soap(self, k: int, /) -> NDArray[np.floating[Any]]:
         """Return the spectra of a frame taken, (n_atoms, n_features)."""
