@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from strdyn_live.basis import Basis
 from strdyn_live.buffer import BufferWriter
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame
@@ -48,6 +49,26 @@ def make_frame(step: int, n_atoms: int = len(IDS), wide: bool = False) -> Frame:
     cell = np.diag([10.0, 11.0, 12.0]) + np.tril(rng.normal(size=(3, 3)), -1)
     positions = rng.uniform(-1, 12, (n_atoms, 3))
     return Frame(step, step * 0.5, cell, rng.normal(size=3), positions, soap, neighbors)
+
+
+def make_basis() -> Basis:
+    """Return a basis of 5 random directions."""
+    rng = np.random.default_rng(5)
+    directions = np.linalg.qr(rng.normal(size=(N_FEATURES, 5)))[0].T
+    return Basis(rng.normal(size=N_FEATURES) / 5, directions, bound=2.0)
+
+
+def make_reduced(step: int) -> Frame:
+    """Return a frame as a run with ``store pca 3`` does.
+
+    In full up to step 3, then by scores, and from step 16 on by those of a basis that has grown in
+    the frame of step 15.
+    """
+    frame = make_frame(step)
+    if step < 4 or step == 15:
+        return frame
+    basis = make_basis() if step > 15 else make_basis().first(3)
+    return dataclasses.replace(frame, soap=basis.project(frame.soap), basis=basis)
 
 
 def same(found: Frame, expected: Frame) -> bool:

@@ -26,9 +26,9 @@ ALL = list(range(40))
 
 
 class Driver:
-    """The process of fault_driver.py, with the injector preloaded."""
+    """The process of fault_driver.py, with the injector preloaded; it records with `store`."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, store: str = "full") -> None:
         library = scratch / "injector.so"
         source = HERE / "fault_injector.c"
         subprocess.run(
@@ -36,7 +36,7 @@ class Driver:
         )
         paths = [str(HERE.parent.parent), str(HERE), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "fault_driver.py"), str(scratch / "warm")],
+            [sys.executable, str(HERE / "fault_driver.py"), str(scratch / "warm"), store],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -76,6 +76,34 @@ def test_promise(drive: Driver, root: Path, name: str) -> None:
     assert tally.hung == tally.lost == 0
 
 
+@pytest.fixture(scope="module")
+def drive_reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    driver = Driver(tmp_path_factory.mktemp("reduced"), "pca 3")
+    yield driver
+    driver.close()
+
+
+REDUCED: dict[str, Callable[[Driver, Path], Tally]] = {
+    "kill": lambda drive, root: sweep_kills(drive, root, 67),
+    "ENOSPC once": lambda drive, root: sweep_errors(drive, root, 61, "fail", "ENOSPC", False),
+    "EIO on": lambda drive, root: sweep_errors(drive, root, 97, "fail", "EIO", True),
+    "pack": lambda drive, root: sweep_pack(drive, root, 89),
+    "prune": lambda drive, root: sweep_prune(drive, root, 17),
+    "power": lambda drive, root: sweep_power(drive, root, 83, 1),
+    "bits of JSON": lambda drive, root: sweep_flips(drive, root, "*.json", 211),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_promise_of_scores(drive_reduced: Driver, root: Path, name: str) -> None:
+    """Frames that need a basis: it is durable before them, or they are named."""
+    tally = REDUCED[name](drive_reduced, root)
+    assert tally.faults == []
+    assert tally.trials >= 3
+    assert tally.exact + tally.named == tally.committed > 0
+    assert tally.hung == tally.lost == 0
+
+
 @pytest.mark.slow
 def test_promise_at_every_operation(drive: Driver, root: Path) -> None:
     for tally in sweep_everything(drive, root):
