@@ -140,7 +140,9 @@ def principal_directions(
     directions = vectors[:, ::-1][:, :n_directions].T
     largest = np.abs(directions).argmax(axis=1)
     signs = np.sign(directions[np.arange(len(directions)), largest])
-    return directions * signs[:, None], np.maximum(values[::-1], 0.0)
+    # as it will be read from a file: products are then the same bit by bit
+    directions = np.ascontiguousarray(directions * signs[:, None])
+    return directions, np.maximum(values[::-1], 0.0)
 
 
 def blocks(n_rows: int) -> Iterator[slice]:

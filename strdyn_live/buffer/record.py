@@ -145,7 +145,7 @@ def encode(frame: Frame) -> tuple[Record, list[Bytes]]:
             crc_neighbors(counts, ids),
         ),
     )
-    return record, [positions.data, soap.data, counts.data, ids.data]
+    return record, [positions.data, soap.ravel().data, counts.data, ids.data]
 
 
 def frame_bytes(n_atoms: int, n_features: int, n_neighbors: float) -> int:
