@@ -127,7 +127,7 @@ def whole(driver_in, tmp_path_factory):
 
 def test_restarts_go_on_with_the_basis(whole, run_driver, tmp_path) -> None:
     """Before it is found, at once after, and later; on other numbers of ranks."""
-    for n_steps, n_ranks in ((60, 1), (230, 2), (1000, 4)):
+    for n_steps, n_ranks in ((60, 2), (230, 2), (1000, 4)):
         done = finish(run_driver, "run", n_steps, "store=pca 10", n_ranks=n_ranks)
     assert "goes on with the basis of 10 scores in run.sdl" in done.stdout
     parts = open_buffer(tmp_path / "run.sdl")
