@@ -243,7 +243,7 @@ class Reduction:
         worst = np.sqrt([*ranks.maxima(left_out.tolist()), 0.0])
         n_more = int(np.flatnonzero(worst <= basis.bound / _MARGIN)[0])
         found = (
-            f"step {frame.step}: {n_beyond} spectra have a residual of up to {largest:.2g}, more "
+            f"step {frame.step}: residuals of {n_beyond} spectra are up to {largest:.2g}, more "
             f"than the {basis.bound:.2g} promised, and this frame is stored in full"
         )
         if basis.n_scores + n_more > self._most_scores:
