@@ -51,17 +51,20 @@ class FixSession(Recorder):
 
     def __init__(self, pointer: Any, text: str) -> None:
         group, world, n_worlds, every, *words = text.split(_BETWEEN)
-        if "centers" in words[::2]:
-            raise ConfigError(
-                "'centers' is the group of the fix: take the word out, and give the group as "
-                "'fix ID group strdyn ...'."
-            )
         if not every.isdecimal() or int(every) == 0:
             raise ConfigError(
                 f"N = {every!r}: expected a number of steps from 1 on, as in "
                 "'fix sd all strdyn 500 r_cut 6.0 elements Cu file run.sdl'."
             )
-        config = LiveConfig.from_words([*words, "centers", group])
+        try:
+            config = LiveConfig.from_words([*words, "centers", group])
+        except ConfigError as error:
+            if "'centers' is given twice" not in str(error):
+                raise
+            raise ConfigError(
+                "'centers' is the group of the fix: take the word out, and give the group as "
+                "'fix ID group strdyn ...'."
+            ) from None
         # replicas run the same script: each writes a buffer of its own
         super().__init__(replace(config, file=config.file.replace("%p", world)))
         self._n_worlds = int(n_worlds)
@@ -175,7 +178,7 @@ class FixSession(Recorder):
         system, writer = self._system, self._writer
         with system.ranks.together():
             if writer is not None:
-                writer.seal()
+                writer.seal_in_passing()
         uuid = "" if writer is None else writer.uuid
         return json.dumps(asdict(_State.of(self._lmp, system, uuid, self._last_step)))
 
