@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import struct
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .frame import LocalFrame
 from .lammps_io import LammpsError, connect, read_frame, stop_softly
 from .live import Happened
 from .recorder import Recorder
+from .rehearsal import ASKED, measure
 from .system import System
 from .values import AtomValues
 
@@ -51,17 +54,20 @@ class FixSession(Recorder):
 
     def __init__(self, pointer: Any, text: str) -> None:
         group, world, n_worlds, every, *words = text.split(_BETWEEN)
-        if "centers" in words[::2]:
-            raise ConfigError(
-                "'centers' is the group of the fix: take the word out, and give the group as "
-                "'fix ID group strdyn ...'."
-            )
         if not every.isdecimal() or int(every) == 0:
             raise ConfigError(
                 f"N = {every!r}: expected a number of steps from 1 on, as in "
                 "'fix sd all strdyn 500 r_cut 6.0 elements Cu file run.sdl'."
             )
-        config = LiveConfig.from_words([*words, "centers", group])
+        try:
+            config = LiveConfig.from_words([*words, "centers", group])
+        except ConfigError as error:
+            if "'centers' is given twice" not in str(error):
+                raise
+            raise ConfigError(
+                "'centers' is the group of the fix: take the word out, and give the group as "
+                "'fix ID group strdyn ...'."
+            ) from None
         # replicas run the same script: each writes a buffer of its own
         super().__init__(replace(config, file=config.file.replace("%p", world)))
         self._n_worlds = int(n_worlds)
@@ -98,6 +104,9 @@ class FixSession(Recorder):
                 "The steps of a buffer go on: 'unfix' the recorder before 'reset_timestep', and "
                 "define it again, with another file, afterwards."
             )
+        if os.environ.get(ASKED):
+            self._attempt(self._rehearse)
+            self._raise_error()
         self._attempt(self._begin)
         self._raise_error()
         return self.step(_, step, n_owned, atoms, values, shell)
@@ -130,6 +139,21 @@ class FixSession(Recorder):
         vector = self.values.vector
         _array_at(values, vector.shape)[:] = vector
         return "restart" if self._restarts else ""
+
+    def _rehearse(self) -> None:
+        """Describe the first frame, say what it costs, and end the run (collective)."""
+        system = self._begin()
+        _, frame = system.read(self._lmp)
+        with system.ranks.together():
+            rows = self._describe(frame, system)  # the first time it also builds tables
+            begin = time.perf_counter()
+            rows = self._describe(frame, system)
+            seconds = time.perf_counter() - begin
+        n_features = self._soap.n_features
+        cost = measure(self.config, system, rows, seconds, n_features, self._every or 1)
+        if system.ranks.is_root:
+            print(cost.to_line(), flush=True)
+        raise LammpsError("strdyn check has measured the first frame; the run ends here.")
 
     def _act(self, happened: list[Happened]) -> None:
         super()._act(happened)
@@ -175,7 +199,7 @@ class FixSession(Recorder):
         system, writer = self._system, self._writer
         with system.ranks.together():
             if writer is not None:
-                writer.seal()
+                writer.seal_in_passing()
         uuid = "" if writer is None else writer.uuid
         return json.dumps(asdict(_State.of(self._lmp, system, uuid, self._last_step)))
 

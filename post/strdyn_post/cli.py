@@ -405,6 +405,27 @@ def build_plugin(
     print(build(lammps_src, output, bigbig=bigbig))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check(
+    context: typer.Context,
+    target: Annotated[Path, typer.Argument(help="An input script with 'fix strdyn', or a buffer.")],
+    ranks: Annotated[int, typer.Option(min=1, help="MPI ranks for the script.")] = 2,
+) -> None:
+    """Print what a run will cost before it starts: time, memory and disk space of a frame.
+
+    An input script is run up to its first run with the fix, without a step; nothing is recorded.
+    Further words go to LAMMPS: strdyn check in.cu211 -var T 900. Of a buffer: what its frames take.
+    """
+    from .costs import check_buffer, check_script
+
+    if target.is_dir() or target.suffix in (".sdl", ".h5"):
+        lines = check_buffer(target)
+    else:
+        lines = check_script(target, ranks, context.args)
+    for what, found, settings in lines:
+        print(f"{what:<18}{found:<48}{settings}".rstrip())
+
+
 @app.command()
 def shellenv() -> None:
     """Print what to export so that a LAMMPS of your own finds this environment."""

@@ -221,7 +221,7 @@ class BufferWriter:
         self.last_step = self._committed = frame.step
         age = time.monotonic() - self._sealed_at
         if self._unsealed_bytes >= self._seal_bytes or age >= self._seal_seconds:
-            self._in_passing(self.seal, "sealing")
+            self.seal_in_passing()
         elif self._tail is not None and self._tail.path != self._noted:
             self._in_passing(self._note_last, "the note of the last step")
         return True
@@ -241,6 +241,10 @@ class BufferWriter:
             self.notes += seal_tail(self._unsealed[0], self._document, self._seal_bytes)
             self._unsealed.pop(0)
         self._note_last()
+
+    def seal_in_passing(self) -> None:
+        """Seal; where that fails, warn, and let the next time do it: all frames are committed."""
+        self._in_passing(self.seal, "sealing")
 
     def close(self) -> None:
         """Seal and let others write; with several writers all have to call it."""

@@ -35,6 +35,7 @@ FixStrdyn::FixStrdyn(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
                "file, as in 'fix sd all strdyn 500 r_cut 6.0 elements Cu file run.sdl'");
   restart_global = 1;
   create_attribute = 1;
+  maxexchange = N_COLUMNS;
 #ifdef EMPTY_MASK
   datamask_read = X_MASK | TAG_MASK | TYPE_MASK | MASK_MASK;
   datamask_modify = EMPTY_MASK;
@@ -124,10 +125,12 @@ void FixStrdyn::step(const char *method)
 
 // Width of the ghost shell that LAMMPS guarantees at every step; 0 where it cannot be known.
 //
-// LAMMPS reneighbors once atoms might have come nearer by the skin, if it checks at every step.
+// LAMMPS reneighbors before atoms can have come nearer by the skin, if it checks at every step and
+// after all atoms have moved (respa checks before its inner loops).
 double FixStrdyn::certain_shell() const
 {
-  const bool checked = neighbor->dist_check && neighbor->every == 1 && neighbor->delay == 0;
+  const bool checked = neighbor->every == 1 && neighbor->delay == 0 && !neighbor->build_once &&
+      strncmp(update->integrate_style, "verlet", 6) == 0;
   const bool partial = atom->firstgroup >= 0 || comm->mode != Comm::SINGLE;
   if (!checked || partial || (domain->triclinic && domain->box_change)) return 0.0;
   double width = 1.0 / 0.0;

@@ -136,6 +136,17 @@ def test_a_live_run_on_two_ranks_equals_a_rerun(centers, n_ranks, live, run_embe
     same_buffers(once, again)
 
 
+def test_the_fix_records_the_same(live, run_lmp, tmp_path):
+    """Another LAMMPS, another way in, no `comm_modify`: the same rows for the same atoms."""
+    shutil.copy(live["surface"] / "run.dump", tmp_path)
+    line = "fix sd surface strdyn 10 r_cut 6.0 elements Cu file run.sdl"
+    done = run_lmp(f"{SYSTEMS['cu_slab'].script}\n{line}\n{RERUN}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    once, again = open_buffer(live["surface"] / "run.sdl"), open_buffer(tmp_path / "run.sdl")
+    assert once.steps.tolist() == [10, 20, 30, 40]
+    same_buffers(once, again)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
