@@ -285,11 +285,14 @@ class Recorder:
         is_new = writer.append(rows.frame)
         if opened and self.is_root:
             n_atoms, n_columns = len(system.atom_ids), rows.frame.soap.shape[1]
-            size = frame_bytes(n_atoms, n_columns, rows.frame.neighbors.counts.mean())
+            mean = rows.frame.neighbors.counts.mean()
+            size = frame_bytes(n_atoms, n_columns, mean)
+            usual = frame_bytes(n_atoms, self.config.stored.n_columns(n_columns), mean)
+            reduced = f", {usual / 1e6:.3g} MB once scores are stored" if usual < size else ""
             self._say(
                 f"recording {n_atoms} of {system.n_atoms} atoms, {n_columns} SOAP components "
-                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame, room for "
-                f"{forecast(self.config.file, size)} frames",
+                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame{reduced}, room for "
+                f"{forecast(self.config.file, usual)} frames",
                 *writer.notes,
             )
         return is_new

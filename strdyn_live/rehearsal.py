@@ -30,7 +30,7 @@ class Cost:
     n_features : int
         Length of a spectrum.
     frame_bytes : int
-        Of one frame on disk.
+        Of one frame on disk; with ``store pca K`` of one that is stored by scores.
     n_frames_fit : int
         Frames that fit on that file system.
     seconds : float
@@ -83,7 +83,8 @@ def measure(
     n_described, n_pairs = system.ranks.sums(
         [len(rows.atom_ids), len(rows.frame.neighbors.ids)]
     ).tolist()
-    size = frame_bytes(n_described, n_features, n_pairs / max(n_described, 1))
+    n_columns = config.stored.n_columns(n_features)
+    size = frame_bytes(n_described, n_columns, n_pairs / max(n_described, 1))
     return Cost(
         n_described=n_described,
         n_atoms=system.n_atoms,

@@ -67,6 +67,12 @@ class Store:
             )
         return most
 
+    def n_columns(self, n_features: int) -> int:
+        """Return how many numbers are stored of a spectrum, but for the first frames."""
+        if not self.spectra:
+            return 0
+        return n_features if self.n_scores is None else self.n_scores + 1
+
     def allows(self, n_columns: int, n_features: int) -> bool:
         """Return whether so many numbers may be stored of a spectrum of `n_features` components."""
         if not self.spectra:

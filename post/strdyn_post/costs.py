@@ -91,7 +91,7 @@ def check_buffer(path: Path) -> list[tuple[str, str, str]]:
         ("frames", f"{buffer.n_frames}", ""),
         ("described atoms", f"{len(buffer.atom_ids)}", "centers"),
         ("SOAP components", f"{buffer.n_features}", "n_max, l_max, elements"),
-        ("disk, a frame", _size(size), "centers, n_max, l_max, lens_r_cut"),
+        ("disk, a frame", _size(size), "centers, store, n_max, l_max, lens_r_cut"),
         ("disk, so far", _size(size * buffer.n_frames), "strdyn prune"),
         ("disk, room for", f"{forecast(path, size)} more frames", ""),
         ("analysis, rows", f"{n_rows} observations", "stride"),
@@ -100,9 +100,8 @@ def check_buffer(path: Path) -> list[tuple[str, str, str]]:
 
 def _mean_bytes(buffer: Buffer) -> int:
     k = buffer.n_frames - 1
-    return frame_bytes(
-        len(buffer.atom_ids), buffer.n_features, float(buffer.neighbors(k).counts.mean())
-    )
+    n_columns = buffer.entries[k][0].record.n_features
+    return frame_bytes(len(buffer.atom_ids), n_columns, float(buffer.neighbors(k).counts.mean()))
 
 
 def _of_cost(cost: Cost) -> list[tuple[str, str, str]]:
@@ -118,7 +117,7 @@ def _of_cost(cost: Cost) -> list[tuple[str, str, str]]:
             "N, r_cut, sigma, n_max, l_max",
         ),
         ("memory, a rank", f"{_size(cost.memory)}, LAMMPS included", "centers, writers"),
-        ("disk, a frame", _size(cost.frame_bytes), "centers, n_max, l_max, lens_r_cut"),
+        ("disk, a frame", _size(cost.frame_bytes), "centers, store, n_max, l_max, lens_r_cut"),
         (
             "disk, room for",
             f"{cost.n_frames_fit} frames; with N = {cost.every}, {room} steps",

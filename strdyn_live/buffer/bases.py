@@ -1,8 +1,9 @@
 """The bases of scores: one file each, durable before the first frame that needs it.
 
 ``basis-GGGG-KKKKK.json`` holds the basis of K scores that frames of generation GGGG are stored by.
-A frame with K + 1 numbers for each atom is read by it. Where it is lost, any larger one of the same
-generation does, as a basis only grows. A packed buffer holds the same texts.
+A frame with K + 1 numbers for each atom is read by it. Many frames depend on it, so the file holds
+it twice, and one intact line is enough. Where the file is lost, any larger basis of the same
+generation does, as a basis only grows. A packed buffer holds the same lines.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 from strdyn_live.basis import Basis
 
 from .content import checked_line, integer, pack_array, read_json, sensible, text, unpack_array
+from .errors import DamageError
 from .folder import basis_name
-from .storage import read_small
+from .storage import read_small, write_file
 
 __all__ = ["StoredBasis", "find_basis"]
 
@@ -82,10 +84,18 @@ class StoredBasis:
                 raise ValueError(f"bound is {basis.bound}")
             return cls(text(content, "uuid"), integer(content, "generation"), basis)
 
+    def write(self, folder: Path) -> None:
+        """Write the file, durable."""
+        write_file(folder / self.name, 2 * self.to_bytes())
+
     @classmethod
     def read(cls, path: Path) -> StoredBasis:
-        """Read a file; DamageError if it is damaged."""
-        stored = cls.from_bytes(read_small(path), str(path))
+        """Read a file; DamageError if both lines of it are damaged."""
+        first, _, second = read_small(path).partition(b"\n")
+        try:
+            stored = cls.from_bytes(first, str(path))
+        except DamageError:
+            stored = cls.from_bytes(second, str(path))
         with sensible(str(path)):
             if path.name != stored.name:
                 raise ValueError(f"it is {stored.name}")

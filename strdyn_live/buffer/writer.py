@@ -31,7 +31,6 @@ from .reader import read_quietly
 from .record import check_frame, encode
 from .sealing import SEAL_BYTES, SEAL_SECONDS, seal_tail, write_segment
 from .start import branch_off, open_generation, require_same_frame, take_folder
-from .storage import write_file
 from .tail import TailWriter
 
 __all__ = ["BufferWriter", "forecast"]
@@ -331,7 +330,7 @@ class BufferWriter:
             return
         stored = StoredBasis(self._document.uuid, self._origin.generation, basis)
         try:
-            write_file(self.path / stored.name, stored.to_bytes())
+            stored.write(self.path)
         except OSError as error:
             kept = "The frames before it are safe."
             raise explain(f"cannot write step {step} to {self.path}", error, kept) from error
