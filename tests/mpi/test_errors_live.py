@@ -176,11 +176,11 @@ def test_a_run_is_refused_on_all_ranks(name, refused):
 ONE_RANK_FAILS = """
 from strdyn_live import soap
 describe, calls = soap.Soap.describe, []
-def fail(self, *args):
+def fail(self, *args, **options):
     calls.append(1)
     if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
         raise MemoryError("no room on this rank")
-    return describe(self, *args)
+    return describe(self, *args, **options)
 soap.Soap.describe = fail
 """
 
@@ -204,7 +204,7 @@ def test_on_error_drop_goes_on_without_the_frame(run_driver, tmp_path):
 # Fails between the agreements, where the other rank waits for it.
 COLLECTIVE_FAILS = """
 from strdyn_live.parallel import Ranks
-def fail(self, *args):
+def fail(self, *args, **options):
     if MPI.COMM_WORLD.rank == 1:
         raise RuntimeError("the network went away")
     return gather(self, *args)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_restart_live import EVERY, finish, kill, start
+from test_restart_live import EVERY, finish, fix_script, kill, start
 
 from strdyn_live import buffer, open_buffer
 
@@ -153,3 +153,19 @@ def test_kills_at_any_moment(whole, tmp_path) -> None:
     assert set(np.diff(parts.steps)) == {EVERY}
     alike(whole, parts)
     assert buffer.verify(tmp_path / "run.sdl").ok
+
+
+def test_a_fix_and_its_restart_file(run_lmp, tmp_path) -> None:
+    """`store pca 10` in the words of a fix, over a restart."""
+    words = "store pca 10"
+    assert run_lmp(fix_script(330, words=words)).returncode == 0
+    done = run_lmp(fix_script(400, "run.state.300", words=words), n_ranks=1)
+    assert done.returncode == 0, done.stdout
+    assert "goes on with the basis of 10 scores" in done.stdout
+    buf = open_buffer(tmp_path / "run.sdl")
+    assert buf.steps.tolist() == list(range(0, 401, EVERY))
+    assert buf.n_scores_of[-1] == 10
+    assert buffer.verify(tmp_path / "run.sdl").ok
+    done = run_lmp(fix_script(500, "run.state.400", words="store pca 12"))
+    assert done.returncode == 1
+    assert "store is 'pca 10' there and 'pca 12' now" in done.stdout
