@@ -277,7 +277,9 @@ class Recorder:
     def _describe(self, frame: LocalFrame, system: System) -> Rows:
         """Describe the centers that this rank owns."""
         species = system.species_of_type[frame.types]
-        spectra, neighbors = self._soap.describe(frame, species, self.config.lens_r_cut)
+        spectra, neighbors = self._soap.describe(
+            frame, species, self.config.lens_r_cut, threads=self.config.threads
+        )
         spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
         return Rows.of(frame, species, spectra.astype(np.float32), neighbors)
 

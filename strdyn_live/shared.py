@@ -36,7 +36,7 @@ class Shared:
     def to_bytes(self, code: float) -> NDArray[np.uint8]:
         """Return a message with one more number, of which the largest counts."""
         lengths = np.array([len(self.sums), 1 + len(self.maxima)], dtype=np.int64)
-        parts = [lengths, self.sums, np.array([code, *self.maxima]), self.totals]
+        parts = [lengths, self.sums, np.array([code, *self.maxima], dtype=np.float64), self.totals]
         return np.concatenate([part.view(np.uint8) for part in parts])
 
     def take(self, message: NDArray[np.uint8]) -> float:

@@ -1,4 +1,4 @@
-"""Count what every rank calls in each frame: counting_driver.py OUTPUT KEY=VALUE ..."""
+"""Count what every rank calls in each frame: counting_driver.py OUTPUT [KEY=VALUE ...]."""
 
 import json
 import sys
@@ -8,40 +8,38 @@ from mpi4py import MPI
 # isort: split
 from counting import Counting, Counts
 from lammps import lammps
-from systems import SYSTEMS
+from systems import WIRE
 
 from strdyn_live import Recorder, lammps_io
 
 output, *changes = sys.argv[1:]
 counts = Counts()
-ranks_of = lammps_io.Ranks
+plain = lammps_io.Ranks
+lammps_io.Ranks = lambda comm=None: plain(None if comm is None else Counting(comm, counts))
 
 
-def counted(comm=None):
-    return ranks_of(None if comm is None else Counting(comm, counts))
+class Counted(Recorder):
+    """Notes what each frame calls, and what it is about."""
 
-
-lammps_io.Ranks = counted
-frames = []
-
-
-class Watched(Recorder):
-    """Notes after every call of LAMMPS what was called in it."""
+    def _describe(self, frame, system):
+        rows = super()._describe(frame, system)
+        self.seen = [rows.atom_ids.tolist(), rows.frame.neighbors.counts.tolist()]
+        return rows
 
     def _record(self):
-        counts.names.clear(), counts.handed.clear(), counts.receivers.clear()
+        counts.calls.clear()
         super()._record()
-        frames.append([list(counts.names), list(counts.handed), list(counts.receivers)])
+        frames.append({"calls": list(counts.calls), "seen": self.seen})
 
 
-system = SYSTEMS["gas"]
+frames = []
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-lmp.commands_string(system.script)
-lmp.command(f"comm_modify cutoff {system.comm_cutoff}")
-settings = {**system.settings, "file": f"{output}.sdl", **dict(c.split("=") for c in changes)}
-with Watched(**settings).attach(lmp, every=10):
-    start = [list(counts.names), list(counts.handed), list(counts.receivers)]
-    lmp.command("run 20")
+lmp.commands_string(WIRE.script)
+lmp.command(f"comm_modify cutoff {WIRE.comm_cutoff}")
+settings = {**WIRE.settings, **dict(change.split("=") for change in changes)}
+with Counted(file=f"{output}.sdl", **settings).attach(lmp, every=WIRE.every):
+    start = list(counts.calls)
+    lmp.command(f"run {WIRE.n_steps}")
 found = MPI.COMM_WORLD.gather({"start": start, "frames": frames})
 if MPI.COMM_WORLD.rank == 0:
     with open(f"{output}.json", "w") as file:

@@ -176,11 +176,11 @@ def test_a_run_is_refused_on_all_ranks(name, refused):
 ONE_RANK_FAILS = """
 from strdyn_live import soap
 describe, calls = soap.Soap.describe, []
-def fail(self, *args):
+def fail(self, *args, **keywords):
     calls.append(1)
     if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
         raise MemoryError("no room on this rank")
-    return describe(self, *args)
+    return describe(self, *args, **keywords)
 soap.Soap.describe = fail
 """
 
