@@ -121,7 +121,7 @@ class Ranks:
             traceback.print_exception(error, file=sys.stderr)
         message = self.broadcast(_describe(error), root=lowest)
         where = f" (rank {lowest})" if self.size > 1 else ""
-        agreed = RankError(message + where)
+        agreed = RankError(message if message.endswith(where) else message + where)
         agreed.ends_run = failed > self.size
         raise agreed from error
 
@@ -245,10 +245,10 @@ class Ranks:
         made = outcome_of(packed)
         parcels = self.exchange(made if isinstance(made, BaseException) else made[2])
         sent, receivers, _ = _raised(made)
-        mine, order, n_rows = unpack_rows(parcels, sent)
+        mine, order, n_rows = unpack_rows(parcels, sent, self.size)
         return mine, Route(self._comm, receivers, order, n_rows)
 
-    def exchange(self, parcels: Parcels | BaseException) -> list[NDArray[np.uint8]]:
+    def exchange(self, parcels: Parcels | BaseException) -> dict[int, NDArray[np.uint8]]:
         """Hand parcels over (collective).
 
         The sizes are told first, eight bytes for each pair of ranks, and with them whether a rank
@@ -261,8 +261,8 @@ class Ranks:
 
         Returns
         -------
-        list of (n_bytes,) uint8 ndarray
-            From every rank, empty from those that have sent nothing.
+        dict of int to (n_bytes,) uint8 ndarray
+            Those for this rank by sender, in the order of ranks.
 
         Raises
         ------
@@ -272,7 +272,7 @@ class Ranks:
         error = parcels if isinstance(parcels, BaseException) else None
         if self._comm is None:
             self._agree(self._code(error), error)
-            return [_raised(parcels).content]
+            return {0: _raised(parcels).content}
         told = np.zeros((self.size, 2), dtype=np.int32)
         told[:, 1] = self._code(error)
         if not isinstance(parcels, BaseException):
@@ -281,14 +281,15 @@ class Ranks:
         self._comm.Alltoall(told, heard)
         self._agree(int(heard[:, 1].max()), error)
         to, from_ = told[:, 0], heard[:, 0]
-        ends = UNIT * np.cumsum(from_, dtype=np.int64)
-        received = np.empty(ends[-1], dtype=np.uint8)
+        received = np.empty(UNIT * from_.sum(dtype=np.int64), dtype=np.uint8)
         unit = _mpi().BYTE.Create_contiguous(UNIT).Commit()
         try:
             self._comm.Alltoallv([_raised(parcels).content, to, unit], [received, from_, unit])
         finally:
             unit.Free()
-        return np.split(received, ends[:-1])
+        senders = np.flatnonzero(from_)
+        ends = UNIT * np.cumsum(from_[senders], dtype=np.int64)
+        return dict(zip(senders.tolist(), np.split(received, ends[:-1]), strict=False))
 
     def _gather_array(self, values: NDArray[Any], root: int) -> NDArray[Any]:
         """Return the rows of all ranks, in the order of ranks, on one rank, no rows elsewhere."""

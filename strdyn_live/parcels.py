@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,9 +48,10 @@ def pack_numbers(numbers: Mapping[int, NDArray[np.float64]], n_ranks: int) -> Pa
     return Parcels(content.view(np.uint8), units)
 
 
-def numbers_in(parcels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+def numbers_in(parcels: Mapping[int, NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Return the numbers of some parcels, one parcel after the other."""
-    values = np.concatenate([np.empty(0), *(parcel.view(np.float64) for parcel in parcels)])
+    parts = [parcel.view(np.float64) for parcel in parcels.values()]
+    values = np.concatenate([np.empty(0), *parts])
     return values[values < np.inf]
 
 
@@ -85,16 +86,18 @@ def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
 
 
 def unpack_rows(
-    parcels: Sequence[NDArray[np.uint8]], like: Rows
+    parcels: Mapping[int, NDArray[np.uint8]], like: Rows, n_ranks: int
 ) -> tuple[Rows, NDArray[np.intp], NDArray[np.int64]]:
     """Unpack what `pack_rows` has packed.
 
     Parameters
     ----------
-    parcels : sequence of uint8 ndarray
-        From every rank, empty from those that have sent nothing.
+    parcels : mapping of int to uint8 ndarray
+        By sender, in the order of ranks.
     like : Rows
         Rows of the same frame, with spectra of the same kind.
+    n_ranks : int
+        Number of all ranks.
 
     Returns
     -------
@@ -107,13 +110,12 @@ def unpack_rows(
     """
     row = _row_of(like)
     blocks, ids = [np.empty(0, dtype=row)], [np.empty(0, dtype=np.int64)]
-    n_rows = np.zeros(len(parcels), dtype=np.int64)
-    for rank, parcel in enumerate(parcels):
-        if len(parcel):
-            n_rows[rank], n_pairs, id_size = parcel[:_HEADER].view(np.int64).tolist()
-            end = _HEADER + n_rows[rank] * row.itemsize
-            blocks.append(parcel[_HEADER:end].view(row))
-            ids.append(parcel[end : end + n_pairs * id_size].view(f"i{id_size}"))
+    n_rows = np.zeros(n_ranks, dtype=np.int64)
+    for sender, parcel in parcels.items():
+        n_rows[sender], n_pairs, id_size = parcel[:_HEADER].view(np.int64).tolist()
+        end = _HEADER + int(n_rows[sender]) * row.itemsize
+        blocks.append(parcel[_HEADER:end].view(row))
+        ids.append(parcel[end : end + n_pairs * id_size].view(f"i{id_size}"))
     atom_ids = np.concatenate([block["id"] for block in blocks])
     order = np.argsort(atom_ids, kind="stable")
     place = np.empty_like(order)

@@ -288,7 +288,8 @@ class Recorder:
         opened = self._writer is None
         writer = self._writer = self._writer or system.open_buffer(self._lmp, self._every)
         writer.run_start = system.first_start(frame) if opened else frame.run_start
-        system.require_same_species(rows, writer.rows)
+        with (system.writers or Ranks()).together():  # the other writers would wait for this one
+            system.require_same_species(rows, writer.rows)
         is_new = writer.append(rows.frame)
         if opened and self.is_root:
             n_atoms, n_features = system.n_centers, self._soap.n_features

