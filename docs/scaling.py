@@ -1,7 +1,7 @@
 """The model of docs/scaling.md: what a rank sends, receives and keeps in a frame.
 
-`python docs/scaling.py` prints the table of the page. tests/mpi/test_scaling_live.py counts the same
-in real runs.
+`python docs/scaling.py` prints the table of the page. tests/mpi/test_scaling_live.py counts the
+same in real runs.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _row(n_ranks: int, n_writers: int) -> Sequence[str]:
         _size(sum(n_bytes for _, n_bytes in own) - sent) if n_ranks > 1 else "0",
         _size(120 * n_ranks),
         _size(n_ranks * sent / n_writers),
-        _size(2 * n_ranks * sent / n_writers + 12 * n_ranks * n),
+        _size(2 * n_ranks * sent / n_writers + 24 * n_ranks * n),
         f"{files:.2f}" if files < 1 else f"{files:.0f}",
     ]
 

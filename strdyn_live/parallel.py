@@ -95,10 +95,12 @@ class Ranks:
             raise RankError(str(error)) from error
 
     def _code(self, error: BaseException | None) -> int:
-        """Return a number whose maximum tells the lowest rank that failed; 0: none has."""
+        """Return a number whose maximum tells the lowest rank that failed worst; 0: none has."""
         if error is None:
             return 0
-        return self.size - self.rank + self.size * (not isinstance(error, Exception))
+        echo = getattr(error, "is_echo", False)  # the error that it repeats says more
+        grave = 2 if not isinstance(error, Exception) else int(not echo)
+        return self.size - self.rank + grave * self.size
 
     def _reduce(self, shared: Shared, code: int) -> int:
         """Reduce the numbers of all ranks; return the largest code."""
@@ -122,7 +124,7 @@ class Ranks:
         message = self.broadcast(_describe(error), root=lowest)
         where = f" (rank {lowest})" if self.size > 1 else ""
         agreed = RankError(message if message.endswith(where) else message + where)
-        agreed.ends_run = failed > self.size
+        agreed.ends_run = failed > 2 * self.size
         raise agreed from error
 
     def max(self, value: float) -> float:
