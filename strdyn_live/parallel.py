@@ -1,4 +1,9 @@
-"""The only module that knows MPI: agreement on errors, and rows gathered by atom ID."""
+"""The only module that knows MPI: agreement on errors, and rows gathered by atom ID.
+
+Every call of MPI of the project stands here, so that the order of the collectives on all ranks can
+be read in one place. docs/scaling.md says how many there are in a frame. What the messages hold is
+in `shared` (numbers that are reduced) and `parcels` (rows).
+"""
 
 from __future__ import annotations
 
@@ -148,10 +153,6 @@ class Ranks:
         result = np.empty_like(mine)
         self._comm.Allreduce(mine, result, op=_mpi().SUM)
         return result
-
-    def total(self, value: float) -> float:
-        """Return the sum of a value over all ranks (collective)."""
-        return value if self._comm is None else float(self._comm.allreduce(value))
 
     def broadcast(self, value: Any, root: int = 0) -> Any:
         """Return one rank's Python object on all ranks (collective)."""

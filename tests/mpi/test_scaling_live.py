@@ -39,8 +39,9 @@ def folder(driver_in, tmp_path_factory):
         name = f"{n_ranks}-{n_writers}"
         done = driver_in(folder)(DRIVER, name, f"writers={n_writers}", n_ranks=n_ranks)
         assert done.returncode == 0, done.stderr
-    done = driver_in(folder)(DRIVER, "threads", "threads=3", n_ranks=2)
-    assert done.returncode == 0, done.stderr
+    for name, change, n_ranks in (("threads", "threads=3", 2), ("tiled", "tiled=yes", 4)):
+        done = driver_in(folder)(DRIVER, name, change, n_ranks=n_ranks)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -108,8 +109,8 @@ def test_a_rank_that_does_not_write_learns_no_ids(n_ranks, n_writers, folder):
 def test_the_buffer_is_the_same_on_any_number_of_ranks_and_writers(folder):
     one = open_buffer(folder / "1-1.sdl")
     assert one.atom_ids.tolist() == list(range(1, 401))
-    for n_ranks, n_writers in RUNS[1:]:
-        other = open_buffer(folder / f"{n_ranks}-{n_writers}.sdl")
+    for name in (*(f"{n_ranks}-{n_writers}" for n_ranks, n_writers in RUNS[1:]), "tiled"):
+        other = open_buffer(folder / f"{name}.sdl")
         assert other.steps.tolist() == one.steps.tolist() == [0, 10, 20]
         assert other.atom_ids.tolist() == one.atom_ids.tolist()
         for k in range(one.n_frames):
