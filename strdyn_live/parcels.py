@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .frame import Rows
 from .neighbors import NeighborLists
@@ -67,11 +69,11 @@ def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
     n_ranks : int
         Number of all ranks.
     """
-    row, lists = _row_of(rows), rows.frame.neighbors
+    lists = rows.frame.neighbors
     id_size = 4 if lists.ids.max(initial=0) < 2**31 else 8
     n_rows = np.bincount(receivers, minlength=n_ranks)
     n_pairs = np.bincount(receivers, weights=lists.counts, minlength=n_ranks).astype(np.int64)
-    sizes = _HEADER + row.itemsize * n_rows + id_size * n_pairs
+    sizes = _HEADER + _row_bytes(rows) * n_rows + id_size * n_pairs
     units = np.where(n_rows > 0, -(-sizes // UNIT), 0)
     content = np.empty(UNIT * units.sum(), dtype=np.uint8)
     start = 0
@@ -81,7 +83,12 @@ def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
         # where all go to one rank nothing is copied twice
         one = n_rows[receiver] == len(receivers)
         part = rows if one else rows.take(np.flatnonzero(receivers == receiver))
-        _fill(parcel, part, row, id_size)
+        parcel[:_HEADER].view(np.int64)[:] = n_rows[receiver], n_pairs[receiver], id_size
+        frame, lists = part.frame, part.frame.neighbors
+        columns: list[NDArray[Any]] = [part.atom_ids, frame.positions, part.species]
+        columns += [lists.counts, frame.soap, lists.ids[: lists.offsets[-1]]]
+        for place, column in zip(_Columns.of(parcel, rows), columns, strict=True):
+            np.copyto(place, column, casting="unsafe")  # 64 bits into 32
     return Parcels(content, units.astype(np.int32))
 
 
@@ -108,63 +115,67 @@ def unpack_rows(
     n_rows : (n_ranks,) int64 ndarray
         Rows from each rank.
     """
-    row = _row_of(like)
-    blocks, ids = [np.empty(0, dtype=row)], [np.empty(0, dtype=np.int64)]
+    parts = [_Columns.of(parcel, like) for parcel in parcels.values()]
     n_rows = np.zeros(n_ranks, dtype=np.int64)
-    for sender, parcel in parcels.items():
-        n_rows[sender], n_pairs, id_size = parcel[:_HEADER].view(np.int64).tolist()
-        end = _HEADER + int(n_rows[sender]) * row.itemsize
-        blocks.append(parcel[_HEADER:end].view(row))
-        ids.append(parcel[end : end + n_pairs * id_size].view(f"i{id_size}"))
-    atom_ids = np.concatenate([block["id"] for block in blocks])
+    n_rows[list(parcels)] = [len(part.atom_ids) for part in parts]
+    parts.append(_Columns.of(np.zeros(_HEADER, np.uint8), like))  # so that there is one
+    atom_ids = np.concatenate([part.atom_ids for part in parts])
     order = np.argsort(atom_ids, kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     spectra = np.empty((len(order), *like.frame.soap.shape[1:]), like.frame.soap.dtype)
     start = 0
-    for block in blocks:  # straight to their places: there is room for them twice, not three times
-        spectra[place[start : start + len(block)]] = block["soap"]
-        start += len(block)
-
-    def sorted_field(name: str) -> NDArray[np.generic]:
-        field: NDArray[np.generic] = np.concatenate([block[name] for block in blocks])[order]
-        return field
-
+    for part in parts:  # straight to their places: there is room for them twice, not three times
+        spectra[place[start : start + len(part.soap)]] = part.soap
+        start += len(part.soap)
     lists = NeighborLists.from_counts(
-        np.concatenate([block["n_neighbors"] for block in blocks]).astype(np.int64),
-        np.concatenate(ids).astype(np.int64, copy=False),
+        np.concatenate([part.n_neighbors for part in parts]).astype(np.int64),
+        np.concatenate([part.neighbor_ids for part in parts]).astype(np.int64, copy=False),
     )
     frame = replace(
         like.frame,
-        positions=sorted_field("position").astype(np.float64, copy=False),
+        positions=np.concatenate([part.positions for part in parts])[order],
         soap=spectra,
         neighbors=lists.take(order),
     )
-    species = sorted_field("species").astype(np.int32, copy=False)
-    return Rows(atom_ids[order], species, frame), order, n_rows
+    species = np.concatenate([part.species for part in parts])
+    return Rows(atom_ids[order], species[order], frame), order, n_rows
 
 
-def _row_of(rows: Rows) -> np.dtype[np.void]:
-    """Return the layout of a row."""
+class _Columns(NamedTuple):
+    """What is in a parcel of rows, one column after the other."""
+
+    atom_ids: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    species: NDArray[np.int32]
+    n_neighbors: NDArray[np.int32]
+    soap: NDArray[np.float32]
+    neighbor_ids: NDArray[np.int64] | NDArray[np.int32]
+
+    @classmethod
+    def of(cls, parcel: NDArray[np.uint8], like: Rows) -> _Columns:
+        """Return the columns as they lie in a parcel whose header is filled."""
+        n_rows, n_pairs, id_size = parcel[:_HEADER].view(np.int64).tolist()
+        soap = like.frame.soap
+        start = _HEADER
+
+        def column(dtype: DTypeLike, *shape: int) -> NDArray[Any]:
+            nonlocal start
+            size = np.dtype(dtype).itemsize * math.prod(shape)
+            start += size
+            return parcel[start - size : start].view(dtype).reshape(shape)
+
+        return cls(
+            column(np.int64, n_rows),
+            column(np.float64, n_rows, 3),
+            column(np.int32, n_rows),
+            column(np.int32, n_rows),
+            column(soap.dtype, n_rows, *soap.shape[1:]),
+            column(np.int64 if id_size == 8 else np.int32, n_pairs),
+        )
+
+
+def _row_bytes(rows: Rows) -> int:
+    """Return the bytes of a row without its neighbor IDs."""
     soap = rows.frame.soap
-    return np.dtype(
-        [
-            ("id", "i8"),
-            ("position", "f8", 3),
-            ("species", "i4"),
-            ("n_neighbors", "i4"),
-            ("soap", soap.dtype, soap.shape[1:]),
-        ]
-    )
-
-
-def _fill(parcel: NDArray[np.uint8], rows: Rows, row: np.dtype[np.void], id_size: int) -> None:
-    frame, n_rows = rows.frame, len(rows.atom_ids)
-    lists = frame.neighbors
-    n_pairs = int(lists.offsets[-1])
-    parcel[:_HEADER].view(np.int64)[:] = n_rows, n_pairs, id_size
-    end = _HEADER + n_rows * row.itemsize
-    block = parcel[_HEADER:end].view(row)
-    block["id"], block["position"], block["species"] = rows.atom_ids, frame.positions, rows.species
-    block["n_neighbors"], block["soap"] = lists.counts, frame.soap
-    parcel[end : end + n_pairs * id_size].view(f"i{id_size}")[:] = lists.ids[:n_pairs]
+    return 8 + 24 + 4 + 4 + soap.itemsize * math.prod(soap.shape[1:])
