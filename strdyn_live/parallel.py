@@ -154,6 +154,12 @@ class Ranks:
         self._comm.Allreduce(mine, result, op=_mpi().SUM)
         return result
 
+    def total(self, value: float) -> float:
+        """Return the sum of a value over all ranks (collective)."""
+        with self.together(n_totals=1) as shared:
+            shared.totals[0] = value
+        return float(shared.totals[0])
+
     def broadcast(self, value: Any, root: int = 0) -> Any:
         """Return one rank's Python object on all ranks (collective)."""
         return value if self._comm is None else self._comm.bcast(value, root=root)
