@@ -33,7 +33,7 @@ FORMAT_VERSION = 1
 
 # These may differ between a run and its continuation: they do not change what a frame means.
 _FREE_SETTINGS = {
-    *("file", "append", "on_error", "backend", "writers"),
+    *("file", "append", "on_error", "backend", "writers", "threads"),
     *("model", "lens_threshold"),
     *("event", "event_every", "event_frames", "event_cooldown", "adaptive"),
 }
@@ -160,6 +160,14 @@ class Document:
         """Length of a spectrum with these settings."""
         return Soap.of(self.config).n_features
 
+    @cached_property
+    def _packed(self) -> dict[str, str]:
+        # zlib of little-endian differences: some hundred bytes for a contiguous group
+        return {
+            "atom_ids": pack_array(np.diff(self.atom_ids, prepend=0), "<i8"),
+            "atom_species": pack_array(self.species, "<i4"),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         return {
@@ -170,9 +178,7 @@ class Document:
             "periodic": list(self.periodic),
             "species": list(self.config.species),
             "n_atoms": len(self.atom_ids),
-            # zlib of little-endian differences: some hundred bytes for a contiguous group
-            "atom_ids": pack_array(np.diff(self.atom_ids, prepend=0), "<i8"),
-            "atom_species": pack_array(self.species, "<i4"),
+            **self._packed,
             "config": self.config.as_dict(),
         }
 

@@ -358,7 +358,7 @@ from strdyn_live import soap
 system()
 recorder = Recorder(file="run.sdl", **SETTINGS).attach(lmp, every=10)
 describe = soap.Soap.describe
-def fail(*_):
+def fail(*_, **__):
     raise ValueError("no spectrum today")
 soap.Soap.describe = fail
 try:
