@@ -45,7 +45,11 @@ class NearestRow:
         """Return the nearest fitted row of (n_rows, n_components) scores."""
         from scipy.spatial import cKDTree
 
-        return np.asarray(cKDTree(self.rows).query(scores, workers=-1)[1])
+        tree = cKDTree(self.rows)
+        found = np.empty(len(scores), dtype=np.intp)
+        for rows in _chunks(len(scores)):
+            found[rows] = tree.query(scores[rows], workers=-1)[1]
+        return found
 
     def predict(self, scores: Scores) -> Labels:
         """Return the labels of (n_rows, n_components) scores."""
@@ -126,5 +130,11 @@ Model = NearestRow | Mixture | NearestMean | Bands
 
 def predict(model: Model, scores: Scores) -> Labels:
     """Label (n_rows, n_components) scores, a million at a time."""
-    chunks = range(0, len(scores), 1_000_000)
-    return np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
+    if isinstance(model, NearestRow):
+        return model.predict(scores)
+    return np.concatenate([model.predict(scores[rows]) for rows in _chunks(len(scores))])
+
+
+def _chunks(n_rows: int) -> list[slice]:
+    """Return the rows a million at a time."""
+    return [slice(start, start + 1_000_000) for start in range(0, n_rows, 1_000_000)]
