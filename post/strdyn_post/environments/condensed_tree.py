@@ -55,7 +55,7 @@ class CondensedTree:
         It is the sum over its rows of the density at which they leave it, less that of its birth.
         """
         lifetime = self.density - self.birth[self.branch]
-        mass: NDArray[np.float64] = np.bincount(self.branch, lifetime, self.n_branches)
+        mass = np.asarray(np.bincount(self.branch, lifetime, self.n_branches), dtype=np.float64)
         parent = self.parent[1:]
         of_children = self.size[1:] * (self.birth[1:] - self.birth[parent])
         mass += np.bincount(parent, of_children, self.n_branches)
