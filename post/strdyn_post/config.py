@@ -232,7 +232,7 @@ class AnalysisConfig(Settings):
         unit="rows",
         low=1000,
         high=10**9,
-        use="Take a smaller one to try settings, or if memory is short: SEE BELOW.",
+        use="Take a smaller one to try settings, or where memory is short.",
     )
     seed: int = setting(
         "Seed of all random numbers.",

@@ -103,7 +103,7 @@ private:
         if (row.n_kept < room_ / 2) return;
         std::nth_element(first, first + n_nearest_ - 1, first + row.n_kept);  // many equal ones
         row.bound = first[n_nearest_ - 1];
-        bounds_[index] = tree_.above(row.bound);
+        bounds_[index] = row.bound > 0.0 ? tree_.above(row.bound) : -1.0f;  // no other row is nearer than 0
         counts_[index * n_shells + row.shell] -= row.n_inside - n_nearest_;
         row.n_kept = row.n_inside = n_nearest_;
     }

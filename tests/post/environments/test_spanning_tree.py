@@ -1,5 +1,7 @@
 """The spanning tree of mutual reachability: as from all pairs of rows, and as that of hdbscan."""
 
+import time
+
 import hdbscan
 import numpy as np
 import pytest
@@ -126,6 +128,13 @@ def test_the_order_of_rows_and_axes_does_not_change_the_weights():
     np.testing.assert_array_equal(np.sort(weights), np.sort(moved))
     _, turned = spanning_tree(rows[:, [2, 0, 1]], 12)
     np.testing.assert_allclose(np.sort(weights), np.sort(turned), rtol=1e-14)
+
+
+def test_many_equal_rows_take_no_longer():
+    start = time.process_time()
+    _, weights = spanning_tree(np.ones((100_000, 3)), 20)
+    assert (weights == 0.0).all()
+    assert time.process_time() - start < 20  # all pairs would take minutes
 
 
 def test_what_has_no_tree_is_refused():
