@@ -1,4 +1,4 @@
-"""The analysis of ten million rows: time, peak memory, agreement of the sampled clustering.
+"""The analysis of ten million rows: time, peak memory, clusters.
 
     python benchmarks/bench_many_rows.py [N_FRAMES]
 
@@ -35,8 +35,8 @@ def main():
         print(f"  {stage:24} {value:7.1f} s")
     for name, route in result.routes.items():
         print(
-            f"  {name:9} {route.n_clusters} clusters, noise {route.noise_share:.1%}, "
-            f"agreement {route.agreement}"
+            f"  {name:9} {route.n_clusters} clusters, noise {route.fit.noise_share:.1%}, "
+            f"agreement {route.fit.agreement}"
         )
 
 

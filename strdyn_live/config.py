@@ -124,6 +124,14 @@ class LiveConfig(Settings):
         high=2**31,
         use="Take more if one rank cannot gather and write the rows of a frame in time.",
     )
+    threads: int = setting(
+        "Threads that describe the atoms of each rank; the numbers do not depend on it.",
+        default=1,
+        low=1,
+        high=1024,
+        use="Take more where a rank has several cores, as in runs with OPENMP or GPU. "
+        "`strdyn collect` has --threads instead.",
+    )
     store: str = setting(
         "What is stored of the spectra: ``full``; ``pca K``, once a basis is found K scores of "
         "each spectrum and the norm of what they leave out; or ``none``, only neighbor lists and "
@@ -215,6 +223,11 @@ class LiveConfig(Settings):
                 raise ConfigError(
                     f"{name} = {group!r}: expected the name of a LAMMPS group, or a selection."
                 )
+        if self.threads > 1 and self.backend == "dscribe":
+            raise ConfigError(
+                f"threads = {self.threads} with backend dscribe: DScribe describes the atoms of a "
+                "frame one after the other. Use threads = 1, or backend native."
+            )
         if "$" in self.file:
             raise ConfigError(
                 f"file = {self.file!r}: LAMMPS puts no variables into text in quotes. Hand the "

@@ -19,7 +19,7 @@ def describe(
     soap: Soap,
     config: LiveConfig,
     *,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> Rows:
     """Describe the centers of a frame by spectra of unit norm and neighbor lists.
 
@@ -33,8 +33,8 @@ def describe(
         Of the settings.
     config : LiveConfig
         With ``store none`` there are no spectra.
-    threads : int
-        As for `Soap.compute`.
+    threads : int, optional
+        As for `Soap.compute`; by default those of the settings.
 
     Raises
     ------
@@ -47,6 +47,7 @@ def describe(
         )
         nothing = np.empty((len(frame.centers), 0), dtype=np.float32)
         return Rows.of(frame, species, nothing, neighbors)
+    threads = threads or config.threads
     spectra, neighbors = soap.describe(frame, species, config.lens_r_cut, threads=threads)
     spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
     return Rows.of(frame, species, spectra.astype(np.float32), neighbors)

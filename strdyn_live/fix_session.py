@@ -252,11 +252,10 @@ class _State:
     def of(cls, lmp: Any, system: System, uuid: str, last_step: int) -> _State:
         """Return the state at the current step (collective)."""
         ranks = system.ranks
-        with ranks.together():
+        with ranks.together(n_totals=2 * len(_WAVE_VECTORS)) as shared:
             frame = read_frame(lmp, *system.group_bits)
-            waves = _waves(frame)
-        total = [ranks.total(wave) for wave in waves]
-        return cls(uuid, last_step, frame.step, total, len(system.atom_ids))
+            shared.totals[:] = _waves(frame)
+        return cls(uuid, last_step, frame.step, shared.totals.tolist(), system.n_centers)
 
     def require_same(self, lmp: Any, system: System) -> None:
         """Raise on all ranks unless buffer, step and atoms are those of the restart file."""

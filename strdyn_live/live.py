@@ -23,6 +23,7 @@ from .frame import LocalFrame, Rows
 from .live_model import LiveModel
 from .parallel import Route
 from .ring import Snapshot
+from .shared import Shared
 from .system import System
 from .values import AtomValues, FrameValues
 
@@ -138,6 +139,42 @@ class Live:
         if self._files is not None:
             self._files.add(Snapshot.of(frame))
 
+    @property
+    def shared_sizes(self) -> dict[str, int]:
+        """How many numbers `look` shares with all ranks."""
+        sizes = FrameValues.shared_sizes(self.n_environments)
+        return {**sizes, "n_sums": sizes["n_sums"] + 1}
+
+    def look(self, rows: Rows, writer: BufferWriter | None, shared: Shared, *, again: bool) -> Seen:
+        """Find the dynamics of the rows of this rank since the frame before.
+
+        Parameters
+        ----------
+        rows : Rows
+            What this rank has gathered.
+        writer : BufferWriter, optional
+            On the ranks that write.
+        shared : Shared
+            Takes what this rank says of the frame.
+        again : bool
+            Whether the frame is stored already, as at the step of a restart.
+        """
+        values = AtomValues.unknown(0)
+        before = values.environment
+        if writer is not None:
+            self._seed(writer, rows.frame.step)
+            values, before = self._dynamics.update(rows.frame)
+        FrameValues.share(
+            shared,
+            values,
+            before,
+            previous_step=self._dynamics.previous_step,
+            threshold=self._config.lens_threshold,
+            n_environments=self.n_environments,
+        )
+        shared.sums[-1] = again
+        return Seen(values, before)
+
     def follow(
         self,
         frame: LocalFrame,
@@ -145,10 +182,10 @@ class Live:
         route: Route,
         system: System,
         writer: BufferWriter | None,
-        *,
-        again: bool,
-    ) -> list[Happened]:
-        """Find the dynamics since the frame before, and the events in it (collective).
+        seen: Seen,
+        shared: Shared,
+    ) -> tuple[AtomValues, list[Happened]]:
+        """Find the events of a frame (collective).
 
         Parameters
         ----------
@@ -160,51 +197,42 @@ class Live:
             The run.
         writer : BufferWriter, optional
             On the ranks that write.
-        again : bool
-            Whether the frame is stored already, as at the step of a restart: what happens in it has
-            been acted on.
+        seen, shared : Seen, Shared
+            What `look` has found here; what all ranks say. If the frame was stored already, what
+            happens in it has been acted on.
 
         Returns
         -------
+        AtomValues
+            Of the centers of this rank, for `hand_back`.
         list of Happened
             Events to act on; the same on all ranks, but for atoms and file.
         """
-        ranks, threshold = system.ranks, self._config.lens_threshold
-        with ranks.together():
-            values = AtomValues.unknown(0)
-            before = values.environment
-            if writer is not None:
-                self._seed(writer, frame.step)
-                values, before = self._dynamics.update(rows.frame)
-        self.values = FrameValues.of(
-            values,
-            before,
-            ranks,
-            step=frame.step,
-            previous_step=self._dynamics.previous_step,
-            threshold=threshold,
-            n_environments=self.n_environments,
-        )
+        ranks, threshold, values = system.ranks, self._config.lens_threshold, seen.values
+        again = shared.sums[-1] > 0
+        self.values = FrameValues.of(shared, frame.step, self.n_environments)
         mine = AtomValues.of_columns(route.back(values.columns))
-        with ranks.together():
-            for receive in self.receivers:
-                receive(frame.centers, self._numbered(mine))
         if self._adaptive is not None:
             self._adaptive.update(self.values)
         occurrences = self._watch.update(self.values)
         found = []
         for each in [] if again else occurrences:
-            caused = self._watch.atoms(each, values, before, threshold)
+            caused = self._watch.atoms(each, values, seen.before, threshold)
             found.append((each, ranks.to_root(rows.atom_ids[caused])))
         file = self._keep_recorded(frame, mine, found)
         happened = [
             Happened(each, ids, file if "dump" in each.actions else "") for each, ids in found
         ]
         if writer is not None and system.writers is not None:
-            labels = None if self.model is None else system.writers.all_rows(values.environment)
+            labels = None if self.model is None else system.writers.to_root(values.environment)
             if ranks.is_root and not again:
                 self._note(self.values, labels, happened, frame.time, writer)
-        return happened
+        return mine, happened
+
+    def hand_back(self, frame: LocalFrame, mine: AtomValues) -> None:
+        """Give the values of this rank's centers to those who wait for them."""
+        for receive in self.receivers:
+            receive(frame.centers, self._numbered(mine))
 
     def close(self) -> None:
         """Complete what is open."""
@@ -279,6 +307,14 @@ class Live:
                 self._log.append("event", each.entry(time))
         except BufferError as error:
             warnings.warn(str(error), BufferWarning, stacklevel=2)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a rank that writes finds in a frame: values, and environments one frame earlier."""
+
+    values: AtomValues
+    before: NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,10 @@ class NearestRow:
 
     def nearest(self, scores: Scores) -> NDArray[np.intp]:
         """Return the nearest fitted row of (n_rows, n_components) scores."""
-        return np.asarray(self.tree.query(scores, workers=-1)[1])
+        found = np.empty(len(scores), dtype=np.intp)
+        for rows in _chunks(len(scores)):
+            found[rows] = self.tree.query(scores[rows], workers=-1)[1]
+        return found
 
     def predict(self, scores: Scores) -> Labels:
         """Return the labels of (n_rows, n_components) scores."""
@@ -199,5 +202,11 @@ def restore(
 
 def predict(model: Model, scores: Scores) -> Labels:
     """Label (n_rows, n_components) scores, a million at a time."""
-    chunks = range(0, len(scores), 1_000_000)
-    return np.concatenate([model.predict(scores[k : k + 1_000_000]) for k in chunks])
+    if isinstance(model, NearestRow):
+        return model.predict(scores)
+    return np.concatenate([model.predict(scores[rows]) for rows in _chunks(len(scores))])
+
+
+def _chunks(n_rows: int) -> list[slice]:
+    """Return the rows a million at a time."""
+    return [slice(start, start + 1_000_000) for start in range(0, n_rows, 1_000_000)]

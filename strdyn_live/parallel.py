@@ -1,4 +1,9 @@
-"""The only module that knows MPI: agreement on errors, and rows gathered by atom ID."""
+"""The only module that knows MPI: agreement on errors, and rows gathered by atom ID.
+
+Every call of MPI of the project stands here, so that the order of the collectives on all ranks can
+be read in one place. docs/scaling.md says how many there are in a frame. What the messages hold is
+in `shared` (numbers that are reduced) and `parcels` (rows).
+"""
 
 from __future__ import annotations
 
@@ -6,18 +11,21 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .frame import Rows
-from .neighbors import NeighborLists
+from .parcels import UNIT, Parcels, pack_rows, unpack_rows
+from .shared import Shared, combine
 
-__all__ = ["RankError", "Ranks", "Route", "abort"]
+__all__ = ["RankError", "Ranks", "Route", "abort", "outcome_of"]
+
+_T = TypeVar("_T")
 
 
 class RankError(RuntimeError):
@@ -42,7 +50,7 @@ class Ranks:
     """
 
     def __init__(self, comm: Any = None) -> None:
-        self._comm = comm if comm is not None and comm.size > 1 else None
+        self._comm: Any = comm if comm is not None and comm.size > 1 else None
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
 
@@ -52,22 +60,67 @@ class Ranks:
         return self.rank == 0
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Run a block that communicates nothing; if it fails on one rank, fail on all.
+    def together(
+        self, *, n_sums: int = 0, n_totals: int = 0, n_maxima: int = 0
+    ) -> Iterator[Shared]:
+        """Run a block that communicates nothing; if it fails on one rank, fail on all (collective).
+
+        Parameters
+        ----------
+        n_sums, n_totals, n_maxima : int
+            Numbers that all ranks reduce with the same message: the block writes what this rank
+            says into the `Shared` that it gets, and what all say is there after the block.
 
         Raises
         ------
         RankError
             On every rank, with the message of the lowest rank that failed.
         """
+        shared = Shared.nothing(n_sums, n_totals, n_maxima)
         error: BaseException | None = None
         try:
-            yield
+            yield shared
         except BaseException as raised:  # an exit on one rank would hang the others as well
             error = raised
-        told_to_end = error is not None and not isinstance(error, Exception)
-        code = self.size - self.rank + self.size * told_to_end
-        failed = int(self.max(0 if error is None else code))
+        code = self._code(error)
+        self._agree(code if self._comm is None else self._reduce(shared, code), error)
+
+    @contextmanager
+    def alike(self) -> Iterator[None]:
+        """Run a block that knows the same on every rank, and so refuses it on all or on none.
+
+        Raises
+        ------
+        RankError
+            For a ValueError or an OSError.
+        """
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise RankError(str(error)) from error
+
+    def _code(self, error: BaseException | None) -> int:
+        """Return a number whose maximum tells the lowest rank that failed worst; 0: none has."""
+        if error is None:
+            return 0
+        echo = getattr(error, "is_echo", False)  # the error that it repeats says more
+        grave = 2 if not isinstance(error, Exception) else int(not echo)
+        return self.size - self.rank + grave * self.size
+
+    def _reduce(self, shared: Shared, code: int) -> int:
+        """Reduce the numbers of all ranks; return the largest code."""
+        message = shared.to_bytes(code)
+        # one element: MPI may not take it apart
+        whole = _mpi().BYTE.Create_contiguous(message.nbytes).Commit()
+        try:
+            reduced = np.empty_like(message)
+            self._comm.Allreduce([message, 1, whole], [reduced, 1, whole], op=_reduction())
+        finally:
+            whole.Free()
+        return int(shared.take(reduced))
+
+    def _agree(self, failed: int, error: BaseException | None) -> None:
+        """Raise on all ranks if one has failed (collective, if so)."""
         if not failed:
             return
         lowest = -failed % self.size
@@ -75,8 +128,8 @@ class Ranks:
             traceback.print_exception(error, file=sys.stderr)
         message = self.broadcast(_describe(error), root=lowest)
         where = f" (rank {lowest})" if self.size > 1 else ""
-        agreed = RankError(message + where)
-        agreed.ends_run = failed > self.size
+        agreed = RankError(message if message.endswith(where) else message + where)
+        agreed.ends_run = failed > 2 * self.size
         raise agreed from error
 
     def max(self, value: float) -> float:
@@ -103,7 +156,9 @@ class Ranks:
 
     def total(self, value: float) -> float:
         """Return the sum of a value over all ranks (collective)."""
-        return value if self._comm is None else float(self._comm.allreduce(value))
+        with self.together(n_totals=1) as shared:
+            shared.totals[0] = value
+        return float(shared.totals[0])
 
     def broadcast(self, value: Any, root: int = 0) -> Any:
         """Return one rank's Python object on all ranks (collective)."""
@@ -112,6 +167,39 @@ class Ranks:
     def all_rows(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return the rows of all ranks, in the order of ranks, on every rank (collective)."""
         return rows if self._comm is None else np.concatenate(self._comm.allgather(rows))
+
+    def each(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each rank gives, the same shape from all, (n_ranks, ...) (collective)."""
+        if self._comm is None:
+            return values[np.newaxis]
+        gathered = np.empty((self.size, *values.shape))
+        self._comm.Allgather(np.ascontiguousarray(values), gathered)
+        return gathered
+
+    def nth_smallest(self, values: NDArray[np.int64], places: Sequence[int]) -> list[int]:
+        """Find the values at some places of the sorted values of all ranks (collective).
+
+        No rank sees more than its own: the places are found by halving intervals, with a sum over
+        all ranks for each half.
+
+        Parameters
+        ----------
+        values : (n,) int64 ndarray
+            Of this rank, sorted, from 0 on.
+        places : sequence of int
+            Counted from 0.
+        """
+        if len(places) == 0:
+            return []
+        wanted = np.array(places, dtype=np.int64)
+        bits = int(self.max(int(values[-1]).bit_length() if len(values) else 0))
+        low, high = np.zeros_like(wanted), np.full_like(wanted, 2**bits - 1)
+        for _ in range(bits):
+            middle = low + (high - low) // 2
+            counted = np.searchsorted(values, middle, side="right")
+            enough = self.sums(counted.tolist()) > wanted
+            low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+        return [int(value) for value in low]
 
     def to_root(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return the rows of all ranks on rank 0, no rows elsewhere (collective)."""
@@ -125,15 +213,18 @@ class Ranks:
         comm = self._comm.Split(0 if mine else _mpi().UNDEFINED, self.rank)
         return Ranks(comm) if mine else None
 
-    def gather_by_id(self, rows: Rows, first_ids: list[int]) -> tuple[Rows, Route]:
+    def gather_by_id(
+        self, rows: Rows | BaseException, first_ids: Sequence[int]
+    ) -> tuple[Rows, Route]:
         """Hand the rows of all ranks to the first ranks, by ranges of atom IDs (collective).
 
         Parameters
         ----------
-        rows : Rows
-            Of this rank.
-        first_ids : list of int
-            The first atom ID of each receiving rank, in increasing order.
+        rows : Rows or BaseException
+            Of this rank; or what went wrong in making them (see `outcome_of`).
+        first_ids : sequence of int
+            The first atom ID of each receiving rank, in increasing order; smaller ones than the
+            first go there as well.
 
         Returns
         -------
@@ -141,33 +232,73 @@ class Ranks:
             Sorted by atom ID; no rows beyond the receiving ranks.
         Route
             The way back: what a receiving rank says of its rows goes to the ranks they are from.
-        """
-        receiver = np.searchsorted(first_ids[1:], rows.atom_ids, side="right")
-        mine = rows
-        for root in range(len(first_ids)):
-            # a copy of all spectra is worth avoiding
-            part = rows if len(first_ids) == 1 else rows.take(np.flatnonzero(receiver == root))
-            gathered = self._gather(part, root)
-            if root in (0, self.rank):
-                mine = gathered
-        order = np.argsort(mine.atom_ids, kind="stable")
-        return mine.take(order), Route(self._comm, receiver, order)
 
-    def _gather(self, rows: Rows, root: int) -> Rows:
-        frame = rows.frame
-        return Rows(
-            self._gather_array(rows.atom_ids, root),
-            self._gather_array(rows.species, root),
-            replace(
-                frame,
-                positions=self._gather_array(frame.positions, root),
-                soap=self._gather_array(frame.soap, root),
-                neighbors=NeighborLists.from_counts(
-                    self._gather_array(frame.neighbors.counts, root),
-                    self._gather_array(frame.neighbors.ids, root),
-                ),
-            ),
-        )
+        Raises
+        ------
+        RankError
+            On every rank, if something went wrong on one.
+        """
+        if self._comm is None:
+            with self.together():
+                sent = _raised(rows)
+                order = np.argsort(sent.atom_ids, kind="stable")
+            return sent.take(order), Route(
+                None, np.zeros_like(order), order, np.array([len(order)])
+            )
+
+        def packed() -> tuple[Rows, NDArray[np.intp], Parcels]:
+            sent = _raised(rows)
+            receivers = np.searchsorted(first_ids[1:], sent.atom_ids, side="right")
+            return sent, receivers, pack_rows(sent, receivers, self.size)
+
+        made = outcome_of(packed)
+        parcels = self.exchange(made if isinstance(made, BaseException) else made[2])
+        sent, receivers, _ = _raised(made)
+        mine, order, n_rows = unpack_rows(parcels, sent, self.size)
+        return mine, Route(self._comm, receivers, order, n_rows)
+
+    def exchange(self, parcels: Parcels | BaseException) -> dict[int, NDArray[np.uint8]]:
+        """Hand parcels over (collective).
+
+        The sizes are told first, eight bytes for each pair of ranks, and with them whether a rank
+        has failed.
+
+        Parameters
+        ----------
+        parcels : Parcels or BaseException
+            For all ranks; or what went wrong in making them (see `outcome_of`).
+
+        Returns
+        -------
+        dict of int to (n_bytes,) uint8 ndarray
+            Those for this rank by sender, in the order of ranks.
+
+        Raises
+        ------
+        RankError
+            On every rank, if something went wrong on one.
+        """
+        error = parcels if isinstance(parcels, BaseException) else None
+        if self._comm is None:
+            self._agree(self._code(error), error)
+            return {0: _raised(parcels).content}
+        told = np.zeros((self.size, 2), dtype=np.int32)
+        told[:, 1] = self._code(error)
+        if not isinstance(parcels, BaseException):
+            told[:, 0] = parcels.units
+        heard = np.empty_like(told)
+        self._comm.Alltoall(told, heard)
+        self._agree(int(heard[:, 1].max()), error)
+        to, from_ = told[:, 0], heard[:, 0]
+        received = np.empty(UNIT * from_.sum(dtype=np.int64), dtype=np.uint8)
+        unit = _mpi().BYTE.Create_contiguous(UNIT).Commit()
+        try:
+            self._comm.Alltoallv([_raised(parcels).content, to, unit], [received, from_, unit])
+        finally:
+            unit.Free()
+        senders = np.flatnonzero(from_)
+        ends = UNIT * np.cumsum(from_[senders], dtype=np.int64)
+        return dict(zip(senders.tolist(), np.split(received, ends[:-1]), strict=False))
 
     def _gather_array(self, values: NDArray[Any], root: int) -> NDArray[Any]:
         """Return the rows of all ranks, in the order of ranks, on one rank, no rows elsewhere."""
@@ -199,16 +330,25 @@ class Route:
     ----------
     comm : mpi4py.MPI.Intracomm or None
         All ranks.
-    receiver : (n_rows,) int ndarray
+    receivers : (n_rows,) int ndarray
         The rank that each row of this one went to.
     order : (n_received,) int ndarray
         Order in which the rows of all ranks, one rank after the other, were sorted here.
+    n_received : (n_ranks,) int64 ndarray
+        Rows that came from each rank.
     """
 
-    def __init__(self, comm: Any, receiver: NDArray[np.intp], order: NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        comm: Any,
+        receivers: NDArray[np.intp],
+        order: NDArray[np.intp],
+        n_received: NDArray[np.int64],
+    ) -> None:
         self._comm = comm
-        self._receiver = receiver
+        self._receivers = receivers
         self._order = order
+        self._n_received = n_received
 
     def back(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what was said of the rows of this rank (collective).
@@ -228,13 +368,25 @@ class Route:
         if self._comm is None:
             return arrived
         n_columns = values.shape[1]
-        to_me = np.bincount(self._receiver, minlength=self._comm.size)
-        from_me = np.array(self._comm.alltoall(to_me.tolist()))
-        returned = np.empty((len(self._receiver), n_columns))
-        self._comm.Alltoallv([arrived, n_columns * from_me], [returned, n_columns * to_me])
+        n_sent = np.bincount(self._receivers, minlength=self._comm.size)
+        returned = np.empty((len(self._receivers), n_columns))
+        self._comm.Alltoallv(
+            [arrived, n_columns * self._n_received], [returned, n_columns * n_sent]
+        )
         result = np.empty_like(returned)
-        result[np.argsort(self._receiver, kind="stable")] = returned
+        result[np.argsort(self._receivers, kind="stable")] = returned
         return result
+
+
+def outcome_of(work: Callable[[], _T]) -> _T | BaseException:
+    """Do some work, and return what went wrong instead of raising it.
+
+    For the work before a collective that tells all ranks of it (`Ranks.exchange`).
+    """
+    try:
+        return work()
+    except BaseException as error:  # the other ranks wait in the collective
+        return error
 
 
 def abort(ranks: Ranks | None) -> None:
@@ -250,6 +402,22 @@ def _mpi() -> Any:
     from mpi4py import MPI
 
     return MPI
+
+
+@cache
+def _reduction() -> Any:
+    """Return the operation that reduces messages of `Shared`."""
+
+    def reduce(message: Any, into: Any, _: Any) -> None:
+        combine(np.frombuffer(message, np.uint8), np.frombuffer(into, np.uint8))
+
+    return _mpi().Op.Create(reduce, commute=True)
+
+
+def _raised(outcome: _T | BaseException) -> _T:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def _describe(error: BaseException | None) -> str:

@@ -6,6 +6,7 @@ import atexit
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from .buffer import BufferWriter, forecast, frame_bytes
@@ -26,12 +27,13 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
+from .parallel import Ranks, outcome_of
 from .reduction import Reduction
 from .soap import Soap
 from .system import System
 from .termination import Termination
-from .timings import Timings
-from .values import FrameValues
+from .timings import SHARED, Timings
+from .values import AtomValues, FrameValues
 
 __all__ = ["Recorder"]
 
@@ -221,29 +223,33 @@ class Recorder:
         """Describe the current step and commit it: the whole in-situ flow (collective)."""
         system, section = self._begin(), self._timings.section
         ranks = system.ranks
-        with self._timings.frame(ranks):
+        with self._timings.frame():
             with section("read"):
                 self._system, frame = system.read(self._lmp)
             if frame.step == self._last_step:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
-            with ranks.together(), section("describe"):
-                rows = self._describe(frame, system)
             with section("describe"):
-                rows = self._reduction.of_rows(rows, ranks)
+                described = outcome_of(partial(self._describe, frame, system))
+                described = self._reduction.of_rows(described, ranks)
             with section("gather"):
-                rows, route = ranks.gather_by_id(rows, system.first_ids)
-            with ranks.together(), section("write"):
-                again = system.writers is not None and not self._commit(frame, rows, system)
+                rows, route = ranks.gather_by_id(described, system.first_ids)
+            with ranks.together(**self._live.shared_sizes) as shared:
+                with section("write"):
+                    again = system.writers is not None and not self._commit(frame, rows, system)
+                with section("follow"):
+                    seen = self._live.look(rows, self._writer, shared, again=again)
             self._reduction.resume(self.config.file, ranks)
             with section("follow"):
-                happened = self._live.follow(
-                    frame, rows, route, system, self._writer, again=ranks.max(again) > 0
+                mine, happened = self._live.follow(
+                    frame, rows, route, system, self._writer, seen, shared
                 )
+        asked = self._hand_back(frame, mine, ranks)
         self._last_step = frame.step
         self._say(*self._reduction.take_notes())
         self._act(happened)
-        self._end_if_asked(system)
+        if asked:
+            self._end(system, signal.Signals(asked))
 
     def _begin(self) -> System:
         """Check LAMMPS and the buffer against the settings, before the first frame (collective)."""
@@ -281,10 +287,11 @@ class Recorder:
         opened = self._writer is None
         writer = self._writer = self._writer or system.open_buffer(self._lmp, self._every)
         writer.run_start = system.first_start(frame) if opened else frame.run_start
-        system.require_same_species(rows, writer.rows)
+        with (system.writers or Ranks()).together():  # the other writers would wait for this one
+            system.require_same_species(rows, writer.rows)
         is_new = writer.append(rows.frame)
         if opened and self.is_root:
-            n_atoms, n_columns = len(system.atom_ids), rows.frame.soap.shape[1]
+            n_atoms, n_columns = system.n_centers, rows.frame.soap.shape[1]
             mean = rows.frame.neighbors.counts.mean()
             size = frame_bytes(n_atoms, n_columns, mean)
             usual = frame_bytes(n_atoms, self.config.stored.n_columns(n_columns), mean)
@@ -297,6 +304,17 @@ class Recorder:
             )
         return is_new
 
+    def _hand_back(self, frame: LocalFrame, mine: AtomValues, ranks: Ranks) -> int:
+        """Give the values of a frame back; return the signal that a rank got, or 0 (collective)."""
+        sizes = {**SHARED, "n_maxima": SHARED["n_maxima"] + 1}
+        with ranks.together(**sizes) as shared:
+            with self._timings.section("follow"):
+                self._live.hand_back(frame, mine)
+            self._timings.share(shared)
+            shared.maxima[-1] = self._termination.asked
+        self._timings.take(shared, ranks.size)
+        return int(shared.maxima[-1])
+
     def _act(self, happened: list[Happened]) -> None:
         """Do what was asked for at events (on all ranks)."""
         for each in happened:
@@ -308,11 +326,8 @@ class Recorder:
             stop_softly(self._lmp)
         self._say(*self._live.notes())
 
-    def _end_if_asked(self, system: System) -> None:
-        """End the run in order, where a signal asks for it (collective)."""
-        asked = self._termination.agreed(system.ranks)
-        if asked is None:
-            return
+    def _end(self, system: System, asked: signal.Signals) -> None:
+        """End the run in order, as a signal has asked for (collective)."""
         self._ended = True
         with system.ranks.together():
             self._seal()

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,6 @@ _MOST_EXCESS = 1.1
 # What is promised, in units of the largest residual of those frames.
 _MARGIN = 2.0
 _ROUNDING = 1e-6  # of spectra in float32: no basis can be better
-# Sums over ranks are sums of whole numbers, which do not depend on the order of the ranks.
-_UPPER, _LOWER = 2.0**20, 2.0**40
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ class Reduction:
         self.basis: Basis | None = None
         self.notes: list[str] = []
         self._n_scores = config.stored.n_scores
+        self._n_threads = config.threads
         self._most_scores = config.stored.most_scores(Soap.of(config).n_features)
         self._moments: Moments | None = None
         self._trial: _Trial | None = None
@@ -84,9 +84,18 @@ class Reduction:
         self._goes_on = False
         self._is_full = False  # the basis may not grow any more
 
-    def of_rows(self, rows: Rows, ranks: Ranks) -> Rows:
-        """Return rows with their frame as `of_frame` returns it (collective)."""
-        return replace(rows, frame=self.of_frame(rows.frame, ranks))
+    def of_rows(self, rows: Rows | BaseException, ranks: Ranks) -> Rows | BaseException:
+        """Return rows with their frame as `of_frame` returns it (collective).
+
+        Parameters
+        ----------
+        rows : Rows or BaseException
+            Of this rank; or what went wrong in making them (see `strdyn_live.parallel.outcome_of`).
+        """
+        if not self._works:
+            return rows
+        frame = self._of_frame(rows if isinstance(rows, BaseException) else rows.frame, ranks)
+        return rows if isinstance(rows, BaseException) else replace(rows, frame=frame)
 
     def of_frame(self, frame: Frame, ranks: Ranks) -> Frame:
         """Return a frame as it is to be stored, and learn from it (collective).
@@ -100,18 +109,30 @@ class Reduction:
             With the spectra of the rows of this rank.
         ranks : Ranks
             All that have a part in the frame.
+
+        Raises
+        ------
+        RankError
+            On every rank, if something went wrong on one.
         """
-        if self._n_scores is None or not self._goes_on:
-            return frame
-        with _one_thread():
+        return self._of_frame(frame, ranks) if self._works else frame
+
+    @property
+    def _works(self) -> bool:
+        return self._n_scores is not None and self._goes_on
+
+    def _of_frame(self, outcome: Frame | BaseException, ranks: Ranks) -> Frame:
+        with _threads(self._n_threads):
             if self.basis is None:
-                self._learn(frame, ranks)
-                return frame
-            with ranks.together():
+                return self._learn(outcome, ranks)
+            with ranks.together(n_maxima=1) as shared:
+                frame = _raised(outcome)
                 reduced = self.basis.project(frame.soap)
-            if _largest(reduced[:, -1], ranks) <= self.basis.bound:
+                shared.maxima[0] = _largest(reduced[:, -1])
+            largest = float(shared.maxima[0])
+            if largest <= self.basis.bound:
                 return replace(frame, soap=reduced, basis=self.basis)
-            self._grow(frame, reduced[:, -1], ranks)
+            self._grow(frame, reduced[:, -1], largest, ranks)
             return frame
 
     def resume(self, path: str | os.PathLike[str], ranks: Ranks) -> None:
@@ -129,7 +150,7 @@ class Reduction:
             return
         with ranks.together():
             if ranks.is_root:
-                with _one_thread(), read_quietly(path) as stored:
+                with _threads(self._n_threads), read_quietly(path) as stored:
                     self._replay(stored)
         state = (self.basis, self._moments, self._trial, self._passed, self._is_full)
         state = ranks.broadcast(state)
@@ -158,57 +179,72 @@ class Reduction:
                     self._learn(stored.frame(k), alone)
                 elif stored.n_scores_of[k] == 0:
                     frame = stored.frame(k)
-                    self._grow(frame, self.basis.project(frame.soap)[:, -1], alone)
+                    norms = self.basis.project(frame.soap)[:, -1]
+                    self._grow(frame, norms, _largest(norms), alone)
 
-    def _learn(self, frame: Frame, ranks: Ranks) -> None:
-        """Test the basis of the frames before, then add this one (collective)."""
-        spectra, trial = frame.soap, self._trial
-        with ranks.together():
-            strange = not np.isfinite(spectra).all()
-        if ranks.max(strange):
-            return  # the writer refuses it
+    def _learn(self, outcome: Frame | BaseException, ranks: Ranks) -> Frame:
+        """Test the basis of the frames before, then add this one; return it (collective)."""
+        trial = self._trial
+        with ranks.together(n_sums=1, n_totals=1, n_maxima=2) as shared:
+            frame = _raised(outcome)
+            shared.maxima[0] = _largest(frame.soap)
+            if trial is not None:
+                residuals = trial.basis.project(frame.soap)[:, -1].astype(np.float64)
+                shared.sums[0], shared.totals[0] = len(residuals), residuals @ residuals
+                shared.maxima[1] = _largest(residuals)
+        if not np.isfinite(shared.maxima[0]):
+            return frame  # the writer refuses it
         if trial is not None:
-            with ranks.together():
-                residuals = trial.basis.project(spectra)[:, -1].astype(np.float64)
-            left_out = _root_mean_square(residuals, ranks)
+            left_out = float(np.sqrt(shared.totals[0] / max(1, shared.sums[0])))
             if left_out <= max(_MOST_EXCESS * trial.left_out, _ROUNDING):
-                self._passed = (*self._passed, _largest(residuals, ranks))
+                self._passed = (*self._passed, float(shared.maxima[1]))
             else:
                 self._passed = ()
-        self._add(spectra, ranks)
+        self._add(frame.soap, ranks)
         with ranks.together():
             if ranks.is_root:
                 self._trial = self._fit()
         self._trial = ranks.broadcast(self._trial)
         if len(self._passed) >= _N_TRIALS and self._trial is not None:
-            bound = max(_MARGIN * max(self._passed), _ROUNDING)
-            self.basis = replace(self._trial.basis, bound=bound)
-            n_rows = 0 if self._moments is None else self._moments.n_rows
-            self.notes.append(
-                f"step {frame.step}: found a basis of {self.basis.n_scores} scores in {n_rows} "
-                f"spectra. They leave out {self._trial.left_out:.2g} (root mean square; the norm "
-                f"of a spectrum is 1), and at most {max(self._passed):.2g} in {_N_TRIALS} frames "
-                f"that it was not made of. From now on scores are stored, each spectrum within "
-                f"{bound:.2g}"
-            )
-            self._moments = self._trial = None
+            self._freeze(self._trial, frame.step)
+        return frame
+
+    def _freeze(self, trial: _Trial, step: int) -> None:
+        """Take a basis, and promise what it has held."""
+        largest, n_rows = max(self._passed), 0 if self._moments is None else self._moments.n_rows
+        self.basis = replace(trial.basis, bound=max(_MARGIN * largest, _ROUNDING))
+        self.notes.append(
+            f"step {step}: found a basis of {self.basis.n_scores} scores in {n_rows} spectra. They "
+            f"leave out {trial.left_out:.2g} (root mean square; the norm of a spectrum is 1), and "
+            f"at most {largest:.2g} in {_N_TRIALS} frames that it was not made of. From now on "
+            f"scores are stored, each spectrum within {self.basis.bound:.2g}"
+        )
+        self._moments = self._trial = None
 
     def _add(self, spectra: NDArray[np.float32], ranks: Ranks) -> None:
         """Add the spectra of all ranks to the moments (collective)."""
         n_features = spectra.shape[1]
+        upper = np.triu_indices(n_features)
         if self._moments is None:
-            n_rows = max(1, int(ranks.sums([len(spectra)])[0]))
-            origin = _sum(spectra.sum(axis=0, dtype=np.float64), ranks) / n_rows
+            with ranks.together(n_sums=1, n_totals=n_features) as shared:
+                shared.sums[0] = len(spectra)
+                shared.totals[:] = spectra.sum(axis=0, dtype=np.float64)
+            origin = shared.totals / max(1, shared.sums[0])
             products = np.zeros((n_features, n_features))
             self._moments = Moments(origin, 0, np.zeros(n_features), products)
-        with ranks.together():
+        with ranks.together(n_sums=1, n_totals=n_features + len(upper[0])) as shared:
             mine = Moments.sum(
                 Moments.of(spectra[rows].astype(np.float64), origin=self._moments.origin)
                 for rows in (*blocks(len(spectra)), slice(0, 0))
             )
-        n_rows = int(ranks.sums([mine.n_rows])[0])
-        total, products = _sum(mine.total, ranks), _symmetric_sum(mine.products, ranks)
-        self._moments += Moments(mine.origin, n_rows, total, products)
+            shared.sums[0] = mine.n_rows
+            shared.totals[:] = np.concatenate([mine.total, mine.products[upper]])
+        self._moments += Moments(
+            self._moments.origin,
+            int(shared.sums[0]),
+            shared.totals[:n_features].copy(),
+            _symmetric(shared.totals[n_features:], n_features),
+        )
 
     def _fit(self) -> _Trial | None:
         """Return the basis of all rows so far."""
@@ -218,29 +254,33 @@ class Reduction:
         left_out = float(np.sqrt(variances[self._n_scores :].sum()))
         return _Trial(Basis(self._moments.mean, directions, np.inf), left_out)
 
-    def _grow(self, frame: Frame, norms: NDArray[np.float32], ranks: Ranks) -> None:
+    def _grow(self, frame: Frame, norms: NDArray[np.float32], largest: float, ranks: Ranks) -> None:
         """Give the basis directions for residuals beyond its bound, if there are any (collective).
 
-        Their norms are known.
+        Their norms are known, and the largest of all ranks.
         """
-        basis, largest = self.basis, _largest(norms, ranks)
+        basis = self.basis
         if basis is None or self._is_full or not basis.bound < largest < np.inf:
             return
-        with ranks.together():
+        n_features = basis.n_features
+        upper = np.triu_indices(n_features)
+        with ranks.together(n_sums=1, n_totals=len(upper[0])) as shared:
             beyond = basis.residuals(frame.soap[norms > basis.bound])
-        n_beyond = int(ranks.sums([len(beyond)])[0])
-        products = _symmetric_sum(beyond.T @ beyond, ranks)
-        moments = Moments(np.zeros(len(products)), n_beyond, np.zeros(len(products)), products)
+            shared.sums[0], shared.totals[:] = len(beyond), (beyond.T @ beyond)[upper]
+        n_beyond = int(shared.sums[0])
+        nothing = np.zeros(n_features)
+        moments = Moments(nothing, n_beyond, nothing, _symmetric(shared.totals, n_features))
+        directions = nothing[np.newaxis]
         with ranks.together():
-            directions = None
             if ranks.is_root:
-                directions, _ = principal_directions(moments, basis.n_features)
+                directions, _ = principal_directions(moments, n_features)
         directions = ranks.broadcast(directions)
-        with ranks.together():
+        with ranks.together(n_maxima=n_features) as shared:
             # column n: what the first n directions leave out, of the worst row
             squares = (beyond @ directions.T) ** 2
-            left_out = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1].max(axis=0, initial=0.0)
-        worst = np.sqrt([*ranks.maxima(left_out.tolist()), 0.0])
+            left_out = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
+            shared.maxima[:] = left_out.max(axis=0, initial=0.0)
+        worst = np.sqrt([*shared.maxima, 0.0])
         n_more = int(np.flatnonzero(worst <= basis.bound / _MARGIN)[0])
         found = (
             f"step {frame.step}: residuals of {n_beyond} spectra are up to {largest:.2g}, more "
@@ -260,39 +300,28 @@ class Reduction:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep BLAS from starting a thread for each core: every core has a rank of its own."""
+def _threads(n_threads: int) -> Iterator[None]:
+    """Keep BLAS from starting a thread for each core: other ranks have some of them."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(n_threads, "blas"):
         yield
 
 
-def _largest(values: NDArray[np.floating], ranks: Ranks) -> float:
-    """Return the largest value of all ranks; infinity if one is not finite (collective)."""
-    mine = float(values.max(initial=0.0))
-    return ranks.max(mine if np.isfinite(mine) else np.inf)
+def _largest(values: NDArray[np.floating[Any]]) -> float:
+    """Return the largest value; infinity if one is not finite."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return largest if np.isfinite(largest) else np.inf
 
 
-def _root_mean_square(values: NDArray[np.float64], ranks: Ranks) -> float:
-    n_values = max(1, int(ranks.sums([len(values)])[0]))
-    return float(np.sqrt(ranks.total(float(values @ values)) / n_values))
+def _symmetric(upper: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return the symmetric matrix of an upper triangle."""
+    result = np.zeros((n, n))
+    result[np.triu_indices(n)] = upper
+    return result + np.triu(result, 1).T
 
 
-def _sum(values: NDArray[np.float64], ranks: Ranks) -> NDArray[np.float64]:
-    """Return the sum of arrays over ranks, to 10⁻¹⁸ (collective)."""
-    scaled = values.ravel() * _UPPER
-    upper = np.round(scaled)
-    lower = np.round((scaled - upper) * _LOWER)
-    n = len(upper)
-    parts = ranks.sums([*upper.astype(np.int64).tolist(), *lower.astype(np.int64).tolist()])
-    return ((parts[:n] + parts[n:] / _LOWER) / _UPPER).reshape(values.shape)
-
-
-def _symmetric_sum(values: NDArray[np.float64], ranks: Ranks) -> NDArray[np.float64]:
-    """Return the sum of symmetric matrices over ranks (collective)."""
-    upper = np.triu_indices(len(values))
-    result = np.zeros_like(values)
-    result[upper] = _sum(values[upper], ranks)
-    result.T[upper] = result[upper]
-    return result
+def _raised(outcome: Frame | BaseException) -> Frame:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome

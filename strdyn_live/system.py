@@ -45,9 +45,9 @@ class System:
     species_of_type : (n_types + 1,) int32 ndarray
         Index into the species of SOAP, by LAMMPS type (which counts from 1).
     atom_ids, species : (n_centers,) int64 and int32 ndarray
-        All centers, sorted by ID.
+        All centers, sorted by ID, on the ranks that write; empty on the others.
     first_ids : list of int
-        The first atom ID of each writer.
+        The first atom ID of each writer; 0 for the first one.
     periodic : (bool, bool, bool)
         Directions along which LAMMPS makes images.
     place : tuple of int
@@ -95,50 +95,66 @@ class System:
         indices = [config.species.index(element) for element in config.elements]
         species_of_type = np.array([-1, *indices], dtype=np.int32)
         bits = group_bits(lmp, _groups(config), ranks)
-        with ranks.together():
+        with ranks.together(n_sums=5, n_totals=1) as shared:
             frame = read_frame(lmp, *bits)
-            n_centers = len(frame.centers)
+            n_mine = len(frame.centers)
             rows = Rows.of(
                 frame,
                 species_of_type[frame.types],
-                np.empty((n_centers, 0), np.float32),
-                NeighborLists.none_of(n_centers),
+                np.empty((n_mine, 0), np.float32),
+                NeighborLists.none_of(n_mine),
             )
-            speeds = squared_speeds(lmp)
-        n_atoms = int(ranks.sums([frame.n_owned])[0])
-        speed = float(np.sqrt(ranks.total(speeds) / max(n_atoms, 1)))
-        atom_ids, species = ranks.all_rows(rows.atom_ids), ranks.all_rows(rows.species)
+            shared.sums[:] = [frame.n_owned, *frame.members]
+            shared.totals[:] = squared_speeds(lmp)
+        n_atoms, *members = shared.sums.tolist()
+        speed = float(np.sqrt(shared.totals[0] / max(n_atoms, 1)))
+        with ranks.alike():
+            if config.writers > members[0]:
+                raise LammpsError(
+                    f"writers = {config.writers} for {members[0]} atoms: expected at most one "
+                    "writer per atom."
+                )
+        kept = writer_rows(members[0], config.writers)
+        places = [start for start, _ in kept]
+        first_ids = [0, *ranks.nth_smallest(np.sort(rows.atom_ids), places[1:])]
+        rows, _ = ranks.gather_by_id(rows, first_ids)
         with ranks.together():
-            order = np.argsort(atom_ids)
-            atom_ids, species = atom_ids[order], species[order]
-            repeated = atom_ids[1:][atom_ids[1:] == atom_ids[:-1]]
+            repeated = rows.atom_ids[1:][rows.atom_ids[1:] == rows.atom_ids[:-1]]
             if len(repeated):
                 raise LammpsError(
                     f"two atoms have the ID {repeated[0]}: IDs must be unique. Put 'reset_atoms "
                     "id' before the run."
                 )
-            shares = writer_rows(len(atom_ids), config.writers)
+        writers = ranks.first(config.writers)
+        atom_ids, species = rows.atom_ids, rows.species
+        if writers is not None:  # each file of a buffer names all its atoms
+            atom_ids, species = writers.all_rows(atom_ids), writers.all_rows(species)
         system = cls(
             config=config,
             ranks=ranks,
-            writers=ranks.first(config.writers),
+            writers=writers,
             group_bits=bits,
-            members=ranks.sums(frame.members).tolist(),
+            members=members,
             n_atoms=n_atoms,
             species_of_type=species_of_type,
             atom_ids=atom_ids,
             species=species,
-            first_ids=[int(atom_ids[start]) for start, _ in shares],
+            first_ids=first_ids,
             periodic=frame.box.periodic,
             place=place_of_system(lmp),
             start=replace(frame.run_start, speed=speed),
         )
-        rows, _ = ranks.gather_by_id(rows, system.first_ids[:1])
         with ranks.together():
-            if ranks.is_root:
+            if writers is not None:
                 at_start = rows.frame if frame.step == system.start.step else None
-                check_start(config, system.start, at_start, **system._shared(lmp))
+                own = slice(*kept[writers.rank])
+                check_start(config, system.start, at_start, own, **system._shared(lmp))
         return system
+
+    @property
+    def n_centers(self) -> int:
+        """Number of centers of the run."""
+        return self.members[0]
 
     def read(self, lmp: Any) -> tuple[System, LocalFrame]:
         """Read the current frame (collective).
@@ -161,15 +177,16 @@ class System:
             # a group that was deleted and defined again may have another bit
             system = replace(self, group_bits=group_bits(lmp, _groups(self.config), self.ranks))
             frame, members = system._read(lmp)
-        with self.ranks.together():
+        with self.ranks.alike():
             self._require_same(members, frame)
         return system, frame
 
     def _read(self, lmp: Any) -> tuple[LocalFrame, list[int]]:
-        with self.ranks.together():
+        with self.ranks.together(n_sums=len(self.members)) as shared:
             self._require_run(lmp)
             frame = read_frame(lmp, *self.group_bits)
-        return frame, self.ranks.sums(frame.members).tolist()
+            shared.sums[:] = frame.members
+        return frame, shared.sums.tolist()
 
     def open_buffer(self, lmp: Any, every: int | None) -> BufferWriter:
         """Open the buffer (on the ranks that write, together); `every`: steps between frames."""

@@ -6,8 +6,6 @@ import contextlib
 import signal
 from typing import Any
 
-from .parallel import Ranks
-
 __all__ = ["Termination"]
 
 
@@ -34,11 +32,6 @@ class Termination:
         self.asked = number
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
-
-    def agreed(self, ranks: Ranks) -> signal.Signals | None:
-        """Return the signal that came to any rank, None without one (collective)."""
-        asked = int(ranks.max(self.asked))
-        return signal.Signals(asked) if asked else None
 
     def restore(self) -> None:
         """Give the signals the effect again that they had before."""

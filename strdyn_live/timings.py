@@ -9,11 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from .parallel import Ranks
+from .shared import Shared
 
-__all__ = ["Timings"]
+__all__ = ["SHARED", "Timings"]
 
 SECTIONS = ("read", "describe", "gather", "write", "follow", "wait")
+SHARED = {"n_totals": len(SECTIONS), "n_maxima": 2 * len(SECTIONS)}
+"""What `Timings.share` needs."""
 
 
 class Timings:
@@ -40,18 +42,27 @@ class Timings:
             self._mine[name] += time.perf_counter() - start
 
     @contextmanager
-    def frame(self, ranks: Ranks) -> Iterator[None]:
-        """Time a whole frame; the rest of the time is waiting for ranks (collective)."""
+    def frame(self) -> Iterator[None]:
+        """Time a frame; what is in no section is waiting for other ranks."""
         start, before = time.perf_counter(), sum(self._mine.values())
         yield
         in_sections = sum(self._mine.values()) - before
         self._mine["wait"] += time.perf_counter() - start - in_sections
-        # at every frame: ranks cannot communicate any more at the end of an embedded run
+
+    def share(self, shared: Shared) -> None:
+        """Say what was spent here, as the first of the numbers that are reduced (`SHARED`).
+
+        At every frame: ranks cannot communicate any more at the end of an embedded run.
+        """
         mine = np.array(list(self._mine.values()))
-        extremes = ranks.maxima([*-mine, *mine])
-        least, most = -extremes[: len(mine)], extremes[len(mine) :]
-        mean = ranks.sums((mine * 1e6).astype(int).tolist()) / 1e6 / ranks.size
-        self.over_ranks = np.array([least, mean, most])
+        shared.maxima[: 2 * len(mine)] = [*-mine, *mine]
+        shared.totals[:] = mine
+
+    def take(self, shared: Shared, n_ranks: int) -> None:
+        """Take what was spent on all ranks."""
+        n = len(SECTIONS)
+        least, most = -shared.maxima[:n], shared.maxima[n : 2 * n]
+        self.over_ranks = np.array([least, shared.totals / n_ranks, most])
 
     def table(self) -> str:
         """Return a table of the sections: least, mean and most, and the share of the run so far."""

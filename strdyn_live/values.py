@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .parallel import Ranks
+from .shared import Shared
 
 __all__ = ["AtomValues", "FrameValues"]
 
@@ -91,28 +91,33 @@ class FrameValues:
         first = [self.lens_mean, self.lens_max, self.n_above, self.distance_max]
         return np.array([*first, *self.populations], dtype=np.float64)
 
-    @classmethod
-    def of(
-        cls,
+    @staticmethod
+    def shared_sizes(n_environments: int) -> dict[str, int]:
+        """Return how many numbers all ranks reduce for the values of a frame."""
+        return {"n_sums": 2 + n_environments + n_environments**2, "n_totals": 1, "n_maxima": 3}
+
+    @staticmethod
+    def share(
+        shared: Shared,
         values: AtomValues,
         before: NDArray[np.int32],
-        ranks: Ranks,
         *,
-        step: int,
         previous_step: int | None,
         threshold: float,
         n_environments: int,
-    ) -> FrameValues:
-        """Add up the values of all ranks (collective).
+    ) -> None:
+        """Say what a rank contributes, as the first of the numbers that are reduced.
 
         Parameters
         ----------
+        shared : Shared
+            Of at least `shared_sizes`.
         values : AtomValues
             Of some centers; every center on one rank.
-        previous_step : int or None
-            Known to the ranks that have centers.
         before : (n_atoms,) int32 ndarray
             Environments of the same centers one frame earlier.
+        previous_step : int or None
+            Known to the ranks that have centers.
         """
         n = n_environments
         now = values.environment
@@ -120,18 +125,24 @@ class FrameValues:
         moves = np.bincount(before[known] * n + now[known], minlength=n * n)
         populations = np.bincount(now[now >= 0], minlength=n)
         counted = [len(now), int((values.delta > threshold).sum()), *populations, *moves]
-        n_atoms, n_above, *rest = ranks.sums(counted).tolist()
-        total = ranks.total(float(values.delta.sum()))
         largest = [values.delta.max(initial=0.0), values.distance.max(initial=0.0)]
-        earlier = -1 if previous_step is None else previous_step
-        lens_max, distance_max, earlier = ranks.maxima([*largest, earlier]).tolist()
+        shared.sums[: len(counted)] = counted
+        shared.totals[0] = values.delta.sum()
+        shared.maxima[:3] = [*largest, -1 if previous_step is None else previous_step]
+
+    @classmethod
+    def of(cls, shared: Shared, step: int, n_environments: int) -> FrameValues:
+        """Read what all ranks say of a frame."""
+        n = n_environments
+        n_atoms, n_above, *rest = shared.sums.tolist()
+        lens_max, distance_max, earlier = shared.maxima[:3].tolist()
         return cls(
             step=step,
             previous_step=None if earlier < 0 else int(earlier),
-            lens_mean=total / max(n_atoms, 1),
+            lens_mean=float(shared.totals[0]) / max(n_atoms, 1),
             lens_max=lens_max,
             n_above=n_above,
             distance_max=distance_max,
             populations=np.array(rest[:n], dtype=np.int64),
-            moves=np.array(rest[n:], dtype=np.int64).reshape(n, n),
+            moves=np.array(rest[n : n + n * n], dtype=np.int64).reshape(n, n),
         )

@@ -162,7 +162,8 @@ class AnalysisConfig(Settings):
         use="Change it to compare with the paper's notebook, or to see what is noise.",
     )
     tree: str = setting(
-        "HDBSCAN*: exact spanning tree, or the approximation that is the default of hdbscan.",
+        "HDBSCAN*: exact spanning tree, or the approximation that is the default of hdbscan. The "
+        "approximation is of a million rows at most, as it needs much memory.",
         default="exact",
         choices=("exact", "approx"),
         use="Choose approx only to reproduce the paper's notebook.",
@@ -224,13 +225,14 @@ class AnalysisConfig(Settings):
         use="Set false for the merge of the paper.",
     )
     max_fit_rows: int = setting(
-        "HDBSCAN*: with more rows than this, a sample that keeps sparse regions is clustered. "
-        "Every other row has the label of its nearest row in the sample.",
-        default=1_000_000,
+        "HDBSCAN*: all rows are clustered up to this number. With more, a sample that keeps sparse "
+        "regions is clustered, and every other row has the label of its nearest row in the sample. "
+        "``gmm`` and ``kmeans`` are fitted to this number of random rows, a million at most.",
+        default=20_000_000,
         unit="rows",
         low=1000,
-        high=10**12,
-        use="Take a larger one if memory and time allow, a smaller one to try settings.",
+        high=10**9,
+        use="Take a smaller one to try settings, or where memory is short.",
     )
     seed: int = setting(
         "Seed of all random numbers.",

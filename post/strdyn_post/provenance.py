@@ -54,7 +54,7 @@ def describe_origin(recording: Recording, taken: Recording, seed: int) -> dict[s
         Of the analysis.
     """
     steps = np.asarray(recording.steps)
-    packages = ("numpy", "scipy", "scikit-learn", "hdbscan", "fast_plscan")
+    packages = ("numpy", "scipy", "scikit-learn", "hdbscan")
     return {
         "buffer": str(Path(recording.path).absolute()),
         "buffer_uuid": str(recording.uuid),

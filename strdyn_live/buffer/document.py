@@ -33,7 +33,7 @@ FORMAT_VERSION = 2  # 1 is the same without scores, and is written where there a
 
 # These may differ between a run and its continuation: they do not change what a frame means.
 _FREE_SETTINGS = {
-    *("file", "append", "on_error", "backend", "writers"),
+    *("file", "append", "on_error", "backend", "writers", "threads"),
     *("model", "lens_threshold"),
     *("event", "event_every", "event_frames", "event_cooldown", "adaptive"),
 }
@@ -168,6 +168,14 @@ class Document:
         """Return whether frames may hold so many numbers for each atom in place of a spectrum."""
         return self.config.stored.allows(n_columns, self.n_features)
 
+    @cached_property
+    def _packed(self) -> dict[str, str]:
+        # zlib of little-endian differences: some hundred bytes for a contiguous group
+        return {
+            "atom_ids": pack_array(np.diff(self.atom_ids, prepend=0), "<i8"),
+            "atom_species": pack_array(self.species, "<i4"),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
         return {
@@ -178,9 +186,7 @@ class Document:
             "periodic": list(self.periodic),
             "species": list(self.config.species),
             "n_atoms": len(self.atom_ids),
-            # zlib of little-endian differences: some hundred bytes for a contiguous group
-            "atom_ids": pack_array(np.diff(self.atom_ids, prepend=0), "<i8"),
-            "atom_species": pack_array(self.species, "<i4"),
+            **self._packed,
             "config": self.config.as_dict(),
         }
 

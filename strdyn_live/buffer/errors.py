@@ -11,12 +11,19 @@ __all__ = [
     "BufferError",
     "BufferWarning",
     "DamageError",
+    "OtherWriterError",
     "explain",
 ]
 
 
 class BufferError(OSError):
     """A buffer cannot be written or read; the message names file, step and remedy."""
+
+
+class OtherWriterError(BufferError):
+    """Another writer has failed, and says itself why."""
+
+    is_echo = True  # `Ranks` tells of the other error
 
 
 class DamageError(BufferError):

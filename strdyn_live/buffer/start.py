@@ -82,7 +82,13 @@ def take_folder(
         raise explain(f"cannot open {folder} for writing", error) from error
 
 
-def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **shared: Any) -> None:
+def check_start(
+    config: LiveConfig,
+    start: RunStart,
+    at_start: Frame | None,
+    rows: slice = slice(None),
+    **shared: Any,
+) -> None:
     """Raise BufferError if a run cannot be recorded where the settings say; nothing is written.
 
     For the start of a run, which may be long before its first frame.
@@ -95,6 +101,8 @@ def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **s
         Where it starts.
     at_start : Frame, optional
         The frame there; spectra and neighbor lists may be left out.
+    rows : slice
+        Rows of the sorted atoms that `at_start` holds.
     **shared
         atom_ids, species, units and periodic, as of `BufferWriter`.
     """
@@ -110,7 +118,7 @@ def check_start(config: LiveConfig, start: RunStart, at_start: Frame | None, **s
         _require_few_superseded(stored, branch, config.append)
         if at_start is not None and at_start.step in stored.steps:
             with contextlib.suppress(DamageError):  # then it is written again
-                require_same_frame(stored, at_start, slice(None))
+                require_same_frame(stored, at_start, rows)
 
 
 def _require_folder(folder: Path) -> None:

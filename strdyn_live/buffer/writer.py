@@ -22,7 +22,7 @@ from strdyn_live.frame import Frame, RunStart
 
 from .bases import StoredBasis
 from .document import Document, Origin, header_json, writer_rows
-from .errors import BufferError, BufferWarning, explain
+from .errors import BufferError, BufferWarning, OtherWriterError, explain
 from .folder import tail_name
 from .last import note_last
 from .lock import Lock
@@ -390,7 +390,7 @@ class BufferWriter:
             self._agree(False)
             raise
         if not self._agree(True):
-            raise BufferError(f"another writer of {self.path} failed: see its message.")
+            raise OtherWriterError(f"another writer of {self.path} failed: see its message.")
 
 
 def _unlink(path: Path) -> None:

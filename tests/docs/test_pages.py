@@ -142,6 +142,13 @@ def test_the_reference_has_every_setting_with_its_limits():
     assert "autofunction:: strdyn_live.open_buffer" in generated.api_text(["strdyn_live"])
 
 
+def test_the_page_on_scaling_has_the_table_of_the_model():
+    sys.path.insert(0, str(ROOT / "docs"))
+    model = importlib.import_module("scaling")
+    sys.path.remove(str(ROOT / "docs"))
+    assert model.table() in (ROOT / "docs/scaling.md").read_text()
+
+
 def test_the_page_on_the_report_has_every_part_of_it():
     template = Path(strdyn_post.__file__).parent / "page/templates/report.html.j2"
     parts = re.findall(r"<h2>(.*?)</h2>", template.read_text())

@@ -309,7 +309,7 @@ def test_restart_with_other_settings_is_refused(
     record(tmp_path, [0, 10])
     with pytest.raises(BufferError, match=message):
         writer(tmp_path, append=True, **changes)
-    record(tmp_path, [20], append=True, on_error="drop", backend="native")  # these may change
+    record(tmp_path, [20], append=True, on_error="drop", threads=2)  # these may change
 
 
 def test_steps_only_go_forward(tmp_path: Path) -> None:

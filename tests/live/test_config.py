@@ -48,6 +48,8 @@ def test_a_value_may_look_like_a_name():
         ({"l_max": 2.5}, "l_max = 2.5"),
         ({"l_max": True}, "l_max = True"),
         ({"writers": 0}, "writers = 0"),
+        ({"threads": 0}, "threads = 0: expected a whole number from 1 to 1024"),
+        ({"threads": 2, "backend": "dscribe"}, "threads = 2 with backend dscribe"),
         ({"append": "perhaps"}, "append = 'perhaps': expected true, false or force"),
         ({"on_error": "stopp"}, "Did you mean 'stop'?"),
         ({"backend": "fast"}, "backend = 'fast': expected native or dscribe"),

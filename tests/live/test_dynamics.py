@@ -56,17 +56,16 @@ def test_populations_and_moves_by_hand():
     counted = []
     for each in RUN:
         values, before = dynamics.update(each)
-        counted.append(
-            FrameValues.of(
+        with Ranks().together(**FrameValues.shared_sizes(2)) as shared:
+            FrameValues.share(
+                shared,
                 values,
                 before,
-                Ranks(),
-                step=each.step,
                 previous_step=dynamics.previous_step,
                 threshold=0.5,
                 n_environments=2,
             )
-        )
+        counted.append(FrameValues.of(shared, each.step, 2))
     assert [each.previous_step for each in counted] == [None, 0, 10, 20]
     assert [each.lens_mean for each in counted] == [0.0, 0.125, 0.625, 0.125]
     assert [each.lens_max for each in counted] == [0.0, 0.25, 1.0, 0.25]

@@ -136,6 +136,26 @@ SYSTEMS = {
 }
 
 
+# Long and thin, one rank beside the other: each has neighbors at two sides only.
+WIRE = System(
+    """
+units metal
+processors * 1 1
+region box block 0 160 0 12 0 12
+create_box 1 box
+create_atoms 1 random 400 4242 box
+mass 1 63.5
+pair_style soft 2.0
+pair_coeff 1 1 1.0
+velocity all create 300 4928459 loop geom
+fix nve all nve
+timestep 0.001
+""",
+    {"r_cut": 4.0, "elements": "Cu", "n_max": 3, "l_max": 2, "sigma": 0.5},
+    comm_cutoff=7.9,
+)
+
+
 @dataclass(frozen=True)
 class Restartable:
     """A system whose run can go on from a restart file."""

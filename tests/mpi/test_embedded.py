@@ -178,11 +178,11 @@ def test_an_exception_on_one_rank_ends_the_run_on_all(run_embedded, tmp_path):
 import strdyn_live.soap as soap
 from mpi4py import MPI
 describe, calls = soap.Soap.describe, []
-def fail(self, *args, **options):
+def fail(self, *args, **keywords):
     calls.append(1)
     if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
         raise MemoryError('no room on this rank')
-    return describe(self, *args, **options)
+    return describe(self, *args, **keywords)
 soap.Soap.describe = fail
 spoil = fail
 """

@@ -176,11 +176,11 @@ def test_a_run_is_refused_on_all_ranks(name, refused):
 ONE_RANK_FAILS = """
 from strdyn_live import soap
 describe, calls = soap.Soap.describe, []
-def fail(self, *args, **options):
+def fail(self, *args, **keywords):
     calls.append(1)
     if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
         raise MemoryError("no room on this rank")
-    return describe(self, *args, **options)
+    return describe(self, *args, **keywords)
 soap.Soap.describe = fail
 """
 
@@ -199,6 +199,61 @@ def test_on_error_drop_goes_on_without_the_frame(run_driver, tmp_path):
     assert done.stderr.count("frame dropped: MemoryError") == 1
     assert done.stdout.count("went on") == 2
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 30, 40]
+
+
+# Rank 1 is one of two writers, and the only one whose rows are wrong, or whose disk is full; or it
+# fails when it gives values back.
+SECOND_RANK_FAILS = {
+    "species": (
+        "cu_slab",
+        """
+from strdyn_live import system
+check, calls = system.System.require_same_species, []
+def fail(self, *args):
+    calls.append(1)
+    if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
+        raise ValueError("it has changed its type")
+    return check(self, *args)
+system.System.require_same_species = fail
+""",
+        "it has changed its type (rank 1)",
+    ),
+    "disk": (
+        "cu_slab",
+        """
+import resource
+if MPI.COMM_WORLD.rank == 1:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
+""",
+        "cannot write step 20 to run.sdl/tail-0000-0000-w001.log: File too large",
+    ),
+    "values": (
+        "cu_slab",
+        """
+from strdyn_live import live
+hand_back, calls = live.Live.hand_back, []
+def fail(self, *args):
+    calls.append(1)
+    if len(calls) == 3 and MPI.COMM_WORLD.rank == 1:
+        raise IndexError("no such atom")
+    return hand_back(self, *args)
+live.Live.hand_back = fail
+""",
+        "IndexError: no such atom (rank 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SECOND_RANK_FAILS)
+def test_a_failure_of_the_second_writer_ends_the_run_on_all(name, run_driver, tmp_path):
+    system, before, message = SECOND_RANK_FAILS[name]
+    settings = ", writers=2"
+    done = run_driver(program(tmp_path, system=system, before=before, settings=settings), n_ranks=3)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "went on" not in done.stdout
+    steps = open_buffer(tmp_path / "run.sdl").steps.tolist()
+    assert steps == ([0, 10, 20] if name == "values" else [0, 10])
 
 
 # Fails between the agreements, where the other rank waits for it.

@@ -4,5 +4,5 @@ import numpy as np
 from numpy.typing import NDArray
 
 def join(
-    ends: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+    ends: NDArray[np.int32], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...

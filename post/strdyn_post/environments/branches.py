@@ -55,23 +55,15 @@ class Branches:
         numbers : (n_clusters,) int32 ndarray
             New number of each cluster.
         """
-        tree, n_rows = clusters.tree, len(clusters.points)
-        if not len(tree):
+        tree = clusters.tree
+        if tree is None:
             return None
-        n_branches = int(tree["parent"].max()) + 1 - n_rows
-        splits, leaves = tree[tree["child_size"] > 1], tree[tree["child_size"] == 1]
-        parent = np.full(n_branches, -1, dtype=np.int64)
-        birth, death, total = np.zeros((3, n_branches))
-        size = np.zeros(n_branches, dtype=np.int64)
-        child = splits["child"] - n_rows
-        parent[child] = splits["parent"] - n_rows
-        birth[child] = splits["lambda_val"]
-        np.maximum.at(death, tree["parent"] - n_rows, tree["lambda_val"])
-        np.add.at(total, leaves["parent"] - n_rows, delta[leaves["child"]])
-        np.add.at(size, leaves["parent"] - n_rows, 1)
-        for branch in range(n_branches - 1, 0, -1):  # children have larger numbers
-            total[parent[branch]] += total[branch]
-            size[parent[branch]] += size[branch]
-        cluster = np.full(n_branches, -1, dtype=np.int32)
+        total = np.bincount(tree.branch, delta, tree.n_branches)
+        for branch in range(tree.n_branches - 1, 0, -1):  # children have larger numbers
+            total[tree.parent[branch]] += total[branch]
+        cluster = np.full(tree.n_branches, -1, dtype=np.int32)
         cluster[clusters.branches] = numbers
-        return cls(parent, birth, death, size, total / size, cluster)
+        size = tree.size.astype(np.int64)
+        return cls(
+            tree.parent.astype(np.int64), tree.birth, tree.death(), size, total / size, cluster
+        )

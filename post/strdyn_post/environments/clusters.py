@@ -96,7 +96,11 @@ def possible_clusters(rows: Scores, n_clusters: int) -> tuple[int, list[Finding]
 
 
 def uniform_sample(scores: Scores, n_most: int, seed: int) -> Scores:
-    """Return `n_most` rows drawn at random, or all rows if there are not more."""
+    """Return `n_most` rows drawn at random, a million at most, or all rows if there are not more.
+
+    Means and covariances of a million rows are certain enough, and a fit of more takes hours.
+    """
+    n_most = min(n_most, 1_000_000)
     if len(scores) <= n_most:
         return scores
     rows = np.random.default_rng(seed).choice(len(scores), n_most, replace=False)

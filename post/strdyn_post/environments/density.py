@@ -19,6 +19,7 @@ from .sampling import sample_rows
 __all__ = ["cluster_by_density"]
 
 _FEWEST_HELD_OUT = 1000  # rows
+_MOST_APPROXIMATE = 1_000_000  # rows; hdbscan keeps all neighbors of each
 
 
 def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | None) -> Clustering:
@@ -34,31 +35,35 @@ def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | N
         Smoothed δ of the rows, for `Clustering.branches`.
     """
     rng = np.random.default_rng(config.seed)
-    sample = sample_rows(scores, config.max_fit_rows, rng)
-    found = find_clusters(
-        scores[sample], config.min_cluster_size, config.tree, config.max_cluster_share
-    )
+    sample = sample_rows(scores, _most_rows(config), rng)
+    is_sample = len(sample) < len(scores)
+    rows = np.asarray(scores[sample] if is_sample else scores, dtype=np.float32)
+    found = find_clusters(rows, config.min_cluster_size, config.tree, config.max_cluster_share)
     n_clusters, hard = found.n_clusters, found.labels
     probable = _most_probable(found, config.soft)
     labels = _soften(hard, probable, config.soft)
-    means = cluster_means(labels, scores[sample, 0], n_clusters)
+    means = cluster_means(labels, rows[:, 0], n_clusters)
     numbers = renumber(np.arange(n_clusters, dtype=np.int32), means)
     labels = renumber(labels, means)
-    model = NearestRow(np.asarray(scores[sample], dtype=np.float32), labels)
-    agreement, nearest = None, np.arange(len(scores))
-    if len(sample) < len(scores):
+    model = NearestRow(rows, labels)
+    branches = None
+    if delta is not None:
+        branches = Branches.of(found, delta[sample] if is_sample else delta, numbers)
+    agreement = None
+    if is_sample:
         agreement = _held_out_agreement(scores, sample, model, config, rng)
         nearest = model.nearest(scores)
-    noise = hard[nearest] < 0
-    moved = (probable != hard)[nearest[~noise]]
+        labels, hard, probable = labels[nearest], hard[nearest], probable[nearest]
+    noise = hard < 0
+    moved = probable[~noise] != hard[~noise]
     return Clustering(
-        labels=labels[nearest],
+        labels=labels,
         n_clusters=n_clusters,
         model=model,
         noise_share=float(noise.mean()),
         soft_share=float(moved.mean()) if len(moved) else 0.0,
         agreement=agreement,
-        branches=None if delta is None else Branches.of(found, delta[sample], numbers),
+        branches=branches,
         findings=(
             *_tree_findings(found, len(scores), config),
             *agreement_finding(
@@ -66,6 +71,13 @@ def cluster_by_density(scores: Scores, config: AnalysisConfig, delta: Scores | N
             ),
         ),
     )
+
+
+def _most_rows(config: AnalysisConfig) -> int:
+    """Return how many rows are clustered at most; the approximate tree of hdbscan takes fewer."""
+    if config.tree == "approx":
+        return min(config.max_fit_rows, _MOST_APPROXIMATE)
+    return config.max_fit_rows
 
 
 def _most_probable(found: DensityClusters, soft: str) -> Labels:

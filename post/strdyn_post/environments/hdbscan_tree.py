@@ -1,8 +1,7 @@
-"""HDBSCAN*: exact spanning tree, flat clusters and soft membership, by several libraries.
+"""HDBSCAN*: flat clusters and soft membership from the exact spanning tree.
 
-fast_plscan finds the exact spanning tree on all cores, and hdbscan condenses it. The default tree
-of hdbscan is an approximation. It gives other clusters on data such as SOAP scores (adjusted Rand
-index 0.76 on a copper surface). The exact tree of hdbscan takes several times longer.
+The default tree of hdbscan is an approximation. It gives other clusters on data such as SOAP scores
+(adjusted Rand index 0.76 on a copper surface).
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .single_linkage import single_linkage
+from .condensed_tree import CondensedTree, condense
+from .single_linkage import Dendrogram, single_linkage
+from .spanning_tree import spanning_tree
 
 __all__ = ["DensityClusters", "choose_clusters", "find_clusters"]
 
-_ROWS_PER_CHUNK = 65536
+_NUMBERS_PER_CHUNK = 2**21
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class DensityClusters:
 
     Attributes
     ----------
-    points : (n_rows, n_components) float64 ndarray
+    points : (n_rows, n_components) ndarray of float
         The clustered rows.
     labels : (n_rows,) int32 ndarray
         Cluster of every row, −1 for noise.
-    tree : structured ndarray
-        Condensed tree of hdbscan: parent, child, lambda_val, child_size.
+    tree : CondensedTree, optional
+        None if there are too few rows for a tree.
     branches : (n_clusters,) intp ndarray
         Branch of the tree of each cluster, counted from the root (0).
     refused_share : float
@@ -39,9 +40,9 @@ class DensityClusters:
         forbids; 0 without such a cluster.
     """
 
-    points: NDArray[np.float64]
+    points: NDArray[np.floating[Any]]
     labels: NDArray[np.int32]
-    tree: NDArray[Any]
+    tree: CondensedTree | None
     branches: NDArray[np.intp]
     refused_share: float = 0.0
 
@@ -54,8 +55,9 @@ class DensityClusters:
         """Return the cluster of largest membership of every row, noise or not, (n_rows,)."""
         best = np.empty(len(self.points), dtype=np.int32)
         soft = _Membership(self)
-        for start in range(0, len(best), _ROWS_PER_CHUNK):
-            rows = slice(start, start + _ROWS_PER_CHUNK)
+        n_together = max(1, _NUMBERS_PER_CHUNK // max(1, self.n_clusters))
+        for start in range(0, len(best), n_together):
+            rows = slice(start, start + n_together)
             best[rows] = soft.of(rows).argmax(axis=1)
         return best
 
@@ -82,7 +84,7 @@ def find_clusters(
     Parameters
     ----------
     points : (n_rows, n_components) ndarray of float
-        Scores.
+        Scores. The exact tree takes them in single precision.
     min_cluster_size : int
         Smallest cluster [rows].
     tree : {"exact", "approx"}
@@ -101,23 +103,28 @@ def find_clusters(
     -----
     Campello, Moulavi, Zimek, Sander, ACM Trans. Knowl. Discov. Data 10, 5 (2015).
     """
-    rows: NDArray[np.float64] = np.ascontiguousarray(points, dtype=np.float64)
-    if len(rows) <= min_cluster_size:
-        nothing = np.full(len(rows), -1, dtype=np.int32)
-        return DensityClusters(rows, nothing, np.empty(0), np.empty(0, dtype=np.intp))
+    if len(points) <= min_cluster_size:
+        nothing = np.full(len(points), -1, dtype=np.int32)
+        return DensityClusters(points, nothing, None, np.empty(0, dtype=np.intp))
     if tree == "approx":
         import hdbscan
 
-        fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(rows)
-        dendrogram = fitted.single_linkage_tree_.to_numpy()
+        fitted = hdbscan.HDBSCAN(min_cluster_size=min_cluster_size, core_dist_n_jobs=1).fit(
+            np.ascontiguousarray(points, dtype=np.float64)
+        )
+        dendrogram = Dendrogram.of_table(fitted.single_linkage_tree_.to_numpy())
     else:
-        dendrogram = single_linkage(_spanning_tree(rows, min_cluster_size))
-    return choose_clusters(rows, dendrogram, min_cluster_size, max_share)
+        ends, weights = spanning_tree(points, min_cluster_size)
+        # equal rows would have infinite density
+        largest = max(float(points.max()), -float(points.min()), 1e-30)
+        np.maximum(weights, np.finfo(np.float32).eps * largest, out=weights)
+        dendrogram = single_linkage(ends, weights)
+    return choose_clusters(points, dendrogram, min_cluster_size, max_share)
 
 
 def choose_clusters(
-    rows: NDArray[np.float64],
-    dendrogram: NDArray[np.float64],
+    points: NDArray[np.floating[Any]],
+    dendrogram: Dendrogram,
     min_cluster_size: int,
     max_share: float | None = None,
 ) -> DensityClusters:
@@ -125,92 +132,54 @@ def choose_clusters(
 
     Parameters
     ----------
-    rows : (n_rows, n_components) float64 ndarray
+    points : (n_rows, n_components) ndarray of float
         The clustered rows.
-    dendrogram : (n_rows - 1, 4) float64 ndarray
-        Of `single_linkage`.
+    dendrogram : Dendrogram
+        Their single-linkage dendrogram.
     min_cluster_size, max_share
         As of `find_clusters`.
     """
-    from hdbscan._hdbscan_tree import compute_stability, condense_tree
-
-    condensed = condense_tree(dendrogram, min_cluster_size)
-    stability = compute_stability(condensed)
-    n_most = len(rows) if max_share is None else int(max_share * len(rows))
-    branches, n_refused = _most_excess_of_mass(condensed, stability, len(rows), n_most)
-    labels = _labels_of_rows(condensed, branches, len(rows))
-    return DensityClusters(rows, labels, condensed, branches, n_refused / len(rows))
+    condensed = condense(dendrogram, min_cluster_size)
+    n_rows = len(points)
+    n_most = n_rows if max_share is None else int(max_share * n_rows)
+    branches, n_refused = _most_excess_of_mass(condensed, n_most)
+    labels = _clusters_of_branches(condensed, branches)[condensed.branch]
+    return DensityClusters(points, labels, condensed, branches, n_refused / n_rows)
 
 
-def _spanning_tree(rows: NDArray[np.float64], min_samples: int) -> NDArray[np.float64]:
-    """Return the edges of the mutual reachability tree, (n_rows - 1, 3): both ends and weight."""
-    from fast_plscan import compute_mutual_spanning_tree
-    from scipy.spatial import cKDTree
-
-    # sorted so that near rows are near in memory: three times the speed
-    order = cKDTree(rows).indices
-    near = rows[order]
-    _, tree, neighbors, _ = compute_mutual_spanning_tree(
-        near.astype(np.float32), min_samples=min_samples
-    )
-    # fast_plscan has weights in single precision only
-    core = np.linalg.norm(near - near[neighbors[:, -1]], axis=1)
-    ends = np.column_stack([tree.parent, tree.child]).astype(np.intp)
-    apart = np.linalg.norm(near[ends[:, 0]] - near[ends[:, 1]], axis=1)
-    weights = np.maximum(apart, core[ends].max(axis=1))
-    # equal rows would have infinite density
-    least = np.finfo(np.float32).eps * max(float(np.abs(rows).max()), 1e-30)
-    return np.column_stack([order[ends], weights.clip(least)])
-
-
-def _most_excess_of_mass(
-    tree: NDArray[Any], stability: dict[int, float], n_rows: int, n_most: int
-) -> tuple[NDArray[np.intp], int]:
+def _most_excess_of_mass(tree: CondensedTree, n_most: int) -> tuple[NDArray[np.intp], int]:
     """Return the branches of largest summed stability, and the rows of the largest forbidden one.
 
     A branch with more than `n_most` rows is forbidden if it has children. So is the root.
     """
-    children: dict[int, list[int]] = {}
-    size = {n_rows: n_rows}
-    for parent, child, n_inside in tree[tree["child_size"] > 1][["parent", "child", "child_size"]]:
-        children.setdefault(int(parent), []).append(int(child))
-        size[int(child)] = int(n_inside)
-    best = {branch: float(value) for branch, value in stability.items()}
-    taken, refused = set(), 0
-    for branch in sorted(size, reverse=True):  # children have larger numbers than their parents
-        below = children.get(branch, [])
-        of_children = sum(best[child] for child in below)
-        too_large = bool(below) and size[branch] > n_most
-        if branch > n_rows and of_children <= best[branch] and not too_large:
-            taken.add(branch)
-            continue
-        if branch > n_rows and of_children <= best[branch]:
-            refused = max(refused, size[branch])
-        best[branch] = of_children
-    chosen, open_branches = [], [n_rows]
-    while open_branches:
-        branch = open_branches.pop()
-        if branch in taken:
-            chosen.append(branch - n_rows)
-        else:
-            open_branches += children.get(branch, [])
-    return np.array(sorted(chosen), dtype=np.intp), refused
+    best = tree.stability()
+    of_children = np.zeros(tree.n_branches)
+    splits = np.zeros(tree.n_branches, dtype=np.bool_)
+    splits[tree.parent[1:]] = True
+    taken = np.zeros(tree.n_branches, dtype=np.bool_)
+    refused = 0
+    for branch in range(tree.n_branches - 1, 0, -1):  # children have larger numbers
+        if of_children[branch] <= best[branch]:
+            taken[branch] = not splits[branch] or tree.size[branch] <= n_most
+            if not taken[branch]:
+                refused = max(refused, int(tree.size[branch]))
+        if not taken[branch]:
+            best[branch] = of_children[branch]
+        of_children[tree.parent[branch]] += best[branch]
+    inside = np.zeros(tree.n_branches, dtype=np.bool_)  # of a branch that was taken
+    for branch in range(1, tree.n_branches):
+        inside[branch] = taken[tree.parent[branch]] or inside[tree.parent[branch]]
+    return np.flatnonzero(taken & ~inside), refused
 
 
-def _labels_of_rows(
-    tree: NDArray[Any], branches: NDArray[np.intp], n_rows: int
-) -> NDArray[np.int32]:
-    """Return the cluster of every row, (n_rows,); −1 for rows outside of the chosen branches."""
-    cluster = np.full(int(tree["parent"].max()) + 1 - n_rows, -1, dtype=np.int32)
+def _clusters_of_branches(tree: CondensedTree, branches: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Return the cluster that each branch belongs to, (n_branches,); −1 outside of all."""
+    cluster = np.full(tree.n_branches, -1, dtype=np.int32)
     cluster[branches] = np.arange(len(branches))
-    splits = tree[tree["child_size"] > 1]
-    for parent, child in splits[np.argsort(splits["child"])][["parent", "child"]]:
-        if cluster[child - n_rows] < 0:
-            cluster[child - n_rows] = cluster[parent - n_rows]
-    labels = np.empty(n_rows, dtype=np.int32)
-    leaves = tree[tree["child_size"] == 1]
-    labels[leaves["child"]] = cluster[leaves["parent"] - n_rows]
-    return labels
+    for branch in range(1, tree.n_branches):
+        if cluster[branch] < 0:
+            cluster[branch] = cluster[tree.parent[branch]]
+    return cluster
 
 
 class _Membership:
@@ -224,37 +193,24 @@ class _Membership:
         from scipy.spatial import cKDTree
 
         tree = clusters.tree
-        self._points = clusters.points
-        leaves = tree[tree["child_size"] == 1]
-        n_rows = len(self._points)
-        n_branches = int(tree["parent"].max()) + 1 - n_rows
-
-        self._branch = np.empty(n_rows, dtype=np.intp)
-        self._branch[leaves["child"]] = leaves["parent"] - n_rows
-        self._density = np.empty(n_rows)
-        self._density[leaves["child"]] = leaves["lambda_val"]
-        # largest density of every branch: at which its last row leaves, or at which it splits
-        self._densest = np.zeros(n_branches)
-        np.maximum.at(self._densest, tree["parent"] - n_rows, tree["lambda_val"])
-
-        splits = tree[tree["child_size"] > 1]
-        parent = np.full(n_branches, -1)
-        parent[splits["child"] - n_rows] = splits["parent"] - n_rows
-        birth = np.zeros(n_branches)
-        birth[splits["child"] - n_rows] = splits["lambda_val"]
+        if tree is None or not clusters.n_clusters:
+            raise ValueError("no cluster was found, so no row has a membership.")
+        self._points, self._branch, self._density = clusters.points, tree.branch, tree.density
+        self._densest = tree.death()
         self._chosen = clusters.branches
-        self._joins, below = _join_densities(parent, birth, self._chosen)
+        self._joins, below = _join_densities(tree.parent, tree.birth, self._chosen)
 
+        is_leaf = np.ones(tree.n_branches, dtype=np.bool_)
+        is_leaf[tree.parent[1:]] = False
+        peaks = np.flatnonzero(self._density == self._densest[self._branch])
         self._exemplars = []
-        is_leaf = ~np.isin(np.arange(n_branches), parent)
         for column in range(clusters.n_clusters):
-            peaks = (is_leaf & below[:, column])[self._branch]
-            peaks &= self._density == self._densest[self._branch]
-            self._exemplars.append(cKDTree(self._points[peaks]))
+            inside = (is_leaf & below[:, column])[self._branch[peaks]]
+            self._exemplars.append(cKDTree(self._points[peaks[inside]]))
 
     def of(self, rows: slice) -> NDArray[np.float64]:
         points, branch = self._points[rows], self._branch[rows]
-        distance = np.column_stack([tree.query(points)[0] for tree in self._exemplars])
+        distance = np.column_stack([tree.query(points, workers=-1)[0] for tree in self._exemplars])
         with np.errstate(divide="ignore"):
             near = 1.0 / distance
         near[np.isinf(near)] = np.finfo(np.float64).max / near.shape[1]

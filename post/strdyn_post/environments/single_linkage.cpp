@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <tuple>
@@ -13,11 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.h"
+
 namespace nb = nanobind;
 
 namespace {
 
-using Node = std::int64_t;
+using Node = std::int32_t;
 using Ends = nb::ndarray<const Node, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
 using Weights = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Joined = nb::ndarray<nb::numpy, Node, nb::shape<-1, 2>>;
@@ -42,7 +43,7 @@ struct Components {
     // Sort the components that edges of one weight connect into chains: in each chain the largest
     // component first, then by first row; chains in the order of their first members.
     std::vector<std::vector<Node>> chains(std::vector<Node> tops) {
-        if (tops.size() == 2) return {std::move(tops)};
+        if (tops.size() == 2 && tops[0] != tops[1]) return {std::move(tops)};
         for (std::size_t k = 0; k < tops.size(); k += 2) parent[top(tops[k])] = top(tops[k + 1]);
         std::sort(tops.begin(), tops.end(), [this](Node a, Node b) {
             return size[a] != size[b] ? size[a] > size[b] : first[a] < first[b];
@@ -58,15 +59,6 @@ struct Components {
         return found;
     }
 };
-
-template <class T, class Array>
-Array as_array(std::vector<T> values, std::initializer_list<std::size_t> shape) {
-    auto kept = std::make_unique<std::vector<T>>(std::move(values));
-    T* data = kept->data();
-    nb::capsule owner(kept.get(), [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-    kept.release();
-    return Array(data, shape, owner);
-}
 
 std::tuple<Joined, Sizes> join(Ends ends, Weights weights) {
     const Node n_edges = static_cast<Node>(weights.shape(0)), n_rows = n_edges + 1;

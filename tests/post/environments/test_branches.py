@@ -25,11 +25,11 @@ def test_every_branch_has_the_mean_of_its_rows(found):
     tree = Branches.of(clusters, delta, np.arange(3, dtype=np.int32))
     n_rows, condensed = 1200, clusters.tree
     for branch in range(len(tree.parent)):
-        rows, below = [], [branch + n_rows]
-        while below:  # follow the table of hdbscan downwards
-            here = condensed[condensed["parent"] == below.pop()]
-            rows += here["child"][here["child_size"] == 1].tolist()
-            below += here["child"][here["child_size"] > 1].tolist()
+        rows, below = [], [branch]
+        while below:
+            here = below.pop()
+            rows += np.flatnonzero(condensed.branch == here).tolist()
+            below += np.flatnonzero(condensed.parent == here).tolist()
         assert tree.size[branch] == len(rows)
         assert tree.delta[branch] == pytest.approx(delta[rows].mean())
     assert (tree.parent[0], tree.birth[0], tree.size[0]) == (-1, 0.0, n_rows)

@@ -1,9 +1,6 @@
 import hdbscan
 import numpy as np
 import pytest
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse.csgraph import minimum_spanning_tree
-from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
@@ -12,10 +9,11 @@ from told import text_of, told
 from strdyn_live.models import Mixture
 from strdyn_post import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments, cluster_lens
+from strdyn_post.environments.condensed_tree import condense
 from strdyn_post.environments.hdbscan_tree import DensityClusters, choose_clusters, find_clusters
 from strdyn_post.environments.mixtures import fit_mixtures
 from strdyn_post.environments.sampling import sample_rows
-from strdyn_post.environments.single_linkage import single_linkage
+from strdyn_post.environments.single_linkage import Dendrogram
 from strdyn_post.findings import of_kind
 
 
@@ -70,7 +68,7 @@ def test_memberships_are_those_of_hdbscan(fitted):
 
 def test_memberships_of_one_tree_are_equal_to_rounding(fitted):
     points, reference = fitted
-    tree = reference.condensed_tree_.to_numpy()
+    tree = condense(Dendrogram.of_table(reference.single_linkage_tree_.to_numpy()), 60)
     branches = np.sort(reference.condensed_tree_._select_clusters()) - len(points)
     labels = reference.labels_.astype(np.int32)
     found = DensityClusters(points.astype(np.float64), labels, tree, branches)
@@ -94,8 +92,8 @@ def test_largest_share_is_that_of_hdbscan(share):
         approx_min_span_tree=False,
         max_cluster_size=int(share * len(points)),
     ).fit(points.astype(np.float64))
-    tree = reference.single_linkage_tree_.to_numpy()
-    found = choose_clusters(points.astype(np.float64), tree, 20, share)
+    tree = Dendrogram.of_table(reference.single_linkage_tree_.to_numpy())
+    found = choose_clusters(points, tree, 20, share)
     largest = np.bincount(reference.labels_[reference.labels_ >= 0]).max()
     assert 0.2 * len(points) < largest <= share * len(points)
     np.testing.assert_array_equal(found.labels, reference.labels_)
@@ -126,39 +124,6 @@ def test_approx_is_hdbscans_default():
     default = hdbscan.HDBSCAN(min_cluster_size=40).fit(points.astype(np.float64))
     found = find_clusters(points, 40, tree="approx")
     np.testing.assert_array_equal(found.labels, default.labels_)
-
-
-def test_ties_do_not_depend_on_the_order_of_edges():
-    # a triangle of equal sides, a pair, and the edge between them; two other spanning trees
-    trees = [
-        [[0, 1, 1.0], [1, 2, 1.0], [3, 4, 1.0], [2, 3, 5.0]],
-        [[3, 4, 1.0], [2, 0, 1.0], [0, 4, 5.0], [2, 1, 1.0]],
-    ]
-    first, second = (single_linkage(np.array(edges)) for edges in trees)
-    np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(first, [[1, 0, 1, 2], [5, 2, 1, 3], [4, 3, 1, 2], [7, 6, 5, 5]])
-
-
-def test_chains_of_components_that_join_at_one_weight_stay_apart():
-    # at 2.0 the pairs 01 and 23 join by 4, and 5 joins 6: two chains, in either order of edges
-    edges = np.array([[5, 6, 2.0], [0, 1, 1], [4, 3, 2], [2, 3, 1], [1, 4, 2], [6, 0, 3]])
-    expected = [[1, 0, 1, 2], [3, 2, 1, 2], [8, 7, 2, 4], [9, 4, 2, 5], [6, 5, 2, 2]]
-    for rows in (edges, edges[::-1], edges[:, [1, 0, 2]]):
-        found = single_linkage(rows)
-        np.testing.assert_array_equal(found[:5], expected)
-        np.testing.assert_array_equal(found[5], [11, 10, 3, 7])
-
-
-def test_dendrogram_is_that_of_scipy():
-    points = np.random.default_rng(0).normal(size=(80, 2))
-    graph = squareform(pdist(points))
-    tree = minimum_spanning_tree(graph).tocoo()
-    edges = np.column_stack([tree.row, tree.col, tree.data])
-    ours, reference = single_linkage(edges), linkage(points, "single")
-    np.testing.assert_allclose(ours[:, 2:], reference[:, 2:])
-    for height in reference[::7, 2]:
-        a, b = (fcluster(x, height, "distance") for x in (ours, reference))
-        assert adjusted_rand_score(a, b) == 1.0
 
 
 def test_equal_rows_are_no_trouble():

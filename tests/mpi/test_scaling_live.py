@@ -1,0 +1,129 @@
+"""What ranks send each other, counted in real runs, against the model of docs/scaling.md."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from strdyn_live import open_buffer
+from strdyn_live.buffer.document import writer_rows
+from strdyn_live.soap import Soap
+
+pytestmark = [pytest.mark.mpi, pytest.mark.lammps]
+
+DRIVER = Path(__file__).with_name("counting_driver.py")
+DOCS = Path(__file__).parents[2] / "docs"
+FLOAT32 = 1.2e-7  # relative rounding of what is stored
+RUNS = [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (7, 2), (16, 1), (16, 3)]
+REACH = 7.9 / 160  # of the box: the ghost shell
+
+
+@pytest.fixture(scope="module")
+def model():
+    sys.path.insert(0, str(DOCS))
+    found = importlib.import_module("scaling")
+    sys.path.remove(str(DOCS))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(driver_in, tmp_path_factory):
+    """Buffers and counts of all runs, RANKS-WRITERS."""
+    folder = tmp_path_factory.mktemp("scaling")
+    for n_ranks, n_writers in RUNS:
+        name = f"{n_ranks}-{n_writers}"
+        done = driver_in(folder)(DRIVER, name, f"writers={n_writers}", n_ranks=n_ranks)
+        assert done.returncode == 0, done.stderr
+    for name, change, n_ranks in (("threads", "threads=3", 2), ("tiled", "tiled=yes", 4)):
+        done = driver_in(folder)(DRIVER, name, change, n_ranks=n_ranks)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def counted(folder, n_ranks, n_writers):
+    """Calls at the start and in each frame, with what the frame was about, by rank."""
+    return json.loads((folder / f"{n_ranks}-{n_writers}.json").read_text())
+
+
+@pytest.mark.parametrize(("n_ranks", "n_writers"), RUNS)
+def test_each_frame_sends_what_the_model_says(n_ranks, n_writers, folder, model):
+    atom_ids = open_buffer(folder / f"{n_ranks}-{n_writers}.sdl").atom_ids
+    kept = writer_rows(len(atom_ids), n_writers)
+    n_features = Soap.of(open_buffer(folder / f"{n_ranks}-{n_writers}.sdl").config).n_features
+    found = counted(folder, n_ranks, n_writers)
+    assert len(found) == n_ranks
+    for rank, of_rank in enumerate(found):
+        assert len(of_rank["frames"]) == 3
+        for number, frame in enumerate(of_rank["frames"]):
+            calls = [(name, n_bytes) for name, n_bytes, _ in frame["calls"]]
+            rows = np.searchsorted(atom_ids, frame["seen"][0])
+            neighbors = np.array(frame["seen"][1])
+            parcels = []
+            for first, last in kept:
+                inside = (rows >= first) & (rows < last)
+                sent = model.parcel(int(inside.sum()), int(neighbors[inside].sum()), n_features)
+                parcels.append(sent)
+            first, last = kept[rank] if rank < n_writers else (0, 0)
+            expected = model.frame_calls(
+                n_ranks,
+                parcels,
+                n_kept=last - first,
+                # images are counted at the first frame; by whom and of what, see below
+                counted=calls[4][1] if number == 0 and n_ranks > 1 else None,
+                writes_with_others=n_writers > 1 and rank < n_writers,
+            )
+            if number == 0:  # the writers also agree on opening the buffer
+                calls, expected = ([c for c in each if c[1] != 8] for each in (calls, expected))
+            assert calls == expected, (rank, number)
+
+
+@pytest.mark.parametrize(("n_ranks", "n_writers"), RUNS)
+def test_only_neighbors_are_told_of_atoms_near_them(n_ranks, n_writers, folder):
+    """The wire is cut into equal pieces: those within the ghost shell, and no others."""
+    if n_ranks == 1:
+        return
+    width = 1 / n_ranks
+    near = {0, *(k for k in range(1, n_ranks) if min(k, n_ranks - k) - 1 < REACH / width)}
+    for rank, of_rank in enumerate(counted(folder, n_ranks, n_writers)):
+        name, n_bytes, receivers = of_rank["frames"][0]["calls"][4]
+        assert name == "Alltoallv"
+        assert n_bytes > 0
+        assert {(receiver - rank) % n_ranks for receiver in receivers} <= near
+    assert n_ranks < 7 or len(near) < n_ranks
+
+
+@pytest.mark.parametrize(("n_ranks", "n_writers"), RUNS)
+def test_a_rank_that_does_not_write_learns_no_ids(n_ranks, n_writers, folder):
+    for of_rank in counted(folder, n_ranks, n_writers)[n_writers:]:
+        names = {name for name, *_ in of_rank["start"]}
+        assert names == {"Allreduce", "Alltoall", "Alltoallv"}
+        assert sum(name == "Alltoallv" for name, *_ in of_rank["start"]) == 1
+        assert all(n_bytes <= 248 for name, n_bytes, _ in of_rank["start"] if name == "Allreduce")
+
+
+def test_the_buffer_is_the_same_on_any_number_of_ranks_and_writers(folder):
+    one = open_buffer(folder / "1-1.sdl")
+    assert one.atom_ids.tolist() == list(range(1, 401))
+    for name in (*(f"{n_ranks}-{n_writers}" for n_ranks, n_writers in RUNS[1:]), "tiled"):
+        other = open_buffer(folder / f"{name}.sdl")
+        assert other.steps.tolist() == one.steps.tolist() == [0, 10, 20]
+        assert other.atom_ids.tolist() == one.atom_ids.tolist()
+        for k in range(one.n_frames):
+            np.testing.assert_allclose(other.positions(k), one.positions(k), rtol=0, atol=1e-6)
+            np.testing.assert_allclose(other.soap(k), one.soap(k), rtol=0, atol=2 * FLOAT32)
+            assert other.neighbors(k).offsets.tolist() == one.neighbors(k).offsets.tolist()
+            assert other.neighbors(k).ids.tolist() == one.neighbors(k).ids.tolist()
+
+
+def test_threads_change_no_bit(folder):
+    one, three = open_buffer(folder / "2-1.sdl"), open_buffer(folder / "threads.sdl")
+    assert (one.config.threads, three.config.threads) == (1, 3)
+    for k in range(one.n_frames):
+        assert three.soap(k).tobytes() == one.soap(k).tobytes()
+        assert three.positions(k).tobytes() == one.positions(k).tobytes()
+        assert three.neighbors(k).ids.tobytes() == one.neighbors(k).ids.tobytes()
