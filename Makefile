@@ -6,7 +6,7 @@ PYTHON        ?= python3
 SYSTEM_PYTHON ?= /usr/bin/python3
 VENV          := .venv
 EMBEDDED      := .venv-embedded
-BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/*/*.cpp strdyn_live/*/*.h post/strdyn_post/*/*.cpp)
+BUILT         := pyproject.toml CMakeLists.txt $(wildcard strdyn_live/*/*.cpp strdyn_live/*/*.h post/strdyn_post/*/*.cpp post/strdyn_post/*/*.h)
 PACKAGES      := $(shell find strdyn_live post -name '*.py')
 
 .PHONY: demo test slow lint docs bench embedded clean
