@@ -329,8 +329,6 @@ def test_packed_and_compressed(tmp_path: Path, store: str, compress: str | None)
     with writer(tmp_path, store=store, seal_bytes=3000) as out:
         for step in STEPS:
             out.append(make(step))
-    if compress == "blosc2":
-        pytest.importorskip("hdf5plugin")
     report = pack(tmp_path / "run.sdl", tmp_path / "run.h5", compress=compress)
     assert (report.ok, report.n_frames) == (True, len(STEPS))
     buf = open_buffer(tmp_path / "run.h5")
@@ -380,7 +378,6 @@ def test_compression_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     folder = record(tmp_path)
     with pytest.raises(ConfigError, match=r"gzip, blosc2, rounded. Did you mean 'blosc2'"):
         pack(folder, tmp_path / "run.h5", compress="blosc")
-    pytest.importorskip("hdf5plugin")
     pack(folder, tmp_path / "run.h5", compress="blosc2")
     monkeypatch.setitem(sys.modules, "hdf5plugin", None)
     for work in (
