@@ -232,18 +232,28 @@ def test_the_finding_of_the_paper(tmp_path):
 
     Where and when the vertex sinks in is found from the positions, without SOAP and LENS.
     """
-    run = {"cwd": tmp_path, "check": True, "capture_output": True}
-    subprocess.run([sys.executable, EXAMPLE / "record.py"], env=ONE_THREAD, **run)
+    # chaos: on another processor another vertex sinks in at another time
+    for seed in (2, 1, 3, 4, 5):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run = {"cwd": folder, "check": True, "capture_output": True}
+        record = [sys.executable, EXAMPLE / "record.py", "-var", "seed", str(seed)]
+        subprocess.run(record, env=ONE_THREAD, **run)
+        buffer = open_buffer(folder / "au309.sdl")
+        sunken = rosettes.find_sunken(buffer)
+        vertex, (start, _) = next(iter(sunken.items()), (0, (0.0, 0.0)))
+        if 2000.0 < start < 9000.0:  # there is a before and an after
+            break
+    else:
+        pytest.fail("no vertex sinks in between 2 and 9 ns, with any of these seeds")
     words = ["analyse", "au309.sdl", "-c", EXAMPLE / "analysis.toml", "-o", "out"]
     subprocess.run([STRDYN, *words], **run)
-    buffer = open_buffer(tmp_path / "au309.sdl")
-    vertex, (start, _) = next(iter(rosettes.find_sunken(buffer).items()))
 
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    summary = json.loads((folder / "out" / "summary.json").read_text())
     new = summary["new_environments"][0]
     assert (new["dynamics"], new["verdict"]) == ("fast", "evidence")
     assert new["delta"] > 1.5 * new["highest_other_delta"]
-    with h5py.File(tmp_path / "out" / "results.h5") as results:
+    with h5py.File(folder / "out" / "results.h5") as results:
         steps, ids = results["soap_lens/step"][()], results["soap_lens/atom_id"][()]
         mobile = results["soap_lens/label"][()] == new["label"]
         of_soap = results["soap/label"][()]
