@@ -74,6 +74,9 @@ class FixSession(Recorder):
         self._every = int(every)
         self._interval = self._live.every(self._every)
         self._live.receivers.append(self._receive)
+        numbers = () if self._live.model is None else self._live.model.numbers
+        # populations by the number of their mark: 1, 2, ..., 101 (A), ...
+        self._order = [*range(_N_GLOBAL), *(_N_GLOBAL + np.argsort(numbers, kind="stable"))]
         self._lmp = connect(pointer)
         self._atoms: NDArray[np.float64] = np.empty((0, 3))
         self._ended_at: int | None = None
@@ -136,7 +139,7 @@ class FixSession(Recorder):
         self._take(step, self._live.due(step))
         self._atoms = np.empty((0, 3))  # LAMMPS may move its array
         self._raise_error()
-        vector = self.values.vector
+        vector = self.values.vector[self._order]
         _array_at(values, vector.shape)[:] = vector
         return "restart" if self._restarts else ""
 

@@ -214,7 +214,8 @@ thermo_style custom step f_sd[5] f_sd[6] f_sd[7]
     values = {each["step"]: each for each in buf.live("values")}
     for k, step in enumerate(steps.tolist()):
         counted = np.bincount(labels[k], minlength=3)
-        assert [int(word) for word in printed[step + 10]] == counted.tolist()
+        by_mark = [counted[numbers.index(number)] for number in sorted(numbers[:3])]
+        assert [int(word) for word in printed[step + 10]] == by_mark
         assert values[step + 10]["populations"] == counted.tolist()
         if k:
             moved = np.zeros((3, 3), int)
