@@ -233,7 +233,7 @@ def test_the_finding_of_the_paper(tmp_path):
     Where and when the vertex sinks in is found from the positions, without SOAP and LENS.
     """
     # chaos: on another processor another vertex sinks in at another time
-    for seed in (2, 1, 3, 4, 5):
+    for seed in (3, 2, 1, 4, 5):
         folder = tmp_path / str(seed)
         folder.mkdir()
         run = {"cwd": folder, "check": True, "capture_output": True}
@@ -242,10 +242,10 @@ def test_the_finding_of_the_paper(tmp_path):
         buffer = open_buffer(folder / "au309.sdl")
         sunken = rosettes.find_sunken(buffer)
         vertex, (start, _) = next(iter(sunken.items()), (0, (0.0, 0.0)))
-        if 2000.0 < start < 9000.0:  # there is a before and an after
+        if 3500.0 < start < 9000.0:  # there is a before and an after
             break
     else:
-        pytest.fail("no vertex sinks in between 2 and 9 ns, with any of these seeds")
+        pytest.fail("no vertex sinks in between 3.5 and 9 ns, with any of these seeds")
     words = ["analyse", "au309.sdl", "-c", EXAMPLE / "analysis.toml", "-o", "out"]
     subprocess.run([STRDYN, *words], **run)
 
