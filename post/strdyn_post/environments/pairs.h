@@ -63,7 +63,7 @@ template <class R> INLINE bool rows_within_reach(const Leaves& leaves, Index* re
 template <class R, bool with_components> INLINE int pairs_of(const Leaves& leaves, std::uint16_t* pairs) {
     typedef typename R::Lanes Lanes;
     typedef typename R::Flags Flags;
-    alignas(64) Index reached[width];
+    alignas(32) Index reached[width];
     if (!rows_within_reach<R>(leaves, reached)) return 0;
     int n = 0;
     for (Index row = 0; row < width; ++row) {
@@ -78,7 +78,7 @@ template <class R, bool with_components> INLINE int pairs_of(const Leaves& leave
                 sums[part] += apart * apart;
             }
         }
-        alignas(64) Index inside[width];
+        alignas(32) Index inside[width];
         Flags any = {};
         const Lanes bound = leaves.bounds[row] - Lanes{};
         for (int part = 0; part < R::parts; ++part) {
@@ -106,11 +106,11 @@ template <class R, bool with_components> INLINE int pairs_of(const Leaves& leave
 }
 
 template <class R> INLINE bool is_in_reach(const Leaves& leaves) {
-    alignas(64) Index reached[width];
+    alignas(32) Index reached[width];
     return rows_within_reach<R>(leaves, reached);
 }
 
-// One code for each instruction set, chosen when the module is loaded.
+// One code for each instruction set, chosen when the module is loaded. AVX-512 is not faster here.
 struct Code {
     bool (*in_reach)(const Leaves&);
     int (*near_pairs)(const Leaves&, std::uint16_t*);
@@ -126,13 +126,11 @@ struct Code {
 CODE_FOR(baseline, 4, )
 #if defined(__x86_64__)
 CODE_FOR(avx2, 8, __attribute__((target("avx2"))))
-CODE_FOR(avx512, 16, __attribute__((target("avx512f,avx512dq,avx512vl"))))
 #endif
 #undef CODE_FOR
 
 inline Code best_code() {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return code_avx512;
     if (__builtin_cpu_supports("avx2")) return code_avx2;
 #endif
     return code_baseline;
