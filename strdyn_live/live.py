@@ -67,6 +67,7 @@ class Live:
         self._watch = EventWatch(config.events, config.event_cooldown, self._marks)
         self._every: int | None = None
         self._adaptive: Adaptive | None = None
+        self._timestep = 0.0
         self._dynamics = Dynamics(None, None)
         self._look_back: int | None = None
         self._files: EventFiles | None = None
@@ -108,8 +109,8 @@ class Live:
         ConfigError, ResultsError
             If what is asked for cannot be had in this run.
         """
-        config, interval = self._config, self._every
-        if interval is None and (config.densely is not None or config.event_every):
+        config = self._config
+        if self._every is None and (config.densely is not None or config.event_every):
             raise ConfigError(
                 "event_every and adaptive need calls between the recorded frames, and "
                 "'fix python/invoke' calls at the recorded frames only. Use 'fix strdyn' or "
@@ -117,9 +118,7 @@ class Live:
             )
         if self.model is not None:
             self.model.check_units(units)
-            interval = self.model.interval(system.start.timestep)
-        self._dynamics = Dynamics(interval, self.model)
-        self._look_back = None if interval is None else 2 * interval
+        self._compare_over(system.start.timestep)
         if self.asks_for("dump"):
             self._files = EventFiles(
                 config,
@@ -128,6 +127,27 @@ class Live:
                 is_root=system.ranks.is_root,
                 numbers=None if self.model is None else self.model.numbers,
             )
+
+    def _compare_over(self, timestep: float) -> None:
+        """Set the steps between the two frames that are compared; with a model, its Δt.
+
+        Raises
+        ------
+        ConfigError, ResultsError
+            If no two frames of this run are that far apart.
+        """
+        interval = self._every
+        if self.model is not None:
+            interval = self.model.interval(timestep)
+            if self._every is not None and interval % self._every:
+                raise ConfigError(
+                    f"N = {self._every} steps between frames, but the model compares frames "
+                    f"{interval} steps apart ({self.model.interval_time:g} time units): expected "
+                    f"an N that divides {interval}."
+                )
+        self._timestep = timestep
+        self._dynamics = Dynamics(interval, self.model)
+        self._look_back = None if interval is None else 2 * interval
 
     def keeps(self, step: int) -> bool:
         """Return whether the atoms of a step that is not recorded are kept for an event."""
@@ -145,11 +165,21 @@ class Live:
         sizes = FrameValues.shared_sizes(self.n_environments)
         return {**sizes, "n_sums": sizes["n_sums"] + 1}
 
-    def look(self, rows: Rows, writer: BufferWriter | None, shared: Shared, *, again: bool) -> Seen:
+    def look(
+        self,
+        frame: LocalFrame,
+        rows: Rows,
+        writer: BufferWriter | None,
+        shared: Shared,
+        *,
+        again: bool,
+    ) -> Seen:
         """Find the dynamics of the rows of this rank since the frame before.
 
         Parameters
         ----------
+        frame : LocalFrame
+            What this rank knows.
         rows : Rows
             What this rank has gathered.
         writer : BufferWriter, optional
@@ -161,6 +191,11 @@ class Live:
         """
         values = AtomValues.unknown(0)
         before = values.environment
+        timestep = frame.run_start.timestep
+        if (
+            self.model is not None and timestep != self._timestep
+        ):  # its Δt is another number of steps
+            self._compare_over(timestep)
         if writer is not None:
             self._seed(writer, rows.frame.step)
             values, before = self._dynamics.update(rows.frame)

@@ -238,7 +238,7 @@ class Recorder:
                 with section("write"):
                     again = system.writers is not None and not self._commit(frame, rows, system)
                 with section("follow"):
-                    seen = self._live.look(rows, self._writer, shared, again=again)
+                    seen = self._live.look(frame, rows, self._writer, shared, again=again)
             self._reduction.resume(self.config.file, ranks)
             with section("follow"):
                 mine, happened = self._live.follow(

@@ -232,6 +232,35 @@ def test_a_model_of_other_settings_is_refused(model, run_lmp):
     assert "Record with the settings of the fit, or fit a recording with these." in done.stdout
 
 
+def test_frames_that_the_model_cannot_compare_are_refused(model, run_lmp):
+    """Δt of the fit is 10 steps: with a frame every 4 there is never one 10 steps before."""
+    done = run_lmp(of_system("cu_slab", model=model, every=4, **FITTED))
+    assert done.returncode == 1
+    assert "expected an N that divides 10." in done.stdout
+
+
+def test_the_interval_of_a_model_is_a_time(model, run_lmp, tmp_path):
+    """With half the timestep its Δt is twice as many steps."""
+    script = of_system("cu_slab", model=model, run="run 40\ntimestep 0.001\nrun 60", **FITTED)
+    done = run_lmp(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    values = open_buffer(tmp_path / "run.sdl").live("values")
+    compared = {each["step"]: each["previous_step"] for each in values}
+    assert compared == {
+        0: None,
+        10: 0,
+        20: 10,
+        30: 20,
+        40: 30,
+        50: None,
+        60: None,
+        70: 50,
+        80: 60,
+        90: 70,
+        100: 80,
+    }
+
+
 EMBEDDED = """
 comm_modify cutoff 11.72
 fix values all property/atom d_strdyn_lens i_strdyn_environment ghost no
