@@ -123,3 +123,11 @@ IN_PIECES = 0.3
 
 MORE_CLUSTERS = 1.5
 """SOAP & LENS must then also have more clusters than this for each cluster of SOAP."""
+
+BESIDE = 0.1
+"""An environment is a place in space if the share of its neighbors that were in it before is so
+far on the way from the share that structure explains to 1. Ice/water interfaces have 0.2 to 0.3,
+the mobile surface of a gold particle 0.2 to 0.3; a homogeneous liquid and crystals below 0.01."""
+
+LIKE_AN_INTERFACE = 0.3
+"""It is none only if the interval of this share does not reach as far."""

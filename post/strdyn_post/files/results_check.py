@@ -117,6 +117,10 @@ def _check_nulls(nulls: Nulls, n: int, n_of_soap: int) -> None:
         ("sites", nulls.sites, (n_runs, n_of_soap)),
     ):
         _within(f"nulls/{name}", _numbers(f"nulls/{name}", values, shape), 1.0)
+    if nulls.surroundings is not None:
+        for name in ("shares", "expected", "errors", "high"):
+            values = getattr(nulls.surroundings, name)
+            _numbers(f"nulls/surroundings/{name}", values, (n,), finite=False)
 
 
 def _check_hazards(name: str, found: Hazards, n: int) -> None:

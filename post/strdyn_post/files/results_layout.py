@@ -23,6 +23,7 @@ from strdyn_post.kinetics.hazards import Coordinate, Hazards
 from strdyn_post.kinetics.origin import Origin
 from strdyn_post.kinetics.partition import Partition
 from strdyn_post.kinetics.stays import Stays
+from strdyn_post.kinetics.surroundings import Surroundings
 from strdyn_post.kinetics.transitions import count_moves
 from strdyn_post.names import Names
 from strdyn_post.results import AnalysisResult
@@ -79,8 +80,7 @@ def write_content(result: AnalysisResult, target: Any, user_block: int) -> None:
             for item in fields(result.foretelling):
                 file[f"foretelling/{item.name}"] = getattr(result.foretelling, item.name)
         if result.nulls is not None:
-            for item in fields(result.nulls):
-                file[f"nulls/{item.name}"] = getattr(result.nulls, item.name)
+            _write_nulls(file.create_group("nulls"), result.nulls)
         if result.event_model is not None:
             for item in fields(result.event_model):
                 file[f"event_model/{item.name}"] = getattr(result.event_model, item.name)
@@ -230,11 +230,23 @@ def _read_hazards(group: Any, folder: str, kind: Any) -> Any:
     return kind(**later | stored)
 
 
+def _write_nulls(group: Any, nulls: Nulls) -> None:
+    for item in fields(nulls):
+        if item.name != "surroundings":
+            group[item.name] = getattr(nulls, item.name)
+    if nulls.surroundings is not None:
+        for item in fields(nulls.surroundings):
+            group[f"surroundings/{item.name}"] = getattr(nulls.surroundings, item.name)
+
+
 def _read_nulls(group: Any) -> Nulls:
-    stored = {name: value[()] for name, value in group.items()}
+    stored = {name: value[()] for name, value in group.items() if name != "surroundings"}
     stored["cases"] = tuple(case.decode() for case in stored["cases"])
     for name in ("n_rows", "n_all", "min_cluster_size"):
         stored[name] = int(stored[name])
+    if "surroundings" in group:
+        found = {name: value[()] for name, value in group["surroundings"].items()}
+        stored["surroundings"] = Surroundings(**found | {"gap": int(found["gap"])})
     return Nulls(**stored)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strdyn_post.kinetics.enrichment import Sites
+from strdyn_post.kinetics.surroundings import Surroundings
 from strdyn_post.limits import CLEAR, COMPARABLE, ENRICHED, SAME
 
 __all__ = ["CASES", "CHANCE", "REFERENCE", "Nulls"]
@@ -58,6 +59,8 @@ class Nulls:
         Rows taken, and all rows.
     min_cluster_size : int
         Smallest cluster of HDBSCAN* among these rows.
+    surroundings : Surroundings or None
+        Whether the new environments are places in space; None in results of earlier versions.
     """
 
     cases: tuple[str, ...]
@@ -69,6 +72,7 @@ class Nulls:
     n_rows: int
     n_all: int
     min_cluster_size: int
+    surroundings: Surroundings | None = None
 
     def runs(self, case: str) -> NDArray[np.bool_]:
         """Return which runs are of a case, (n_runs,)."""
@@ -111,7 +115,8 @@ class Nulls:
             ``reason``; ``recovered``: for each case, how many of its runs have the environment, and
             the number of runs; ``place``: label of the environment of SOAP that holds more of a
             fast one than chance explains; ``shuffled_sites``: the share of each environment of SOAP
-            in fast rows if δ is shuffled; ``n_taken``, ``n_all``: rows of the runs, and all rows.
+            in fast rows if δ is shuffled; ``surroundings``: as of `Surroundings`, or None;
+            ``n_taken``, ``n_all``: rows of the runs, and all rows.
         """
         place, unsure = None, False
         if self.fast[label]:
@@ -122,6 +127,7 @@ class Nulls:
             "reason": reason,
             "place": place,
             "shuffled_sites": self.place("shuffled").tolist() if self.fast[label] else None,
+            "surroundings": self._surroundings(label),
             "n_taken": self.n_rows,
             "n_all": self.n_all,
             "recovered": {
@@ -151,6 +157,20 @@ class Nulls:
         place = int(np.where(enriched, own.shares, 0.0).argmax()) if enriched.any() else None
         return place, bool(perhaps.any())
 
+    def _surroundings(self, label: int) -> dict[str, Any] | None:
+        found = self.surroundings
+        if found is None or np.isnan(found.shares[label]):
+            return None
+        return {
+            "gap": found.gap,
+            "is_place": bool(found.clear[label]),
+            "share": float(found.shares[label]),
+            "expected": float(found.expected[label]),
+            "excess": float(found.excess[label]),
+            "errors": float(found.errors[label]),
+            "high": float(found.high[label]) if np.isfinite(found.high[label]) else None,
+        }
+
     def _judge(self, label: int, place: int | None, *, unsure: bool) -> tuple[str, str]:
         if not self.same(label, [REFERENCE]).all():
             return "cannot_tell", "reference"
@@ -159,9 +179,14 @@ class Nulls:
                 return "not_from_delta", case
         if place is not None:
             return "evidence", "place"
+        found = self.surroundings
+        if found is not None and found.clear[label]:
+            return "evidence", "surroundings"
         if unsure:
             return "cannot_tell", "place"
         if _usually(self.alike(label, ["shuffled"])):
+            if found is not None and found.unsure[label]:
+                return "cannot_tell", "surroundings"
             return "by_chance", "shuffled"
         if self.alike(label, CHANCE).any():
             return "cannot_tell", "sometimes"

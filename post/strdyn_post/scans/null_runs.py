@@ -28,6 +28,8 @@ from strdyn_post.signal.dataset import Dataset
 from strdyn_post.signal.series import Series
 from strdyn_post.work import MapChunks
 
+from .places import find_places
+
 __all__ = ["Part", "find_nulls", "take_part"]
 
 MOST_ROWS = 30_000
@@ -221,16 +223,18 @@ def find_nulls(
             names.append(case.name)
             found.append(_run(case, rows, part, n, n_of_soap, settings))
     overlap, share, sites = zip(*found, strict=True)
+    fast = fast_environments(chi.final, routes["lens"].scores[..., 0])
     return Nulls(
         cases=tuple(names),
         overlap=np.array(overlap),
-        fast=fast_environments(chi.final, routes["lens"].scores[..., 0]),
+        fast=fast,
         shares=np.bincount(rows.labels[rows.labels >= 0], minlength=n) / n_rows,
         fast_share=np.array(share),
         sites=np.array(sites),
         n_rows=n_rows,
         n_all=n_all,
         min_cluster_size=settings.min_cluster_size,
+        surroundings=find_places(data, routes, fresh, fast, config, MOST_ROWS),
     )
 
 

@@ -19,7 +19,7 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     values, label = found[0].values, found[0].environments[0]
     name = speaker.name("soap_lens", label)
     if values.get("verdict", "evidence") != "evidence":
-        return _not_evidence(name, values)
+        return _not_evidence(name, values, speaker)
     if values["soap_cluster_overlap"] is None:
         text = (
             f"SOAP & LENS finds an environment that SOAP alone does not find: {name}, with "
@@ -27,6 +27,9 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         )
     else:
         text = f"SOAP & LENS keeps an environment that SOAP alone merges with others: {name}"
+    side_by_side = _side_by_side(values, speaker)
+    if values.get("reason") == "surroundings" and values["dynamics"] != "fast":
+        return f"{text}. It is a place in space: {side_by_side}."
     if values["dynamics"] != "fast" and "verdict" in values:
         return (
             f"{text}. It does not stand apart by its dynamics alone, but it does not appear if δ "
@@ -41,7 +44,10 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     )
     place = _place_of(values)
     if place is None:
-        return f"{text}. It lies in the environments of SOAP as by chance."
+        text += ". It lies in the environments of SOAP as by chance"
+        if values.get("reason") == "surroundings":
+            text += f", but it is a place in space: {side_by_side}"
+        return f"{text}."
     home = speaker.name("soap", place["label"])
     puts = f"puts {share(place['share'])} of it into {home}"
     if place["share"] <= MOSTLY:
@@ -49,7 +55,19 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     return f"{text}. SOAP alone {puts}, which holds {share(place['expected'])} of all observations."
 
 
-def _not_evidence(name: str, values: Values) -> str:
+def _side_by_side(values: Values, speaker: Speaker) -> str:
+    """Say how many neighbors of an environment were in it before."""
+    found = values.get("surroundings")
+    if found is None:
+        return ""
+    return (
+        f"of the neighbors of its atoms {share(found['share'])} were in it themselves "
+        f"{speaker.time(speaker.interval * found['gap'])} before, and structure alone explains "
+        f"{share(found['expected'])}"
+    )
+
+
+def _not_evidence(name: str, values: Values, speaker: Speaker) -> str:
     """Say why an environment proves nothing about dynamics."""
     text = (
         f"SOAP & LENS has an environment that is not one of SOAP: {name}, with "
@@ -78,11 +96,8 @@ def _not_evidence(name: str, values: Values) -> str:
         if values["dynamics"] == "fast":
             text += ", and it lies in the environments of SOAP as by chance"
         text += ": the values of δ make it, wherever they are. It is not evidence."
-        if values["dynamics"] == "between":
-            text += (
-                " An interface between two phases lies between them in δ and in space: this test "
-                "does not see places in space, the pictures do."
-            )
+        if values.get("surroundings") is not None:
+            text += f" Nor is it a place in space: {_side_by_side(values, speaker)}."
         return text
     if reason == "reference":
         why = (
@@ -94,6 +109,13 @@ def _not_evidence(name: str, values: Values) -> str:
             f"a fast environment appears also if δ is shuffled ({counted('shuffled')}), and "
             f"{values['n_atoms']} different atoms are too few to tell whether the place of this "
             "one is chance. Record a longer run, or more atoms."
+        )
+    elif reason == "surroundings":
+        around = _side_by_side(values, speaker)
+        why = (
+            f"such an environment appears also if δ is shuffled ({counted('shuffled')}), and the "
+            f"run is too short to tell whether this one is a place in space"
+            f"{f' ({around})' if around else ''}. Record a longer run, or more atoms."
         )
     elif reason == "sometimes":
         why = (
@@ -126,6 +148,9 @@ def details(finding: Finding, speaker: Speaker) -> str:
             "atoms are in it at some time."
         ]
     parts += [_of_soap(values, speaker), _without_speed(values, speaker)]
+    around = values.get("surroundings")
+    if around is not None and around["is_place"] and values["reason"] != "surroundings":
+        parts.append(f"It is a place in space: {_side_by_side(values, speaker)}.")
     parts += [_sometimes_lost(values), _ways(values, speaker)]
     return " ".join(part for part in parts if part)
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from strdyn_live.neighbors import NeighborLists
 from strdyn_post import AnalysisConfig
 from strdyn_post.environments.clustering import cluster_environments, cluster_lens
 from strdyn_post.findings import Finding
@@ -54,12 +55,22 @@ class Observed:
 
 
 def observe(spectra: Float, delta: Float, config: AnalysisConfig = CONFIG) -> Observed:
-    """Analyse spectra (n_frames, n_atoms, n_features) and δ (n_frames, n_atoms)."""
+    """Analyse spectra (n_frames, n_atoms, n_features) and δ (n_frames, n_atoms).
+
+    The atoms stand in a row, in a ring: the neighbors of each are the four on either side.
+    """
     n_frames, n_atoms = delta.shape
     steps = 500 * np.arange(n_frames)
     frames = Frames(steps, steps * 0.005, np.zeros(n_frames, np.int64), np.arange(n_atoms) + 1)
+    around = (np.arange(n_atoms)[:, None] + np.r_[-4:0, 1:5]) % n_atoms + 1
+    lists = NeighborLists.from_counts(np.full(n_atoms, 8), np.sort(around, axis=1).ravel())
     recording = SimpleNamespace(
-        steps=steps, atom_ids=frames.atom_ids, soap=lambda k: spectra[k], path="", uuid=""
+        steps=steps,
+        atom_ids=frames.atom_ids,
+        soap=lambda k: spectra[k],
+        neighbors=lambda _: lists,
+        path="",
+        uuid="",
     )
     series = Series(delta, frames)
     data, work = Dataset.join(recording, series), Work()
@@ -128,6 +139,28 @@ def tail_of_atoms(seed: int, share: float = 0.03) -> Observed:
     rng = np.random.default_rng(seed)
     states = structures(rng)
     fast = running(rng, np.ones(states.shape, bool), share, 0.98)
+    delta = np.where(fast, rng.normal(0.4, 0.04, states.shape), flicker(rng, states.shape))
+    return observe(spectra_of(states, rng), delta.clip(0.0, 1.0))
+
+
+def placed(seed: int, tail: float = 0.02) -> Observed:
+    """Structure that lies in space, in four steps finer than clusters; δ knows nothing of it."""
+    rng = np.random.default_rng(seed)
+    states = np.repeat(np.repeat([0, 1, 2], [60, 25, 15])[None], N_FRAMES, axis=0)
+    spectra = spectra_of(states, rng)
+    finer = np.arange(N_ATOMS) // 5 % 4
+    spectra += 0.01 * finer[:, None] * np.random.default_rng(8).normal(size=N_FEATURES)
+    large = rng.random(states.shape) < tail
+    delta = np.where(large, rng.normal(0.4, 0.04, states.shape), flicker(rng, states.shape))
+    return observe(spectra / np.linalg.norm(spectra, axis=2, keepdims=True), delta.clip(0.0, 1.0))
+
+
+def mobile_region(seed: int, length: int = 12) -> Observed:
+    """Atoms that are fast in one stretch of the row, whatever their structure is."""
+    rng = np.random.default_rng(seed)
+    states = structures(rng)
+    inside = np.arange(N_ATOMS) < length
+    fast = inside & (rng.random(states.shape) < 0.5)
     delta = np.where(fast, rng.normal(0.4, 0.04, states.shape), flicker(rng, states.shape))
     return observe(spectra_of(states, rng), delta.clip(0.0, 1.0))
 

@@ -14,7 +14,15 @@ HERE = Path(__file__).parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
-from known.null_models import Observed, nothing, runners, tail_of_atoms  # noqa: E402
+from known.null_models import (  # noqa: E402
+    Observed,
+    coexistence,
+    mobile_region,
+    nothing,
+    placed,
+    runners,
+    tail_of_atoms,
+)
 
 PAGE = HERE.parents[2] / "docs" / "explanation" / "nulls.md"
 VERDICTS = ("evidence", "cannot_tell", "by_chance", "not_from_delta")
@@ -24,6 +32,9 @@ MODELS: dict[str, Callable[[int], Observed]] = {
     "structure, and a δ without structure": nothing,
     "the same, and 2 % of large δ anywhere": lambda seed: nothing(seed, 0.02),
     "the same, and atoms that are fast for 50 frames, anywhere": tail_of_atoms,
+    "structure that lies in space, and 2 % of large δ anywhere": placed,
+    "two phases, and a layer between them": coexistence,
+    "atoms that are fast half of the time, in one place, of any structure": mobile_region,
     "fast atoms of one structure, P(stay) 0.2": lambda seed: runners(seed, 0.2),
     "fast atoms of one structure, P(stay) 0.5": lambda seed: runners(seed, 0.5),
     "fast atoms of one structure, P(stay) 0.7": lambda seed: runners(seed, 0.7),

@@ -10,8 +10,10 @@ import pytest
 from known.null_models import (
     CONFIG,
     coexistence,
+    mobile_region,
     nothing,
     observe,
+    placed,
     runners,
     spectra_of,
     structures,
@@ -25,6 +27,7 @@ from strdyn_post.errors import AnalysisError
 from strdyn_post.files.results_file import load_results, save_results
 from strdyn_post.findings import RESULT
 from strdyn_post.kinetics.enrichment import Sites
+from strdyn_post.kinetics.surroundings import Surroundings
 from strdyn_post.page.report import write_report
 from strdyn_post.page.summary import summarise
 from strdyn_post.routes import Merged
@@ -83,16 +86,35 @@ def test_fast_atoms_of_one_structure_are_evidence_and_where(stay, share, n_atoms
     assert line.text.startswith("SOAP & LENS finds an environment that SOAP alone does not find")
 
 
-def test_a_layer_between_two_phases_is_not_called_a_division_by_structure():
-    """δ makes it, as a band of its values: the null of places in SOAP has nothing to say of it."""
+def test_a_layer_between_two_phases_is_a_place_in_space():
+    """δ makes it, as a band of its values; but its atoms lie side by side, whatever their SOAP."""
     (found,) = coexistence(0).found
     assert found.values["dynamics"] == "between"
     assert found.values["share"] == pytest.approx(0.15, abs=0.01)
+    assert found.values["recovered"]["shuffled"] == [3, 3]
     assert found.values["recovered"]["noise"] == [0, 3]
     assert found.values["recovered"]["jitter"] == [0, 3]
-    assert (found.values["verdict"], found.values["reason"]) == ("by_chance", "shuffled")
+    assert (found.severity, found.values["verdict"]) == (RESULT, "evidence")
+    assert found.values["reason"] == "surroundings"
+    # by hand: 15 atoms in a row, four neighbors on either side: 100 of their 120 are among them
+    assert found.values["surroundings"]["share"] == pytest.approx(100 / 120, abs=0.05)
     (line,) = lines_of([found], Speaker())
-    assert "An interface between two phases lies between them in δ and in space" in line.text
+    assert "It is a place in space: of the neighbors of its atoms" in line.text
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_atoms_that_are_fast_in_one_place_are_evidence(seeds):
+    """Also where they are several environments: those that are fast are judged together."""
+    for seed in seeds:
+        seen = mobile_region(seed)
+        assert {each.values["reason"] for each in seen.found} == {"surroundings"}, seed
+        assert set(seen.verdicts) == {"evidence"}, seed
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_structure_that_lies_in_space_is_no_evidence(seeds):
+    for seed in seeds:
+        assert "evidence" not in placed(seed).verdicts, seed
 
 
 def test_four_atoms_are_too_few_to_tell():
@@ -191,6 +213,28 @@ def test_the_verdict_on_a_fast_environment_is_its_place(share, low, verdict):
     assert found["place"] == (0 if verdict == "evidence" else None)
 
 
+@pytest.mark.parametrize(
+    ("share", "errors", "high", "verdict", "reason"),
+    [
+        (0.40, 3.1, 0.4, "evidence", "surroundings"),  # (0.4 − 0.2) / 0.8 = 0.25
+        (0.40, 2.9, 0.4, "cannot_tell", "surroundings"),
+        (0.27, 9.0, 0.1, "by_chance", "shuffled"),  # 0.0875: too little, however sure
+        (0.20, 0.0, 0.4, "cannot_tell", "surroundings"),  # it may still be 0.4
+        (np.nan, 0.0, np.nan, "cannot_tell", "surroundings"),
+    ],
+)
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_verdict_on_a_place_in_space(share, errors, high, verdict, reason, fast):
+    nulls = nulls_of(FOUND | {"shuffled": [0.9] * 3, "noise": [0.1] * 3}, fast=fast)
+    around = Surroundings(
+        gap=2, **{k: np.array([v]) for k, v in (
+            ("shares", share), ("expected", 0.2), ("errors", errors), ("high", high)
+        )}
+    )  # fmt: skip
+    found = replace(nulls, surroundings=around).verdict(0, EVEN, EVEN, EVEN)
+    assert (found["verdict"], found["reason"]) == (verdict, reason)
+
+
 # ------------------------------------------------------------------------------ the rows taken
 
 
@@ -274,8 +318,14 @@ def test_the_nulls_are_saved_and_read(analysed, tmp_path):
     _, result = analysed
     read = load_results(save_results(result, tmp_path).parent)
     for item in fields(Nulls):
+        if item.name != "surroundings":
+            np.testing.assert_array_equal(
+                getattr(read.nulls, item.name), getattr(result.nulls, item.name)
+            )
+    for item in fields(Surroundings):
         np.testing.assert_array_equal(
-            getattr(read.nulls, item.name), getattr(result.nulls, item.name)
+            getattr(read.nulls.surroundings, item.name),
+            getattr(result.nulls.surroundings, item.name),
         )
     assert [str(line) for line in read.lines] == [str(line) for line in result.lines]
 
