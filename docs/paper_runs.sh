@@ -40,7 +40,7 @@ done
 python "$examples/cu211/adatom.py" >adatom.out
 
 # the gold particle, and the paper's interval and clustering at 300 K
-record au309 au309 au309.sdl
+record au309 au309 au309.sdl -var seed 3 -var frames 1200
 analyse au309 au309.sdl "$examples/au309/analysis.toml"
 python "$examples/au309/rosettes.py" au309.sdl >au309-rosettes.out
 record au309-long au309 au309.sdl -var every 20000 -var frames 750 -var seed 2
