@@ -355,6 +355,9 @@ def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
     # SOAP alone has ice and two liquids, or two ices and liquid: none is of the interface
     assert contrast(result, "soap", distance)[1].max() < 2
     assert chi.n_components < result["soap"].n_components
+    # the report says so
+    new = next(f for f in result.findings if f.environments == (middle,) and "verdict" in f.values)
+    assert (new.values["verdict"], new.values["reason"]) == ("evidence", "surroundings")
 
 
 @pytest.mark.slow
