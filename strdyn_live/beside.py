@@ -1,27 +1,17 @@
-"""Work beside LAMMPS: a thread describes a frame while the simulation goes on.
+"""Work beside LAMMPS: a thread describes a frame, or seals a log, while the simulation goes on.
 
-What runs there needs neither LAMMPS nor MPI: a copied frame goes in, its rows come out. The
-compiled kernel and LAMMPS do not hold Python's lock, so both run at the same time.
+What runs there needs neither LAMMPS nor MPI. The compiled kernel and LAMMPS do not hold Python's
+lock, so both run at the same time.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .frame import LocalFrame, Rows
-from .lammps_io import owned_centers, place_of_system
-from .live import Happened
-from .parallel import outcome_of
-from .system import System
-from .values import AtomValues
-
-__all__ = ["Beside", "News", "Pending"]
+__all__ = ["Beside"]
 
 _T = TypeVar("_T")
 
@@ -38,88 +28,19 @@ class Beside:
     def __init__(self, *, has_thread: bool) -> None:
         self._pool = ThreadPoolExecutor(1, "strdyn-live") if has_thread else None
 
-    def start(self, work: Callable[[], _T]) -> Callable[[], _T | BaseException]:
-        """Start some work; return what waits for it, and returns its result or its error."""
-        if self._pool is None:
-            outcome = outcome_of(work)
-            return lambda: outcome
-        return self._pool.submit(outcome_of, work).result
+    def start(self, work: Callable[[], _T]) -> Future[_T]:
+        """Start some work; the result, or the error, is in what is returned."""
+        if self._pool is not None:
+            with contextlib.suppress(RuntimeError):  # the program ends: no thread starts any more
+                return self._pool.submit(work)
+        done: Future[_T] = Future()
+        try:
+            done.set_result(work())
+        except BaseException as error:  # as on a thread
+            done.set_exception(error)
+        return done
 
     def end(self) -> None:
         """Let the thread go, once it has done its work."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A frame that is described, and not committed yet.
-
-    Attributes
-    ----------
-    frame : LocalFrame
-        What this rank knows.
-    system : System
-        As it was then.
-    rows : callable
-        Waits for the rows of this rank; returns them, or what went wrong in making them.
-    """
-
-    frame: LocalFrame
-    system: System
-    rows: Callable[[], Rows | BaseException]
-
-
-@dataclass(frozen=True)
-class News:
-    """What a committed frame says, for those who wait for it.
-
-    Attributes
-    ----------
-    system : System
-        As it was in this frame.
-    centers : (n_centers,) int64 ndarray or None
-        Rows of the centers of this rank; None where they are not known any more.
-    mine : AtomValues
-        Of these.
-    atom_ids : (n_rows,) int64 ndarray
-        Sorted IDs of the rows that this rank has gathered.
-    values : AtomValues
-        Of these.
-    happened : list of Happened
-        Events to act on.
-    """
-
-    system: System
-    centers: NDArray[np.int64] | None
-    mine: AtomValues
-    atom_ids: NDArray[np.int64]
-    values: AtomValues
-    happened: list[Happened]
-
-    def moved(self, lmp: Any, *, is_wanted: bool) -> News:
-        """Return this for the atoms that each rank owns now (collective).
-
-        An atom that has come to the group meanwhile gets the values of a first frame.
-
-        Parameters
-        ----------
-        lmp : lammps.lammps
-            The running LAMMPS. After ``clear`` there is no atom to give values to.
-        is_wanted : bool
-            Whether anything on this rank takes them.
-        """
-        ranks, nobody = self.system.ranks, np.empty(0, dtype=np.int64)
-        with ranks.together(n_maxima=1) as shared:
-            is_there = place_of_system(lmp) == self.system.place
-            centers, wanted = (
-                owned_centers(lmp, self.system.group_bits[0]) if is_there else (nobody, nobody)
-            )
-            shared.maxima[0] = is_wanted and is_there
-        if not shared.maxima[0]:
-            return replace(self, centers=None)
-        unknown = AtomValues.unknown(1).columns[0]
-        columns = ranks.ask_by_id(
-            wanted, self.system.first_ids, self.atom_ids, self.values.columns, unknown
-        )
-        return replace(self, centers=centers, mine=AtomValues.of_columns(columns))

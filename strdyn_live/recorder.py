@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from .beside import Beside, News, Pending
+from .beside import Beside
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import ConfigError, LiveConfig
 from .describe import describe, reach_of
@@ -28,7 +28,8 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
-from .parallel import Ranks
+from .parallel import Ranks, outcome_of
+from .pending import News, Pending
 from .reduction import Reduction
 from .soap import Soap
 from .system import System
@@ -276,7 +277,7 @@ class Recorder:
         ranks = system.ranks
         with self._timings.frame():
             with section("describe"):
-                described = self._reduction.of_rows(pending.rows(), ranks)
+                described = self._reduction.of_rows(outcome_of(pending.rows.result), ranks)
             with section("gather"):
                 rows, route = ranks.gather_by_id(described, system.first_ids)
             with ranks.together(**self._live.shared_sizes) as shared:
