@@ -49,12 +49,14 @@ class FixSession(Recorder):
         LAMMPS.
     text : str
         Group, number of this partition and of all, N, and the words of the fix.
+    keeps_lock : int
+        Whether LAMMPS keeps the lock of Python between calls.
     """
 
     _tells_errors = False
     _can_restart = True
 
-    def __init__(self, pointer: Any, text: str) -> None:
+    def __init__(self, pointer: Any, text: str, keeps_lock: int = 0) -> None:
         group, world, n_worlds, every, *words = text.split(_BETWEEN)
         if not every.isdecimal() or int(every) == 0:
             raise ConfigError(
@@ -70,6 +72,12 @@ class FixSession(Recorder):
                 "'centers' is the group of the fix: take the word out, and give the group as "
                 "'fix ID group strdyn ...'."
             ) from None
+        if config.overlap and keeps_lock:
+            raise ConfigError(
+                "overlap yes: this LAMMPS has started Python itself (package PYTHON), and keeps "
+                "its lock while it runs, so nothing can be described beside it. Take overlap out, "
+                "or use a LAMMPS without that package, or Recorder.attach."
+            )
         # replicas run the same script: each writes a buffer of its own
         super().__init__(replace(config, file=config.file.replace("%p", world)))
         self._n_worlds = int(n_worlds)

@@ -164,8 +164,8 @@ class Recorder:
         atexit.unregister(self.close)
         callback, self._callback = self._callback, None
         try:
-            if self._pending is not None:  # LAMMPS has failed in the middle of a run
-                self._attempt(self._finish)
+            if self._pending is not None and not (callback and callback.is_alone):
+                self._attempt(self._finish)  # LAMMPS has failed in the middle of a run
             self._seal()
             self._raise_error()
         finally:
