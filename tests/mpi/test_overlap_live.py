@@ -31,7 +31,7 @@ def same_bits(one, other):
     assert one.atom_ids.tolist() == other.atom_ids.tolist()
     for k in range(one.n_frames):
         assert one.positions(k).tobytes() == other.positions(k).tobytes()
-        assert one.soap(k).tobytes() == other.soap(k).tobytes()
+        assert one.frame(k).soap.tobytes() == other.frame(k).soap.tobytes()  # or scores
         assert one.neighbors(k).offsets.tobytes() == other.neighbors(k).offsets.tobytes()
         assert one.neighbors(k).ids.tobytes() == other.neighbors(k).ids.tobytes()
     for kind in ("values", "event"):
@@ -48,8 +48,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("n_ranks", "words"), CASES, ids=lambda each: " ".join(map(str, each)) if isinstance(each, dict) else str(each))  # fmt: skip
-def test_a_fix_records_the_same(n_ranks, words, run_lmp, tmp_path):
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_fix_records_the_same(case, run_lmp, tmp_path):
+    n_ranks, words = case
     hot = HOT.format(seed=6)
     off = of_system("cu_slab", "off", before=hot, run=RUNS, **words)
     on = of_system("cu_slab", "on", before=hot, run=RUNS, overlap="yes", **words)
@@ -62,14 +63,23 @@ def test_a_fix_records_the_same(n_ranks, words, run_lmp, tmp_path):
     assert buffer.verify(tmp_path / "on.sdl").ok
 
 
-@pytest.mark.parametrize(("n_ranks", "words"), [(1, ()), (2, ("writers=2", "store=pca 8"))])
-def test_an_attached_recorder_records_the_same(n_ranks, words, run_driver, tmp_path):
-    settings = (*words, "every=2")
-    on = ("cu_slab", "on", *settings, "overlap=yes")
-    done = run_driver(DRIVER, "cu_slab", "off", *settings, "--", *on, n_ranks=n_ranks)
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_an_attached_recorder_records_the_same(n_ranks, run_driver, tmp_path):
+    on = ("cu_slab", "on", "every=2", "overlap=yes")
+    done = run_driver(DRIVER, "cu_slab", "off", "every=2", "--", *on, n_ranks=n_ranks)
     assert done.returncode == 0, done.stderr
     one, other = open_buffer(tmp_path / "off.sdl"), open_buffer(tmp_path / "on.sdl")
     assert one.steps.tolist() == list(range(0, 21, 2))
+    same_bits(one, other)
+
+
+def test_scores_are_the_same(run_driver, tmp_path):
+    """From a basis that is found, and that grows when the crystal is heated."""
+    for name, words in (("off", ()), ("on", ("overlap=yes",))):
+        done = run_driver(DRIVER.with_name("store_driver.py"), name, "60", "store=pca 8", *words)
+        assert done.returncode == 0, done.stderr
+    one, other = open_buffer(tmp_path / "off.sdl"), open_buffer(tmp_path / "on.sdl")
+    assert len(np.unique(one.n_scores_of)) > 2
     same_bits(one, other)
 
 
@@ -170,7 +180,8 @@ def test_a_restart_file_has_the_frame_that_is_being_described(run_lmp, tmp_path)
     """Its frame is committed and sealed first, and a chain of runs is as a single one."""
     whole = fix_script(200, words="overlap yes").replace("run.", "whole.")
     assert run_lmp(whole).returncode == 0
-    for n_steps, newest, n_ranks in ((70, None, 2), (130, "run.state.50", 1), (200, "run.state.100", 2)):  # fmt: skip
+    parts = [(70, None, 2), (130, "run.state.50", 1), (200, "run.state.100", 2)]
+    for n_steps, newest, n_ranks in parts:
         script = fix_script(n_steps, newest, words="overlap yes")
         done = run_lmp(script + "write_restart now.state\nshell ls run.sdl", n_ranks=n_ranks)
         assert done.returncode == 0, done.stdout
@@ -200,7 +211,7 @@ def test_a_frame_that_fails_on_the_thread_can_be_dropped(run_driver, tmp_path):
     assert open_buffer(tmp_path / "run.sdl").steps.tolist() == [0, 10, 30, 40]
 
 
-# The name of a run, what makes it fail, what is said, the steps recorded before.
+# What makes a run fail after its frame of step 20, the run, what is said.
 BROKEN_OFF = {
     "in the recorder": (
         "from strdyn_live import system\n"
@@ -281,8 +292,8 @@ def test_sigkill_costs_the_frame_that_is_described_at_most(delay, tmp_path):
 
 def test_a_lammps_that_keeps_the_lock_of_python_is_refused():
     """What the fix asks: PyDLL keeps the lock during a call, CDLL lets it go."""
-    words = "all 0 1 10 r_cut 6.0 elements Cu file run.sdl overlap yes model nowhere".split()
-    text = "\x1f".join(words).encode()
+    words = "all 0 1 10 r_cut 6.0 elements Cu file run.sdl overlap yes model nowhere"
+    text = words.replace(" ", "\x1f").encode()
     for library, message in (
         (ctypes.PyDLL, b"keeps its lock while it runs"),
         (ctypes.CDLL, b"nowhere"),  # the next mistake
