@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fix_scripts import of_system, values_in
+from systems import RESTARTABLE
 from test_errors_live import ONE_RANK_FAILS, program
-from test_fix_live import HOP, HOT
-from test_restart_live import children, fix_script, start, start_fix, wait_for_frames
+from test_fix_live import FITTED, HOP, HOT, model  # noqa: F401 (a fixture)
+from test_restart_live import INPUT, children, fix_script, start, start_fix, wait_for_frames
 
 from strdyn_live import buffer, lammps_plugin, open_buffer
 from strdyn_live.lens import lens
@@ -61,6 +62,29 @@ def test_a_fix_records_the_same(case, run_lmp, tmp_path):
     assert one.steps.tolist() == list(range(0, 91, 10))
     same_bits(one, other)
     assert buffer.verify(tmp_path / "on.sdl").ok
+
+
+def test_labels_and_dense_frames_are_the_same(model, run_lmp, tmp_path):  # noqa: F811
+    """Whether a frame is due is known when the values of the frame before are."""
+    words = {**FITTED, "model": model, "writers": 3, "adaptive": "5 while lens_max > 0.2"}
+    words["event"] = "hop when lens_max > 0.2 do print"
+    for overlap in ("no", "yes"):
+        script = of_system(
+            "cu_slab",
+            overlap,
+            before=HOT.format(seed=6),
+            run="run 157",
+            overlap=overlap,
+            **words,
+        )
+        done = run_lmp(script, n_ranks=4)
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, other = open_buffer(tmp_path / "no.sdl"), open_buffer(tmp_path / "yes.sdl")
+    same_bits(one, other)
+    assert one.live("event")
+    assert 5 in np.diff(one.steps)
+    for labelled, expected in zip(other.live_labels(), one.live_labels(), strict=True):
+        assert labelled.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2])
@@ -304,3 +328,13 @@ def test_a_lammps_that_keeps_the_lock_of_python_is_refused():
         bad = call(ctypes.byref(session), lmp, b"", text, None, 0, ctypes.byref(answer))
         assert bad == 1
         assert message in answer.value
+
+
+def test_fix_python_invoke_refuses_it(run_embedded, tmp_path):
+    script = INPUT.format(
+        start=RESTARTABLE.start, settings=RESTARTABLE.settings, n_steps=20, append=False
+    )
+    done = run_embedded(script.replace("append=False", "overlap=True"))
+    assert done.returncode != 0
+    assert "overlap = yes with 'fix python/invoke'" in done.stdout + done.stderr
+    assert not (tmp_path / "run.sdl").exists()
