@@ -416,8 +416,8 @@ the result must equal that of an undisturbed run.
 - Frames stored by scores meet a sample of these faults as well (kills, full disks, errors that
   stay, loss of power, flipped bits in JSON, `pack`, `prune`; `tests/live/test_buffer_faults.py`):
   none was lost. A flipped bit in the file of a basis costs nothing, as it holds the basis twice.
-- With `overlap yes` a thread seals the logs while frames are committed. Such recordings meet a sample
-  of kills, errors and losses of power (the same file): none was lost.
+- With `overlap yes` a thread seals the logs while frames are committed. Such recordings meet a
+  sample of kills, errors and losses of power (the same file): none was lost.
 - Not tried, because nothing can be promised: file systems that report fsync as done before the data
   is on disk.
 """
