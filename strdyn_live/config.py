@@ -132,6 +132,13 @@ class LiveConfig(Settings):
         use="Take more where a rank has several cores, as in runs with OPENMP or GPU. "
         "`strdyn collect` has --threads instead.",
     )
+    overlap: bool = setting(
+        "Describe a frame on a thread while LAMMPS goes on. The numbers are the same; each frame "
+        "is committed one interval later, and so come values, labels and events.",
+        default=False,
+        use="Set it where a core is free beside each rank and frames follow each other closely "
+        "(docs/howto/fix.md). Not with `fix python/invoke`.",
+    )
     store: str = setting(
         "What is stored of the spectra: ``full``; ``pca K``, once a basis is found K scores of "
         "each spectrum and the norm of what they leave out; or ``none``, only neighbor lists and "

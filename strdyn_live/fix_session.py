@@ -7,7 +7,9 @@ import json
 import os
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,14 @@ class FixSession(Recorder):
         LAMMPS.
     text : str
         Group, number of this partition and of all, N, and the words of the fix.
+    keeps_lock : int
+        Whether LAMMPS keeps the lock of Python between calls.
     """
 
     _tells_errors = False
     _can_restart = True
 
-    def __init__(self, pointer: Any, text: str) -> None:
+    def __init__(self, pointer: Any, text: str, keeps_lock: int = 0) -> None:
         group, world, n_worlds, every, *words = text.split(_BETWEEN)
         if not every.isdecimal() or int(every) == 0:
             raise ConfigError(
@@ -68,6 +72,12 @@ class FixSession(Recorder):
                 "'centers' is the group of the fix: take the word out, and give the group as "
                 "'fix ID group strdyn ...'."
             ) from None
+        if config.overlap and keeps_lock:
+            raise ConfigError(
+                "overlap yes: this LAMMPS has started Python itself (package PYTHON), and keeps "
+                "its lock while it runs, so nothing can be described beside it. Take overlap out, "
+                "or use a LAMMPS without that package, or Recorder.attach."
+            )
         # replicas run the same script: each writes a buffer of its own
         super().__init__(replace(config, file=config.file.replace("%p", world)))
         self._n_worlds = int(n_worlds)
@@ -117,6 +127,9 @@ class FixSession(Recorder):
     def step(self, _: str, step: int, n_owned: int, atoms: int, values: int, shell: int) -> str:
         """Record a step, or keep its atoms; return "restart" if a restart file is to be written.
 
+        With `overlap` the frame before is completed first, and this one described while LAMMPS
+        goes on.
+
         Parameters
         ----------
         step : int
@@ -131,12 +144,16 @@ class FixSession(Recorder):
         """
         if self._ended:  # by a signal: so do all later runs of the script
             stop_softly(self._lmp)
+        self._certain_shell = struct.unpack("d", struct.pack("q", shell))[0]
+        return self._at_arrays(partial(self._take, step), n_owned, atoms, values)
+
+    def _at_arrays(self, work: Callable[[], None], n_owned: int, atoms: int, values: int) -> str:
+        """Do some work whose values go into the arrays of the fix; return its wish."""
         if self._closed:
             return ""
         self._restarts = False
-        self._certain_shell = struct.unpack("d", struct.pack("q", shell))[0]
         self._atoms = _array_at(atoms, (n_owned, 3))
-        self._take(step, self._live.due(step))
+        work()
         self._atoms = np.empty((0, 3))  # LAMMPS may move its array
         self._raise_error()
         vector = self.values.vector[self._order]
@@ -160,7 +177,7 @@ class FixSession(Recorder):
 
     def _act(self, happened: list[Happened]) -> None:
         super()._act(happened)
-        self._restarts = any("restart" in each.occurrence.actions for each in happened)
+        self._restarts |= any("restart" in each.occurrence.actions for each in happened)
 
     def _receive(self, centers: NDArray[np.int64], values: AtomValues) -> None:
         self._atoms[:, 0] = self._atoms[:, 2] = 0.0
@@ -188,15 +205,19 @@ class FixSession(Recorder):
                 "another file, afterwards."
             )
 
-    def end(self, _: str, step: int) -> None:
-        """Note where a run has ended."""
+    def end(self, _: str, step: int, n_owned: int, atoms: int, values: int, *__: int) -> str:
+        """Complete the last frame of a run, and note where it has ended; otherwise as `step`."""
         self._ended_at = step
+        return self._at_arrays(self._settle, n_owned, atoms, values)
 
     def state(self, _: str) -> str:
         """Seal the buffer, and return what a restart file is to hold: JSON, empty without a frame.
 
         The atoms are where they are now, so that another trajectory can be told from this one.
         """
+        if self._pending is not None:
+            self._attempt(self._finish)
+            self._raise_error()
         if self._closed or self._system is None or self._last_step is None:
             return ""
         system, writer = self._system, self._writer

@@ -18,6 +18,11 @@ class Callback:
     pass through LAMMPS to the caller of ``run``: `after` is called when a command of the LAMMPS
     object has returned, and raises it there.
 
+    Attributes
+    ----------
+    is_alone : bool
+        Whether LAMMPS has failed on this rank only, so that no other rank answers any more.
+
     Raises
     ------
     LammpsError
@@ -28,6 +33,7 @@ class Callback:
     def __init__(
         self, lmp: Any, every: int, function: Callable[[], None], after: Callable[[], None]
     ) -> None:
+        self.is_alone = False
         self._lmp = lmp
         self._after = after
         _refuse_respa(lmp)
@@ -85,7 +91,12 @@ class _Commands:
 
     def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **options: Any) -> Any:
-            result = method(*arguments, **options)
+            try:
+                result = method(*arguments, **options)
+            except Exception as error:
+                for callback in self.callbacks:
+                    callback.is_alone = type(error).__name__ == "MPIAbortException"
+                raise
             for callback in list(self.callbacks):
                 callback.after()
             return result

@@ -27,6 +27,7 @@ __all__ = [
     "group_bits",
     "is_minimizing",
     "join_ranks",
+    "owned_centers",
     "place_of_system",
     "property_receiver",
     "read_frame",
@@ -241,6 +242,16 @@ def read_frame(lmp: Any, centers_bit: int, environment_bit: int) -> LocalFrame:
         centers=np.flatnonzero(mask[:n_owned] & centers_bit),
         environment=(mask & environment_bit) != 0,
     )
+
+
+def owned_centers(lmp: Any, centers_bit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the owned atoms that are centers now, and their atom IDs, as copies."""
+    n_owned = lmp.extract_setting("nlocal")
+    if not n_owned:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    mask = lmp.numpy.extract_atom("mask", nelem=n_owned)[:n_owned]
+    rows = np.flatnonzero(mask & np.int32(centers_bit))
+    return rows, lmp.numpy.extract_atom("id", nelem=n_owned)[rows].astype(np.int64)
 
 
 def _run_start(lmp: Any, step: int, time: float, timestep: float) -> RunStart:

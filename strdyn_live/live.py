@@ -264,10 +264,10 @@ class Live:
                 self._note(self.values, labels, happened, frame.time, writer)
         return mine, happened
 
-    def hand_back(self, frame: LocalFrame, mine: AtomValues) -> None:
-        """Give the values of this rank's centers to those who wait for them."""
+    def hand_back(self, centers: NDArray[np.int64], mine: AtomValues) -> None:
+        """Give the values of this rank's centers, rows of its atoms, to those who wait for them."""
         for receive in self.receivers:
-            receive(frame.centers, self._numbered(mine))
+            receive(centers, self._numbered(mine))
 
     def close(self) -> None:
         """Complete what is open."""

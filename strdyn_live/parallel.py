@@ -257,6 +257,56 @@ class Ranks:
         mine, order, n_rows = unpack_rows(parcels, sent, self.size)
         return mine, Route(self._comm, receivers, order, n_rows)
 
+    def ask_by_id(
+        self,
+        wanted: NDArray[np.int64],
+        first_ids: Sequence[int],
+        atom_ids: NDArray[np.int64],
+        values: NDArray[np.float64],
+        unknown: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Ask the first ranks for what they know of some atoms, wherever these are (collective).
+
+        Parameters
+        ----------
+        wanted : (n_wanted,) int64 ndarray
+            IDs of the atoms that this rank asks for.
+        first_ids : sequence of int
+            As of `gather_by_id`.
+        atom_ids, values : (n_rows,) int64 ndarray, (n_rows, n_columns) float64 ndarray
+            What this rank knows, sorted by ID.
+        unknown : (n_columns,) float64 ndarray
+            Is said of atoms that no rank knows.
+
+        Returns
+        -------
+        (n_wanted, n_columns) float64 ndarray
+        """
+        n_columns = len(unknown)
+
+        def known(ids: NDArray[np.int64]) -> NDArray[np.float64]:
+            found = np.tile(unknown, (len(ids), 1))
+            places = np.searchsorted(atom_ids, ids)
+            here = np.flatnonzero(places < len(atom_ids))
+            here = here[atom_ids[places[here]] == ids[here]]
+            found[here] = values[places[here]]
+            return found
+
+        if self._comm is None:
+            return known(wanted)
+        receivers = np.searchsorted(first_ids[1:], wanted, side="right")
+        order = np.argsort(receivers, kind="stable")
+        n_asked = np.bincount(receivers, minlength=self.size)
+        n_heard = np.empty_like(n_asked)
+        self._comm.Alltoall(n_asked, n_heard)
+        heard = np.empty(n_heard.sum(), dtype=np.int64)
+        self._comm.Alltoallv([wanted[order], n_asked], [heard, n_heard])
+        answers = np.empty((len(wanted), n_columns))
+        self._comm.Alltoallv([known(heard), n_columns * n_heard], [answers, n_columns * n_asked])
+        result = np.empty_like(answers)
+        result[order] = answers
+        return result
+
     def exchange(self, parcels: Parcels | BaseException) -> dict[int, NDArray[np.uint8]]:
         """Hand parcels over (collective).
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from .beside import Beside
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import ConfigError, LiveConfig
 from .describe import describe, reach_of
@@ -28,12 +29,13 @@ from .lammps_io import (
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
 from .parallel import Ranks, outcome_of
+from .pending import News, Pending
 from .reduction import Reduction
 from .soap import Soap
 from .system import System
 from .termination import Termination
 from .timings import SHARED, Timings
-from .values import AtomValues, FrameValues
+from .values import FrameValues
 
 __all__ = ["Recorder"]
 
@@ -86,7 +88,11 @@ class Recorder:
         self._certain_shell = 0.0  # width of the ghost shell that LAMMPS guarantees, if known
         self._timings = Timings()
         self._termination = Termination()
+        self._beside = Beside(has_thread=self.config.overlap)
+        self._pending: Pending | None = None  # is described
+        self._news: News | None = None  # is committed, and not handed back yet
         self._last_step: int | None = None
+        self._asked = 0  # signal that tells the run to end
         self._error: BaseException | None = None
         self._closed = False
         self._ended = False
@@ -128,7 +134,7 @@ class Recorder:
         self._attempt(self._begin)
         try:
             self._raise_error()
-            self._callback = Callback(lmp, interval, self._called_back, self._raise_error)
+            self._callback = Callback(lmp, interval, self._called_back, self._returned)
         except BaseException:
             self.close()
             raise
@@ -150,7 +156,7 @@ class Recorder:
         elif not self._closed:
             self._attempt(self._begin)
             if self._lmp.is_running and not self._closed:
-                self._attempt(self._record)
+                self._take(*current_step(self._lmp))
         self._raise_error()
 
     def close(self) -> None:
@@ -158,8 +164,12 @@ class Recorder:
         atexit.unregister(self.close)
         callback, self._callback = self._callback, None
         try:
+            if self._pending is not None and not (callback and callback.is_alone):
+                self._attempt(self._finish)  # LAMMPS has failed in the middle of a run
             self._seal()
+            self._raise_error()
         finally:
+            self._beside.end()
             if callback is not None:
                 callback.detach()
 
@@ -182,17 +192,37 @@ class Recorder:
     def _called_back(self) -> None:
         """Record the current step: what LAMMPS as a library calls."""
         if not self._closed:
-            step, starts = current_step(self._lmp)
-            self._take(step, starts or self._live.due(step))
+            self._take(*current_step(self._lmp))
         if self._ended or self._error is not None:
             stop_softly(self._lmp)
 
-    def _take(self, step: int, is_due: bool) -> None:
-        """Record a step, or keep its atoms for an event."""
-        if is_due:
+    def _returned(self) -> None:
+        """Complete what a run has left, and raise what went wrong: after a command of LAMMPS."""
+        self._settle()
+        self._raise_error()
+
+    def _settle(self) -> None:
+        """Complete the last frame of a run."""
+        self._complete()
+        self._end_if_asked()
+
+    def _take(self, step: int, starts: bool = False) -> None:
+        """Complete the frame before; then record a step, or keep its atoms for an event."""
+        self._complete()
+        if self._closed:
+            return
+        if starts or self._live.due(step):
             self._attempt(self._record)
         elif self._live.keeps(step):
             self._attempt(self._keep)
+        self._end_if_asked()
+
+    def _complete(self) -> None:
+        """Commit the frame that is described, and hand back its values, if there is one."""
+        if self._pending is not None:
+            self._attempt(self._finish)
+        if self._news is not None and not self._closed:
+            self._attempt(self._hand_back)
 
     def _keep(self) -> None:
         """Keep the atoms of a step that is not recorded (collective)."""
@@ -220,9 +250,11 @@ class Recorder:
             raise error
 
     def _record(self) -> None:
-        """Describe the current step and commit it: the whole in-situ flow (collective)."""
+        """Read the current step and have it described: the whole in-situ flow (collective).
+
+        With `overlap` the rest is done when LAMMPS calls the next time, but at the first frame.
+        """
         system, section = self._begin(), self._timings.section
-        ranks = system.ranks
         with self._timings.frame():
             with section("read"):
                 self._system, frame = system.read(self._lmp)
@@ -230,8 +262,22 @@ class Recorder:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
             with section("describe"):
-                described = outcome_of(partial(self._describe, frame, system))
-                described = self._reduction.of_rows(described, ranks)
+                rows = self._beside.start(partial(self._describe, frame, system))
+        self._pending = Pending(frame, system, rows)
+        if not self.config.overlap or self._last_step is None or self._asked:
+            self._finish()
+            self._hand_back(at_once=True)
+
+    def _finish(self) -> None:
+        """Commit the frame that is described, and find what happens in it (collective)."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        frame, system, section = pending.frame, pending.system, self._timings.section
+        ranks = system.ranks
+        with self._timings.frame():
+            with section("describe"):
+                described = self._reduction.of_rows(outcome_of(pending.rows.result), ranks)
             with section("gather"):
                 rows, route = ranks.gather_by_id(described, system.first_ids)
             with ranks.together(**self._live.shared_sizes) as shared:
@@ -244,12 +290,9 @@ class Recorder:
                 mine, happened = self._live.follow(
                     frame, rows, route, system, self._writer, seen, shared
                 )
-        asked = self._hand_back(frame, mine, ranks)
         self._last_step = frame.step
+        self._news = News(system, frame.centers, mine, rows.atom_ids, seen.values, happened)
         self._say(*self._reduction.take_notes())
-        self._act(happened)
-        if asked:
-            self._end(system, signal.Signals(asked))
 
     def _begin(self) -> System:
         """Check LAMMPS and the buffer against the settings, before the first frame (collective)."""
@@ -262,6 +305,12 @@ class Recorder:
                         "an event with 'do restart' needs 'fix strdyn': from Python, LAMMPS cannot "
                         "write a restart file in the middle of a run. Take 'restart' out, or use "
                         "the fix."
+                    )
+                if self.config.overlap and self._every is None:
+                    raise ConfigError(
+                        "overlap = yes with 'fix python/invoke': there LAMMPS keeps the lock of "
+                        "Python while it runs, so nothing can be described beside it. Use 'fix "
+                        "strdyn' or Recorder.attach, or take overlap out."
                     )
                 if receiver := property_receiver(self._lmp):
                     self._live.receivers.append(receiver)
@@ -296,24 +345,37 @@ class Recorder:
             size = frame_bytes(n_atoms, n_columns, mean)
             usual = frame_bytes(n_atoms, self.config.stored.n_columns(n_columns), mean)
             reduced = f", {usual / 1e6:.3g} MB once scores are stored" if usual < size else ""
+            beside = "described beside LAMMPS and committed one interval later, "
             self._say(
                 f"recording {n_atoms} of {system.n_atoms} atoms, {n_columns} SOAP components "
-                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame{reduced}, room for "
+                f"each, into {self.config.file}: {size / 1e6:.3g} MB a frame{reduced}, "
+                f"{beside if self.config.overlap else ''}room for "
                 f"{forecast(self.config.file, usual)} frames",
                 *writer.notes,
             )
         return is_new
 
-    def _hand_back(self, frame: LocalFrame, mine: AtomValues, ranks: Ranks) -> int:
-        """Give the values of a frame back; return the signal that a rank got, or 0 (collective)."""
+    def _hand_back(self, *, at_once: bool = False) -> None:
+        """Hand the values of a frame back, and act on what happened in it (collective).
+
+        Unless it is done at once, atoms have moved between ranks meanwhile.
+        """
+        news, self._news = self._news, None
+        if news is None:
+            return
+        ranks = news.system.ranks
+        if not at_once:
+            news = news.moved(self._lmp, is_wanted=bool(self._live.receivers))
         sizes = {**SHARED, "n_maxima": SHARED["n_maxima"] + 1}
         with ranks.together(**sizes) as shared:
             with self._timings.section("follow"):
-                self._live.hand_back(frame, mine)
+                if news.centers is not None:
+                    self._live.hand_back(news.centers, news.mine)
             self._timings.share(shared)
             shared.maxima[-1] = self._termination.asked
         self._timings.take(shared, ranks.size)
-        return int(shared.maxima[-1])
+        self._asked = int(shared.maxima[-1])
+        self._act(news.happened)
 
     def _act(self, happened: list[Happened]) -> None:
         """Do what was asked for at events (on all ranks)."""
@@ -326,10 +388,14 @@ class Recorder:
             stop_softly(self._lmp)
         self._say(*self._live.notes())
 
-    def _end(self, system: System, asked: signal.Signals) -> None:
-        """End the run in order, as a signal has asked for (collective)."""
-        self._ended = True
-        with system.ranks.together():
+    def _end_if_asked(self) -> None:
+        """End the run in order, if a signal has asked for it (collective)."""
+        if self._asked and not self._closed:
+            self._attempt(self._end)
+
+    def _end(self) -> None:
+        asked, self._ended = signal.Signals(self._asked), True
+        with (Ranks() if self._system is None else self._system.ranks).together():
             self._seal()
         stop_softly(self._lmp)
         if asked == signal.SIGINT and self._callback is not None:

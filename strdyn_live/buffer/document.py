@@ -33,7 +33,7 @@ FORMAT_VERSION = 2  # 1 is the same without scores, and is written where there a
 
 # These may differ between a run and its continuation: they do not change what a frame means.
 _FREE_SETTINGS = {
-    *("file", "append", "on_error", "backend", "writers", "threads"),
+    *("file", "append", "on_error", "backend", "writers", "threads", "overlap"),
     *("model", "lens_threshold"),
     *("event", "event_every", "event_frames", "event_cooldown", "adaptive"),
 }

@@ -13,6 +13,7 @@ after its first frame reads like one whose writer died earlier.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from .folder import last_name
 from .storage import read_small, write_file
 
 __all__ = ["Last", "note_last"]
+
+_one_at_a_time = threading.Lock()  # a log may be sealed while the next one gets its first frame
 
 
 @dataclass(frozen=True)
@@ -67,20 +70,21 @@ def note_last(folder: Path, origin: Origin, step: int) -> None:
     """Make it durable that a step is committed, if that is not known already."""
     path = folder / last_name(origin.generation, origin.writer, origin.n_writers)
     try:
-        try:
-            known = Last.read(path)
-        except (FileNotFoundError, DamageError):
-            known = None
-        if known is not None and (known.uuid != origin.uuid or known.step >= step):
-            return  # a file of another buffer is left alone
-        note = Last(
-            origin.uuid,
-            origin.generation,
-            origin.branch_step,
-            origin.writer,
-            origin.n_writers,
-            step,
-        )
-        write_file(path, checked_json(asdict(note)))
+        with _one_at_a_time:
+            try:
+                known = Last.read(path)
+            except (FileNotFoundError, DamageError):
+                known = None
+            if known is not None and (known.uuid != origin.uuid or known.step >= step):
+                return  # a file of another buffer is left alone
+            note = Last(
+                origin.uuid,
+                origin.generation,
+                origin.branch_step,
+                origin.writer,
+                origin.n_writers,
+                step,
+            )
+            write_file(path, checked_json(asdict(note)))
     except OSError as error:
         raise explain(f"cannot write {path}", error, "All frames are safe.") from error

@@ -8,6 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from strdyn_live.basis import Basis
+from strdyn_live.beside import Beside
 from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
 from strdyn_live.frame import Frame, RunStart
@@ -53,7 +55,8 @@ class BufferWriter:
     Parameters
     ----------
     config : LiveConfig
-        Settings; ``config.file`` is the folder, ``config.append`` allows to go on with one.
+        Settings; ``config.file`` is the folder, ``config.append`` allows to go on with one. With
+        ``config.overlap`` a thread seals the logs.
     atom_ids : (n_atoms,) array_like of int
         Sorted IDs of all described atoms.
     species : (n_atoms,) array_like of int
@@ -134,6 +137,8 @@ class BufferWriter:
         self._unsealed: list[Path] = []
         self._unsealed_bytes = 0
         self._n_tails = 0
+        self._beside = Beside(has_thread=config.overlap)
+        self._sealing: Future[None] | None = None
         self._tail: TailWriter | None = None
         self._origin: Origin | None = None
         self._lock: Lock | None = None
@@ -220,7 +225,9 @@ class BufferWriter:
         self.last_step = self._committed = frame.step
         age = time.monotonic() - self._sealed_at
         if self._unsealed_bytes >= self._seal_bytes or age >= self._seal_seconds:
-            self.seal_in_passing()
+            self._start_sealing()
+        if self._sealing is not None and self._sealing.done():
+            self._in_passing(self._end_sealing, "sealing")
         elif self._tail is not None and self._tail.path != self._noted:
             self._in_passing(self._note_last, "the note of the last step")
         return True
@@ -233,13 +240,8 @@ class BufferWriter:
         BufferError
             If that fails; the frames stay in the log, and the next start of a writer seals them.
         """
-        self._sealed_at = time.monotonic()
-        self._unsealed_bytes = 0
-        self._close_tail()
-        while self._unsealed:
-            self.notes += seal_tail(self._unsealed[0], self._document, self._seal_bytes)
-            self._unsealed.pop(0)
-        self._note_last()
+        self._start_sealing()
+        self._end_sealing()
 
     def seal_in_passing(self) -> None:
         """Seal; where that fails, warn, and let the next time do it: all frames are committed."""
@@ -254,6 +256,7 @@ class BufferWriter:
             with self._together():
                 self.seal()
         finally:
+            self._beside.end()
             self._release()
 
     def __enter__(self) -> BufferWriter:
@@ -313,6 +316,7 @@ class BufferWriter:
                 f"step {frame.step} was not written to {self.path}: it comes after step "
                 f"{self.last_step}. Was the step number reset? Record that run to another file."
             )
+        self._in_passing(self._end_sealing, "sealing")  # HDF5 is not for two threads
         with read_quietly(self.path) as stored:
             require_same_frame(stored, frame, self.rows)
         return True
@@ -342,6 +346,7 @@ class BufferWriter:
         record, payload = encode(replace(frame, time=frame.time + self._time_shift))
         origin = replace(self._origin, previous_step=self.last_step)
         if record.size >= self._seal_bytes:
+            self._in_passing(self._end_sealing, "sealing")  # HDF5 is not for two threads
             path = write_segment(self.path, self._document, origin, [(record, frame)])
             self.bytes_written += record.size
             return partial(_unlink, path)
@@ -357,6 +362,28 @@ class BufferWriter:
         self._unsealed_bytes += self._tail.append([record.to_bytes(), *payload], frame.step)
         self.bytes_written += record.size
         return partial(self._tail.truncate, size)
+
+    def _start_sealing(self) -> None:
+        """Close the log, and start to move all that is not sealed into segments."""
+        self._in_passing(self._end_sealing, "sealing")  # what has failed is tried again
+        self._sealed_at = time.monotonic()
+        self._unsealed_bytes = 0
+        self._close_tail()
+        self._sealing = self._beside.start(partial(self._seal_logs, self._committed))
+
+    def _end_sealing(self) -> None:
+        """Wait until what was started is sealed; raise what went wrong."""
+        sealing, self._sealing = self._sealing, None
+        if sealing is not None:
+            sealing.result()
+
+    def _seal_logs(self, committed: int | None) -> None:
+        """Move closed logs into segments; with `overlap` on a thread: no other writer is asked."""
+        while self._unsealed:
+            self.notes += seal_tail(self._unsealed[0], self._document, self._seal_bytes)
+            self._unsealed.pop(0)
+        if self._origin is not None and committed is not None:
+            note_last(self.path, self._origin, committed)
 
     def _in_passing(self, task: Callable[[], None], name: str) -> None:
         try:

@@ -56,8 +56,8 @@ const char *strdyn_start_python(const char *executable)
 // Call a method: session.method(text, number, ...). Returns 0 with str() of its result in *answer,
 // or 1 with the message of its error; the caller frees *answer.
 //
-// "" as the method makes the session: FixSession(capsule of `lammps`, text). "close" ends it, and
-// never fails.
+// "" as the method makes the session: FixSession(capsule of `lammps`, text, whether this thread has
+// the lock of Python between calls). "close" ends it, and never fails.
 int strdyn_call(void **session, void *lammps, const char *method, const char *text,
                 const long long *numbers, int n_numbers, char **answer)
 {
@@ -67,7 +67,8 @@ int strdyn_call(void **session, void *lammps, const char *method, const char *te
     PyObject *module = PyImport_ImportModule("strdyn_live.fix_session");
     PyObject *capsule = module ? PyCapsule_New(lammps, nullptr, nullptr) : nullptr;
     if (capsule) {
-      result = PyObject_CallMethod(module, "FixSession", "Os", capsule, text);
+      result = PyObject_CallMethod(module, "FixSession", "Osi", capsule, text,
+                                   (int) (lock == PyGILState_LOCKED));
       if (result) {
         *session = result;
         Py_INCREF(result);

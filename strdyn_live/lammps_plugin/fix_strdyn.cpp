@@ -103,10 +103,7 @@ void FixStrdyn::min_setup(int) { step("minimize"); }
 
 void FixStrdyn::end_of_step() { step("step"); }
 
-void FixStrdyn::post_run()
-{
-  if (!failed) call("end", "", {update->ntimestep});
-}
+void FixStrdyn::post_run() { step("end"); }
 
 // One frame: Python reads the atoms, and writes into the arrays of this fix.
 void FixStrdyn::step(const char *method)

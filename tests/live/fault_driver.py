@@ -29,7 +29,7 @@ SEAL_BYTES = 7000  # about eight frames
 TIME_LIMIT = 30.0
 
 Tell = Callable[..., None]
-STORE = sys.argv[2]
+STORE, OVERLAP = sys.argv[2:4]
 MAKE = make_frame if STORE == "full" else make_reduced
 FRAMES = [MAKE(step) for step in range(N_FRAMES)]  # made once, before the first fork
 
@@ -49,6 +49,7 @@ def write(
         out = writer(
             folder,
             store=STORE,
+            overlap=OVERLAP,
             append="force" if branch_step is not None else False,
             branch_step=branch_step,
             seal_bytes=SEAL_BYTES,

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,7 +27,9 @@ enum { NONE, KILL, TEAR, FAIL, SHORT };
 static char folder[4096];
 static size_t folder_length;
 static int fault, fault_errno, persistent, record_fd = -1;
-static long at, count, n_writes;
+static long at, n_writes;
+static _Atomic long count;
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static char *path_of[MAX_FD];
 
 #define REAL(name, type, ...)                                                   \
@@ -59,18 +62,20 @@ static void record(const char *op, const char *path, const char *to, long offset
     if (record_fd < 0) return;
     char line[9000];
     int n = snprintf(line, sizeof line, "%s\t%s\t%s\t%ld\t%zu\n", op, path, to, offset, size);
+    pthread_mutex_lock(&one_at_a_time); /* a log may be sealed on a thread */
     put(line, n);
     for (int i = 0; i < n_pieces && size; i++) {
         size_t part = pieces[i].iov_len < size ? pieces[i].iov_len : size;
         put(pieces[i].iov_base, part);
         size -= part;
     }
+    pthread_mutex_unlock(&one_at_a_time);
 }
 
 /* count an operation; return what happens to it */
 static int meets(void) {
-    count++;
-    if (!fault || !(count == at || (persistent && count > at))) return NONE;
+    long number = ++count;
+    if (!fault || !(number == at || (persistent && number > at))) return NONE;
     if (fault == KILL) die();
     return fault;
 }

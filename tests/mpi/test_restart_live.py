@@ -248,10 +248,11 @@ def test_ctrl_c_ends_the_program_in_order(tmp_path):
     assert set(np.diff(open_buffer(tmp_path / "run.sdl").steps)) == {EVERY}
 
 
-def start_fix(tmp_path, n_steps):
+def start_fix(tmp_path, n_steps, words=""):
     newest = newest_restart(tmp_path, "run")
     # killed before its first restart file: anew
-    script = fix_script(n_steps, newest and newest.name, "" if newest else "append force")
+    words += "" if newest else " append force"
+    script = fix_script(n_steps, newest and newest.name, words)
     (tmp_path / "in.test").write_text(script)
     programs = Path(sys.executable).parent
     return subprocess.Popen(
