@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from .basis import Basis
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import ConfigError, LiveConfig
 from .describe import describe, reach_of
@@ -27,7 +28,7 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
-from .parallel import Ranks, outcome_of
+from .parallel import Ranks
 from .reduction import Reduction
 from .soap import Soap
 from .system import System
@@ -230,10 +231,10 @@ class Recorder:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
             with section("describe"):
-                described = outcome_of(partial(self._describe, frame, system))
-                described = self._reduction.of_rows(described, ranks)
+                described = self._reduction.of_rows(partial(self._describe, frame, system), ranks)
             with section("gather"):
                 rows, route = ranks.gather_by_id(described, system.first_ids)
+                del described  # it may be large
             with ranks.together(**self._live.shared_sizes) as shared:
                 with section("write"):
                     again = system.writers is not None and not self._commit(frame, rows, system)
@@ -278,9 +279,10 @@ class Recorder:
         if uncertain := check_ghost_shell(frame, self.reach, system.ranks, skin=skin):
             self._say(uncertain)
 
-    def _describe(self, frame: LocalFrame, system: System) -> Rows:
-        """Describe the centers that this rank owns."""
-        return describe(frame, system.species_of_type[frame.types], self._soap, self.config)
+    def _describe(self, frame: LocalFrame, system: System, basis: Basis | None = None) -> Rows:
+        """Describe the centers that this rank owns, in full or by scores."""
+        species = system.species_of_type[frame.types]
+        return describe(frame, species, self._soap, self.config, basis=basis)
 
     def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
         """Append a frame to the buffer (on the ranks that write); return whether it is new."""

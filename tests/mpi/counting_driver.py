@@ -21,8 +21,8 @@ lammps_io.Ranks = lambda comm=None: plain(None if comm is None else Counting(com
 class Counted(Recorder):
     """Notes what each frame calls, and what it is about."""
 
-    def _describe(self, frame, system):
-        rows = super()._describe(frame, system)
+    def _describe(self, frame, system, basis=None):
+        rows = super()._describe(frame, system, basis)
         self.seen = [rows.atom_ids.tolist(), rows.frame.neighbors.counts.tolist()]
         return rows
 
