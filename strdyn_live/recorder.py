@@ -240,7 +240,7 @@ class Recorder:
                     again = system.writers is not None and not self._commit(frame, rows, system)
                 with section("follow"):
                     seen = self._live.look(frame, rows, self._writer, shared, again=again)
-            self._reduction.resume(self.config.file, ranks)
+            self._reduction.resume(self.config.file, rows.frame, ranks)
             with section("follow"):
                 mine, happened = self._live.follow(
                     frame, rows, route, system, self._writer, seen, shared

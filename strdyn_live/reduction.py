@@ -165,10 +165,18 @@ class Reduction:
         self._grow(frame, reduced[:, -1], largest, ranks)
         return frame
 
-    def resume(self, path: str | os.PathLike[str], ranks: Ranks) -> None:
+    def resume(self, path: str | os.PathLike[str], frame: Frame, ranks: Ranks) -> None:
         """Learn from the live frames of a buffer, after the first one of this start (collective).
 
-        A start that goes on with a buffer goes on with its basis.
+        A start that goes on with a buffer goes on with its basis. The root reads the frames; if
+        there is only the first, all writers learn from their own part of it.
+
+        Parameters
+        ----------
+        path : str or path
+            The buffer.
+        frame : Frame
+            The first one of this start, with the rows that this rank has written.
 
         Raises
         ------
@@ -178,13 +186,19 @@ class Reduction:
         """
         if self._n_scores is None or self._goes_on:
             return
+        begins = False
         with ranks.together():
             if ranks.is_root:
                 with _threads(self._n_threads), read_quietly(path) as stored:
-                    self._replay(stored)
-        state = (self.basis, self._moments, self._trial, self._passed, self._is_full)
+                    begins = stored.n_scores_of.tolist() == [0]
+                    if not begins:
+                        self._replay(stored)
+        state = (begins, self.basis, self._moments, self._trial, self._passed, self._is_full)
         state = ranks.broadcast(state)
-        self.basis, self._moments, self._trial, self._passed, self._is_full = state
+        begins, self.basis, self._moments, self._trial, self._passed, self._is_full = state
+        if begins:
+            with _threads(self._n_threads):
+                self._learn(frame, ranks)
         self._goes_on = True
 
     def take_notes(self) -> list[str]:
