@@ -58,9 +58,10 @@ def make_buffer(path, n_frames=502, n_atoms=900, seed=0, **settings):
             spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
             swap = rng.random(ids.shape) < restless[states][:, None]
             ids = np.where(swap, rng.integers(1, 2401, ids.shape), ids)
-            lists = [np.setdiff1d(row, [atom]) for row, atom in zip(ids, atoms, strict=True)]
-            counts = np.array([len(each) for each in lists])
-            neighbors = NeighborLists.from_counts(counts, np.concatenate(lists))
+            lists = np.sort(ids, axis=1)
+            kept = lists != atoms[:, None]
+            kept[:, 1:] &= np.diff(lists, axis=1) > 0  # each once
+            neighbors = NeighborLists.from_counts(kept.sum(axis=1), lists[kept])
             cell = (np.eye(3) * 50, np.zeros(3), np.zeros((n_atoms, 3)))
             writer.append(Frame(k * 500, k * 2.5, *cell, spectra.astype(np.float32), neighbors))
 

@@ -67,7 +67,7 @@ def record(frames: list[Frame], config: LiveConfig) -> tuple[Buffer, float, floa
             writer.append(stored)
             append.append(time.perf_counter() - reduced)
             reduce.append(reduced - start)
-            reduction.resume(config.file, alone)
+            reduction.resume(config.file, frame, alone)
             notes += reduction.take_notes()
     return open_buffer(config.file), reduce[-1], append[-1], notes
 

@@ -7,8 +7,9 @@ same in real runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-__all__ = ["frame_calls", "parcel", "table"]
+__all__ = ["PCA", "frame_calls", "parcel", "table"]
 
 UNIT = 64  # bytes that a parcel is a multiple of
 N_FEATURES = 324  # one species, n_max = l_max = 8
@@ -36,16 +37,76 @@ def found(n_environments: int = 0) -> int:
     return message(n_sums=3 + n + n * n, n_totals=1, n_maxima=3)
 
 
-def parcel(n_rows: int, n_neighbors: int, n_features: int) -> int:
+def parcel(n_rows: int, n_neighbors: int, n_columns: int) -> int:
     """Bytes of the rows that one rank sends to one writer.
 
     A row is the ID (8), the position (24), the species (4), the number of neighbors (4), and the
-    spectrum; neighbor IDs take 4 bytes each (8 where one is 2³¹ or more).
+    spectrum, of `n_features` columns, or K scores and a residual; neighbor IDs take 4 bytes each (8
+    where one is 2³¹ or more).
     """
     if n_rows == 0:
         return 0
-    size = 24 + n_rows * (40 + 4 * n_features) + 4 * n_neighbors
+    size = 24 + n_rows * (40 + 4 * n_columns) + 4 * n_neighbors
     return -(-size // UNIT) * UNIT
+
+
+@dataclass(frozen=True)
+class PCA:
+    """What `store pca K` sends in addition.
+
+    A ``bcast`` hands over the numbers that are counted here, and less than `AROUND` bytes around
+    them.
+
+    Attributes
+    ----------
+    n_features : int
+        Components of a spectrum.
+    n_scores : int
+        K.
+    is_root : bool
+        Whether this is rank 0: it finds eigenvectors, and hands them to all.
+    """
+
+    AROUND = 1000
+
+    n_features: int
+    n_scores: int
+    is_root: bool
+
+    @property
+    def _triangle(self) -> int:
+        return self.n_features * (self.n_features + 1) // 2
+
+    def _bcast(self, n_numbers: int) -> Call:
+        return "bcast", 8 * n_numbers if self.is_root else 0
+
+    def begins(self) -> list[Call]:
+        """Return the calls once the first frame of a buffer is written."""
+        first, *rest = self.learns()
+        origin = message(n_sums=1, n_totals=self.n_features)
+        return [("Allreduce", message()), self._bcast(0), first, ("Allreduce", origin), *rest]
+
+    def learns(self) -> list[Call]:
+        """Return the calls before the rows are sent, while the basis is open."""
+        tested = message(n_sums=1, n_totals=1, n_maxima=2)
+        moments = message(n_sums=1, n_totals=self.n_features + self._triangle)
+        calls = [("Allreduce", size) for size in (tested, moments, message())]
+        return [*calls, self._bcast((1 + self.n_scores) * self.n_features)]  # the mean as well
+
+    def projects(self) -> list[Call]:
+        """Return the calls before scores are sent.
+
+        Before a frame beyond the bound is sent in full, they are made twice if the frame before was
+        within the bound: its spectra are described again.
+        """
+        return [("Allreduce", message(n_maxima=1))]
+
+    def grows(self) -> list[Call]:
+        """Return the calls that follow where the basis may still grow."""
+        products = message(n_sums=1, n_totals=self._triangle)
+        calls = [("Allreduce", products), ("Allreduce", message())]
+        left_out = message(n_maxima=self.n_features)
+        return [*calls, self._bcast(self.n_features**2), ("Allreduce", left_out)]
 
 
 def frame_calls(
@@ -56,6 +117,9 @@ def frame_calls(
     counted: int | None = None,
     by_fix: bool = False,
     writes_with_others: bool = False,
+    reduced: Sequence[Call] = (),
+    first: Sequence[Call] = (),
+    stores_basis: bool = False,
 ) -> list[Call]:
     """Return the calls of MPI of one rank in one frame, with the bytes that it hands over.
 
@@ -73,6 +137,11 @@ def frame_calls(
         Whether LAMMPS guarantees the ghost shell.
     writes_with_others : bool
         Whether this rank is one of several writers, which agree among themselves.
+    reduced, first : sequence of Call
+        With ``store pca K``: what `PCA` adds before the rows are sent, and at the first frame after
+        they are written.
+    stores_basis : bool
+        Whether these are the first scores of a basis, or of one that has grown.
     """
     if n_ranks == 1:
         return []
@@ -82,10 +151,11 @@ def frame_calls(
     if counted is not None:
         calls += [("Allgather", 48), ("Alltoall", 8 * n_ranks), ("Alltoallv", counted)]
         calls.append(("Allreduce", MISSING))
-    calls += [("Alltoall", 8 * n_ranks), ("Alltoallv", sum(parcels))]
-    if writes_with_others:  # same species; may be written; is written
-        calls += [("Allreduce", message()), ("Allreduce", 8), ("Allreduce", 8)]
-    return [*calls, ("Allreduce", found()), ("Alltoallv", 24 * n_kept), ("Allreduce", END)]
+    calls += [*reduced, ("Alltoall", 8 * n_ranks), ("Alltoallv", sum(parcels))]
+    if writes_with_others:  # same species; may be written; basis is stored; is written
+        calls += [("Allreduce", message()), *[("Allreduce", 8)] * (2 + stores_basis)]
+    calls += [("Allreduce", found()), *first]
+    return [*calls, ("Alltoallv", 24 * n_kept), ("Allreduce", END)]
 
 
 def _size(n_bytes: float) -> str:

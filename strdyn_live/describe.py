@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .basis import Basis
 from .config import LiveConfig
 from .frame import LocalFrame, Rows
 from .neighbors import find_neighbors
@@ -19,6 +22,7 @@ def describe(
     soap: Soap,
     config: LiveConfig,
     *,
+    basis: Basis | None = None,
     threads: int | None = None,
 ) -> Rows:
     """Describe the centers of a frame by spectra of unit norm and neighbor lists.
@@ -33,6 +37,9 @@ def describe(
         Of the settings.
     config : LiveConfig
         With ``store none`` there are no spectra.
+    basis : Basis, optional
+        Scores and residuals instead of spectra: they become these a few at a time, and are never
+        all in memory.
     threads : int, optional
         As for `Soap.compute`; by default those of the settings.
 
@@ -47,10 +54,18 @@ def describe(
         )
         nothing = np.empty((len(frame.centers), 0), dtype=np.float32)
         return Rows.of(frame, species, nothing, neighbors)
+    n_columns = soap.n_features if basis is None else basis.n_scores + 1
+    kept = np.empty((len(frame.centers), n_columns), dtype=np.float32)
+
+    def take(start: int, spectra: NDArray[np.float64]) -> None:
+        spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+        rows = spectra.astype(np.float32)
+        kept[start : start + len(rows)] = rows if basis is None else basis.project(rows)
+
     threads = threads or config.threads
-    spectra, neighbors = soap.describe(frame, species, config.lens_r_cut, threads=threads)
-    spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
-    return Rows.of(frame, species, spectra.astype(np.float32), neighbors)
+    neighbors = soap.describe(frame, species, config.lens_r_cut, take, threads=threads)
+    rows = Rows.of(frame, species, kept, neighbors)
+    return replace(rows, frame=replace(rows.frame, basis=basis))
 
 
 def reach_of(soap: Soap, config: LiveConfig) -> float:

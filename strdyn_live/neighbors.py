@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import kernel
 
-__all__ = ["NeighborLists", "find_neighbors"]
+__all__ = ["NeighborLists", "find_neighbors", "places_of_lists"]
+
+_LISTS_AT_ONCE = 4096  # their places in memory are a few megabytes
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,45 @@ class NeighborLists:
             rows = np.empty(0, dtype=np.intp)  # an empty list has another dtype
         rows = np.arange(len(self))[np.asarray(rows)]
         counts = self.counts[rows]
-        taken = NeighborLists.from_counts(counts, self.ids)
-        shift = np.repeat(self.offsets[rows] - taken.offsets[:-1], counts)
-        return NeighborLists(taken.offsets, self.ids[np.arange(len(shift)) + shift])
+        taken = NeighborLists.from_counts(counts, np.empty(counts.sum(), dtype=np.int64))
+        for some, places in places_of_lists(self.offsets[rows], counts):
+            taken.ids[some] = self.ids[places]
+        return taken
+
+
+def places_of_lists(
+    starts: NDArray[np.int64], counts: NDArray[np.integer[Any]]
+) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Yield where the IDs of lists lie, some thousand lists at a time.
+
+    Parameters
+    ----------
+    starts : (n_lists,) int64 ndarray
+        Where each list begins in an array.
+    counts : (n_lists,) int ndarray
+        Number of its IDs.
+
+    Yields
+    ------
+    slice
+        Of the IDs, one list after the other.
+    (n_ids,) int64 ndarray
+        Their places in the array.
+
+    Examples
+    --------
+    Two IDs from 7 on, then three from 1 on.
+
+    >>> [(some, places.tolist()) for some, places in places_of_lists(np.array([7, 1]), [2, 3])]
+    [(slice(0, 5, None), [7, 8, 1, 2, 3])]
+    """
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    for first in range(0, len(starts), _LISTS_AT_ONCE):
+        last = min(first + _LISTS_AT_ONCE, len(starts))
+        begin, end = offsets[[first, last]].tolist()
+        places = np.repeat(starts[first:last] - offsets[first:last], counts[first:last])
+        places += np.arange(begin, end)
+        yield slice(begin, end), places
 
 
 def find_neighbors(

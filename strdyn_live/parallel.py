@@ -246,15 +246,17 @@ class Ranks:
                 None, np.zeros_like(order), order, np.array([len(order)])
             )
 
-        def packed() -> tuple[Rows, NDArray[np.intp], Parcels]:
+        receivers = np.empty(0, dtype=np.intp)
+
+        def packed() -> Parcels:
+            nonlocal receivers
             sent = _raised(rows)
             receivers = np.searchsorted(first_ids[1:], sent.atom_ids, side="right")
-            return sent, receivers, pack_rows(sent, receivers, self.size)
+            return pack_rows(sent, receivers, self.size)
 
-        made = outcome_of(packed)
-        parcels = self.exchange(made if isinstance(made, BaseException) else made[2])
-        sent, receivers, _ = _raised(made)
-        mine, order, n_rows = unpack_rows(parcels, sent, self.size)
+        # the parcels are not kept here: they may be as large as all that is received
+        received = self.exchange(outcome_of(packed))
+        mine, order, n_rows = unpack_rows(received, _raised(rows), self.size)
         return mine, Route(self._comm, receivers, order, n_rows)
 
     def ask_by_id(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .frame import Rows
-from .neighbors import NeighborLists
+from .neighbors import NeighborLists, places_of_lists
 
 __all__ = ["UNIT", "Parcels", "numbers_in", "pack_numbers", "pack_rows", "unpack_rows"]
 
@@ -58,7 +58,7 @@ def numbers_in(parcels: Mapping[int, NDArray[np.uint8]]) -> NDArray[np.float64]:
 
 
 def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
-    """Pack rows by receiver, with their spectra once more in memory.
+    """Pack rows by receiver, each straight into its parcel.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
     n_ranks : int
         Number of all ranks.
     """
-    lists = rows.frame.neighbors
+    frame, lists = rows.frame, rows.frame.neighbors
     id_size = 4 if lists.ids.max(initial=0) < 2**31 else 8
     n_rows = np.bincount(receivers, minlength=n_ranks)
     n_pairs = np.bincount(receivers, weights=lists.counts, minlength=n_ranks).astype(np.int64)
@@ -80,15 +80,16 @@ def pack_rows(rows: Rows, receivers: NDArray[np.intp], n_ranks: int) -> Parcels:
     for receiver in np.flatnonzero(n_rows):
         parcel = content[start : start + UNIT * units[receiver]]
         start += len(parcel)
-        # where all go to one rank nothing is copied twice
-        one = n_rows[receiver] == len(receivers)
-        part = rows if one else rows.take(np.flatnonzero(receivers == receiver))
         parcel[:_HEADER].view(np.int64)[:] = n_rows[receiver], n_pairs[receiver], id_size
-        frame, lists = part.frame, part.frame.neighbors
-        columns: list[NDArray[Any]] = [part.atom_ids, frame.positions, part.species]
-        columns += [lists.counts, frame.soap, lists.ids[: lists.offsets[-1]]]
-        for place, column in zip(_Columns.of(parcel, rows), columns, strict=True):
-            np.copyto(place, column, casting="unsafe")  # 64 bits into 32
+        packed = _Columns.of(parcel, rows)
+        sent = np.flatnonzero(receivers == receiver)
+        packed.atom_ids[:] = rows.atom_ids[sent]
+        packed.positions[:] = frame.positions[sent]
+        packed.species[:] = rows.species[sent]
+        packed.n_neighbors[:] = lists.counts[sent]
+        np.take(frame.soap, sent, axis=0, out=packed.soap, mode="clip")  # "raise" makes a copy
+        for some, places in places_of_lists(lists.offsets[sent], packed.n_neighbors):
+            packed.neighbor_ids[some] = lists.ids[places]
     return Parcels(content, units.astype(np.int32))
 
 
@@ -124,19 +125,20 @@ def unpack_rows(
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     spectra = np.empty((len(order), *like.frame.soap.shape[1:]), like.frame.soap.dtype)
+    counts = np.concatenate([part.n_neighbors for part in parts])[order].astype(np.int64)
+    lists = NeighborLists.from_counts(counts, np.empty(counts.sum(), dtype=np.int64))
     start = 0
     for part in parts:  # straight to their places: there is room for them twice, not three times
-        spectra[place[start : start + len(part.soap)]] = part.soap
+        rows = place[start : start + len(part.soap)]
+        spectra[rows] = part.soap
+        for some, places in places_of_lists(lists.offsets[rows], part.n_neighbors):
+            lists.ids[places] = part.neighbor_ids[some]
         start += len(part.soap)
-    lists = NeighborLists.from_counts(
-        np.concatenate([part.n_neighbors for part in parts]).astype(np.int64),
-        np.concatenate([part.neighbor_ids for part in parts]).astype(np.int64, copy=False),
-    )
     frame = replace(
         like.frame,
         positions=np.concatenate([part.positions for part in parts])[order],
         soap=spectra,
-        neighbors=lists.take(order),
+        neighbors=lists,
     )
     species = np.concatenate([part.species for part in parts])
     return Rows(atom_ids[order], species[order], frame), order, n_rows

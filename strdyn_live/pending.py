@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .basis import Basis
 from .frame import LocalFrame, Rows
 from .lammps_io import owned_centers, place_of_system
 from .live import Happened
@@ -28,12 +29,15 @@ class Pending:
         What this rank knows.
     system : System
         As it was then.
+    basis : Basis or None
+        Basis of the scores in `rows`; None: they are spectra.
     rows : Future of Rows
         Of this rank; or what went wrong in making them.
     """
 
     frame: LocalFrame
     system: System
+    basis: Basis | None
     rows: Future[Rows]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from .basis import Basis
 from .beside import Beside
 from .buffer import BufferWriter, forecast, frame_bytes
 from .config import ConfigError, LiveConfig
@@ -28,7 +29,7 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
-from .parallel import Ranks, outcome_of
+from .parallel import Ranks
 from .pending import News, Pending
 from .reduction import Reduction
 from .soap import Soap
@@ -262,8 +263,9 @@ class Recorder:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
             with section("describe"):
-                rows = self._beside.start(partial(self._describe, frame, system))
-        self._pending = Pending(frame, system, rows)
+                basis = self._reduction.next_basis
+                rows = self._beside.start(partial(self._describe, frame, system, basis))
+        self._pending = Pending(frame, system, basis, rows)
         if not self.config.overlap or self._last_step is None or self._asked:
             self._finish()
             self._hand_back(at_once=True)
@@ -275,17 +277,24 @@ class Recorder:
             return
         frame, system, section = pending.frame, pending.system, self._timings.section
         ranks = system.ranks
+
+        def describe_by(basis: Basis | None) -> Rows:
+            if basis is pending.basis:
+                return pending.rows.result()
+            return self._describe(frame, system, basis)
+
         with self._timings.frame():
             with section("describe"):
-                described = self._reduction.of_rows(outcome_of(pending.rows.result), ranks)
+                described = self._reduction.of_rows(describe_by, ranks)
             with section("gather"):
                 rows, route = ranks.gather_by_id(described, system.first_ids)
+                del described  # it may be large
             with ranks.together(**self._live.shared_sizes) as shared:
                 with section("write"):
                     again = system.writers is not None and not self._commit(frame, rows, system)
                 with section("follow"):
                     seen = self._live.look(frame, rows, self._writer, shared, again=again)
-            self._reduction.resume(self.config.file, ranks)
+            self._reduction.resume(self.config.file, rows.frame, ranks)
             with section("follow"):
                 mine, happened = self._live.follow(
                     frame, rows, route, system, self._writer, seen, shared
@@ -327,9 +336,10 @@ class Recorder:
         if uncertain := check_ghost_shell(frame, self.reach, system.ranks, skin=skin):
             self._say(uncertain)
 
-    def _describe(self, frame: LocalFrame, system: System) -> Rows:
-        """Describe the centers that this rank owns."""
-        return describe(frame, system.species_of_type[frame.types], self._soap, self.config)
+    def _describe(self, frame: LocalFrame, system: System, basis: Basis | None) -> Rows:
+        """Describe the centers that this rank owns, in full or by scores."""
+        species = system.species_of_type[frame.types]
+        return describe(frame, species, self._soap, self.config, basis=basis)
 
     def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
         """Append a frame to the buffer (on the ranks that write); return whether it is new."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from .buffer.reader import read_quietly
 from .config import LiveConfig
 from .frame import Frame, Rows
 from .moments import Moments
-from .parallel import Ranks
+from .parallel import Ranks, outcome_of
 from .soap import Soap
 
 __all__ = ["Reduction"]
+
+_T = TypeVar("_T")
 
 # The basis is frozen when it has held in so many frames that it was not made of: there the root
 # mean square residual was at most so much larger than in those that it was made of.
@@ -82,20 +84,50 @@ class Reduction:
         self._trial: _Trial | None = None
         self._passed: tuple[float, ...] = ()  # largest residuals of the frames in a row
         self._goes_on = False
+        self._holds = True  # the basis has held in the last frame
         self._is_full = False  # the basis may not grow any more
 
-    def of_rows(self, rows: Rows | BaseException, ranks: Ranks) -> Rows | BaseException:
-        """Return rows with their frame as `of_frame` returns it (collective).
+    @property
+    def next_basis(self) -> Basis | None:
+        """Basis by which `of_rows` wants the next frame at first; None: in full."""
+        return self.basis if self._works and self._holds else None
+
+    def of_rows(
+        self, describe: Callable[[Basis | None], Rows], ranks: Ranks
+    ) -> Rows | BaseException:
+        """Describe a frame; return its rows as `of_frame` returns them (collective).
+
+        Once the basis is found, spectra become scores while they are described, and are never all
+        in memory. If that leaves out too much, they are described again; and if it did so in the
+        frame before, in full at first.
 
         Parameters
         ----------
-        rows : Rows or BaseException
+        describe : callable
+            Describes the rows of this rank: in full, or by scores of the basis that it gets.
+
+        Returns
+        -------
+        Rows or BaseException
             Of this rank; or what went wrong in making them (see `strdyn_live.parallel.outcome_of`).
+
+        Raises
+        ------
+        RankError
+            As `of_frame`.
         """
         if not self._works:
-            return rows
-        frame = self._of_frame(rows if isinstance(rows, BaseException) else rows.frame, ranks)
-        return rows if isinstance(rows, BaseException) else replace(rows, frame=frame)
+            return outcome_of(lambda: describe(None))
+        with _threads(self._n_threads):
+            if (basis := self.next_basis) is not None:
+                rows = outcome_of(lambda: describe(basis))
+                with ranks.together(n_maxima=1) as shared:
+                    shared.maxima[0] = _largest(_raised(rows).frame.soap[:, -1])
+                if shared.maxima[0] <= basis.bound:
+                    return rows
+            rows = outcome_of(lambda: describe(None))
+            frame = self._of_frame(rows if isinstance(rows, BaseException) else rows.frame, ranks)
+            return rows if isinstance(rows, BaseException) else replace(rows, frame=frame)
 
     def of_frame(self, frame: Frame, ranks: Ranks) -> Frame:
         """Return a frame as it is to be stored, and learn from it (collective).
@@ -115,30 +147,41 @@ class Reduction:
         RankError
             On every rank, if something went wrong on one.
         """
-        return self._of_frame(frame, ranks) if self._works else frame
+        if not self._works:
+            return frame
+        with _threads(self._n_threads):
+            return self._of_frame(frame, ranks)
 
     @property
     def _works(self) -> bool:
         return self._n_scores is not None and self._goes_on
 
     def _of_frame(self, outcome: Frame | BaseException, ranks: Ranks) -> Frame:
-        with _threads(self._n_threads):
-            if self.basis is None:
-                return self._learn(outcome, ranks)
-            with ranks.together(n_maxima=1) as shared:
-                frame = _raised(outcome)
-                reduced = self.basis.project(frame.soap)
-                shared.maxima[0] = _largest(reduced[:, -1])
-            largest = float(shared.maxima[0])
-            if largest <= self.basis.bound:
-                return replace(frame, soap=reduced, basis=self.basis)
-            self._grow(frame, reduced[:, -1], largest, ranks)
-            return frame
+        if self.basis is None:
+            return self._learn(outcome, ranks)
+        with ranks.together(n_maxima=1) as shared:
+            frame = _raised(outcome)
+            reduced = self.basis.project(frame.soap)
+            shared.maxima[0] = _largest(reduced[:, -1])
+        largest = float(shared.maxima[0])
+        self._holds = largest <= self.basis.bound
+        if self._holds:
+            return replace(frame, soap=reduced, basis=self.basis)
+        self._grow(frame, reduced[:, -1], largest, ranks)
+        return frame
 
-    def resume(self, path: str | os.PathLike[str], ranks: Ranks) -> None:
+    def resume(self, path: str | os.PathLike[str], frame: Frame, ranks: Ranks) -> None:
         """Learn from the live frames of a buffer, after the first one of this start (collective).
 
-        A start that goes on with a buffer goes on with its basis.
+        A start that goes on with a buffer goes on with its basis. The root reads the frames; if
+        there is only the first, all writers learn from their own part of it.
+
+        Parameters
+        ----------
+        path : str or path
+            The buffer.
+        frame : Frame
+            The first one of this start, with the rows that this rank has written.
 
         Raises
         ------
@@ -148,13 +191,19 @@ class Reduction:
         """
         if self._n_scores is None or self._goes_on:
             return
+        begins = False
         with ranks.together():
             if ranks.is_root:
                 with _threads(self._n_threads), read_quietly(path) as stored:
-                    self._replay(stored)
-        state = (self.basis, self._moments, self._trial, self._passed, self._is_full)
+                    begins = stored.n_scores_of.tolist() == [0]
+                    if not begins:
+                        self._replay(stored)
+        state = (begins, self.basis, self._moments, self._trial, self._passed, self._is_full)
         state = ranks.broadcast(state)
-        self.basis, self._moments, self._trial, self._passed, self._is_full = state
+        begins, self.basis, self._moments, self._trial, self._passed, self._is_full = state
+        if begins:
+            with _threads(self._n_threads):
+                self._learn(frame, ranks)
         self._goes_on = True
 
     def take_notes(self) -> list[str]:
@@ -310,7 +359,7 @@ def _threads(n_threads: int) -> Iterator[None]:
 
 def _largest(values: NDArray[np.floating[Any]]) -> float:
     """Return the largest value; infinity if one is not finite."""
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = float(np.maximum(values.max(initial=0.0), -values.min(initial=0.0)))
     return largest if np.isfinite(largest) else np.inf
 
 
@@ -321,7 +370,7 @@ def _symmetric(upper: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return result + np.triu(result, 1).T
 
 
-def _raised(outcome: Frame | BaseException) -> Frame:
+def _raised(outcome: _T | BaseException) -> _T:
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

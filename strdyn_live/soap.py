@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -177,8 +177,14 @@ class Soap:
         return np.asarray(spectra, dtype=np.float64).reshape(len(centers), -1) * self.isometry
 
     def describe(
-        self, frame: LocalFrame, species: NDArray[np.int32], lens_r_cut: float, *, threads: int = 1
-    ) -> tuple[NDArray[np.float64], NeighborLists]:
+        self,
+        frame: LocalFrame,
+        species: NDArray[np.int32],
+        lens_r_cut: float,
+        take: Callable[[int, NDArray[np.float64]], object],
+        *,
+        threads: int = 1,
+    ) -> NeighborLists:
         """Describe the centers of a frame by spectra and neighbor lists, with one search.
 
         Parameters
@@ -189,15 +195,17 @@ class Soap:
             Index into `self.species`.
         lens_r_cut : float
             Cutoff of the neighbor lists [length].
+        take : callable
+            ``take(start, spectra)`` gets the spectra of some centers at a time, of `start` and of
+            those that follow, (n, n_features) float64: compact, not normalised. They may be changed
+            in place, and are no longer there after the call.
         threads : int
             As for `compute`.
 
         Returns
         -------
-        spectra : (n_centers, n_features) float64 ndarray
-            Compact spectra, not normalised.
-        neighbors : NeighborLists
-            Of the same centers.
+        NeighborLists
+            Of the centers.
 
         Raises
         ------
@@ -207,17 +215,18 @@ class Soap:
         """
         try:
             if self.backend == "dscribe":
-                spectra = self.compute(frame.positions, species, frame.centers)
-                return spectra, find_neighbors(
+                take(0, self.compute(frame.positions, species, frame.centers))
+                return find_neighbors(
                     frame.positions, frame.atom_ids, frame.centers, frame.environment, lens_r_cut
                 )
-            spectra, counts, ids = self._kernel.describe(
+            counts, ids = self._kernel.describe(
                 frame.positions,
                 species,
                 frame.centers,
                 frame.atom_ids,
                 frame.environment,
                 lens_r_cut,
+                take,
                 threads=threads,
             )
         except CoincidenceError as error:
@@ -231,7 +240,7 @@ class Soap:
                 f"{_point(frame, nowhere[0])}: expected finite numbers. The simulation has become "
                 "unstable: use a smaller timestep, or minimize before the run."
             ) from error
-        return spectra, NeighborLists.from_counts(counts, ids)
+        return NeighborLists.from_counts(counts, ids)
 
     def fill(self, compact: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the filled form: all (n, n') of same-species blocks (576 for one species).

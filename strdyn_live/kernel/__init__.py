@@ -7,6 +7,8 @@ names the row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -92,12 +94,17 @@ class Kernel:
         atom_ids: ArrayLike,
         environment: ArrayLike,
         lens_r_cut: float,
+        take: Callable[[int, NDArray[np.float64]], object],
         *,
         threads: int = 1,
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-        """Compute what `soap` does, then what `find_neighbors` does, with one search.
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Compute what `soap` does, and return what `find_neighbors` does, with one search.
 
         `positions` must reach as far as `lens_r_cut`, too.
+
+        The spectra of all centers may be too many to keep. So ``take(start, spectra)`` gets those
+        of a few centers at a time, of `start` and of the ones that follow, 8 MB at most if there is
+        more than one. They lie in the same memory at every call, and may be changed there.
         """
         return self._power_spectrum.spectra_and_neighbors(
             vectors(positions),
@@ -106,6 +113,7 @@ class Kernel:
             integers("atom_ids", atom_ids),
             mask("environment", environment),
             number("lens_r_cut", lens_r_cut),
+            take,
             check_count("threads", threads, 1, 1024),
             self.isa,
         )

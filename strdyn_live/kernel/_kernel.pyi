@@ -1,5 +1,7 @@
 """The compiled module; `strdyn_live.kernel` checks the input and is what to use."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,9 +35,10 @@ class PowerSpectrum:
         atom_ids: NDArray[np.int64],
         environment: NDArray[np.bool_],
         r_cut: float,
+        take: Callable[[int, NDArray[np.float64]], object],
         threads: int,
         isa: str,
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]: ...
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
 def neighbors(
     positions: NDArray[np.float64],

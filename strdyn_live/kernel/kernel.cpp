@@ -109,7 +109,7 @@ std::int64_t* IdBuffer::release() {
 
 namespace {
 
-constexpr std::int64_t batch_size = 8192;  // centers between two appends to the list of all IDs
+constexpr std::int64_t most_at_once = 8192;  // centers between two appends to the list of all IDs
 constexpr std::int64_t none = std::numeric_limits<std::int64_t>::max();
 
 using Order = std::vector<std::pair<Cells::Key, std::int64_t>>;
@@ -117,15 +117,15 @@ using Order = std::vector<std::pair<Cells::Key, std::int64_t>>;
 // One thread: its share of the centers of a batch, in the order of their cells.
 class Worker {
 public:
-    Worker(const Atoms& atoms, const Centers& centers, const Cells& cells,
-           const PowerSpectrum* power_spectrum, double* spectra, const NeighborLists* lists,
-           const Isa& isa)
+    Worker(const Atoms& atoms, const Centers& centers, const Cells& cells, const Spectra* spectra,
+           const NeighborLists* lists, const Isa& isa)
         : atoms_(atoms), centers_(centers), cells_(cells), search_(cells),
-          power_spectrum_(power_spectrum), spectra_(spectra), lists_(lists), isa_(isa) {
-        reach_squared_ = power_spectrum ? power_spectrum->reach() * power_spectrum->reach() : -1.0;
+          power_spectrum_(spectra ? spectra->power_spectrum : nullptr),
+          spectra_(spectra ? spectra->rows : nullptr), lists_(lists), isa_(isa) {
+        reach_squared_ = power_spectrum_ ? power_spectrum_->reach() * power_spectrum_->reach() : -1.0;
         near_squared_ = lists ? lists->r_cut * lists->r_cut : -1.0;
-        if (power_spectrum) {
-            const Basis& basis = power_spectrum->basis();
+        if (power_spectrum_) {
+            const Basis& basis = power_spectrum_->basis();
             n_species_ = basis.n_species;
             stride_ = (basis.l_max + 1) * (basis.l_max + 1) * max_n;
             density_ = AlignedArray(static_cast<std::size_t>(stride_) * n_species_);
@@ -133,10 +133,11 @@ public:
         }
     }
 
-    void run(const Order& order, std::int64_t begin, std::int64_t end) noexcept {
+    // The spectrum of the center `first` is the first row.
+    void run(const Order& order, std::int64_t begin, std::int64_t end, std::int64_t first) noexcept {
         try {
             ids.clear();
-            for (std::int64_t i = begin; i < end; ++i) describe_one(order[i].second);
+            for (std::int64_t i = begin; i < end; ++i) describe_one(order[i].second, first);
         } catch (...) {
             error = std::current_exception();
         }
@@ -147,7 +148,7 @@ public:
     std::int64_t coincident = none;  // first center that has an atom on it
 
 private:
-    void describe_one(std::int64_t index) {
+    void describe_one(std::int64_t index, std::int64_t first) {
         const std::int64_t center = centers_.rows[index];
         const double* position = atoms_.positions + 3 * center;
         search_.move_to(position);
@@ -177,7 +178,7 @@ private:
         if (n_coincident > 1) coincident = std::min(coincident, index);
         if (power_spectrum_)
             isa_.contract(power_spectrum_->basis(), density_.data(), scratch_.data(),
-                          spectra_ + index * power_spectrum_->n_features());
+                          spectra_ + (index - first) * power_spectrum_->n_features());
         if (lists_) {
             const std::size_t n = ids.size() - first_id;
             const bool small = 0 < n && n <= max_small_list;
@@ -220,27 +221,35 @@ private:
 
 }  // namespace
 
-void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* power_spectrum,
-              double* spectra, NeighborLists* lists, int n_threads, const Isa& isa) {
+std::int64_t batch_size(const PowerSpectrum& power_spectrum) {
+    constexpr std::int64_t most_numbers = 1 << 20;
+    return std::clamp<std::int64_t>(most_numbers / power_spectrum.n_features(), 1, most_at_once);
+}
+
+void describe(const Atoms& atoms, const Centers& centers, const Spectra* spectra,
+              NeighborLists* lists, int n_threads, const Isa& isa) {
+    const PowerSpectrum* power_spectrum = spectra ? spectra->power_spectrum : nullptr;
+    const bool are_taken = spectra && spectra->take;
+    const std::int64_t at_once = are_taken ? batch_size(*power_spectrum) : most_at_once;
     const double radius =
         std::max(power_spectrum ? power_spectrum->reach() : 0.0, lists ? lists->r_cut : 0.0);
     const Cells cells(atoms, power_spectrum ? power_spectrum->basis().n_species : 1, radius);
     n_threads = static_cast<int>(std::clamp<std::int64_t>(n_threads, 1, 1 + centers.count / 16));
     std::vector<Worker> workers;
     for (int t = 0; t < n_threads; ++t)
-        workers.emplace_back(atoms, centers, cells, power_spectrum, spectra, lists, isa);
+        workers.emplace_back(atoms, centers, cells, spectra, lists, isa);
 
     Order order;
     std::vector<const std::int64_t*> sources;  // where the list of each center of the batch lies
-    for (std::int64_t start = 0; start < centers.count; start += batch_size) {
-        const std::int64_t n = std::min(batch_size, centers.count - start);
+    for (std::int64_t start = 0; start < centers.count; start += at_once) {
+        const std::int64_t n = std::min(at_once, centers.count - start);
         order.resize(n);
         for (std::int64_t i = 0; i < n; ++i)
             order[i] = {cells.key(atoms.positions + 3 * centers.rows[start + i]), start + i};
         std::sort(order.begin(), order.end());
 
         const auto run = [&](int t) {
-            workers[t].run(order, n * t / n_threads, n * (t + 1) / n_threads);
+            workers[t].run(order, n * t / n_threads, n * (t + 1) / n_threads, are_taken ? start : 0);
         };
         std::vector<std::thread> threads;
         threads.reserve(n_threads);
@@ -290,6 +299,7 @@ void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* p
             for (std::int64_t i = 0; i < n; ++i)
                 to = std::copy_n(sources[i], lists->counts[start + i], to);
         }
+        if (are_taken) spectra->take(start, n);
     }
 }
 

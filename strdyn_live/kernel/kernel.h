@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -92,9 +93,19 @@ struct CoincidenceError : std::invalid_argument {
     std::int64_t rows[2];
 };
 
+// Which spectra to compute, and where they go.
+struct Spectra {
+    const PowerSpectrum* power_spectrum;
+    double* rows;  // of all centers; or of those of one batch, if they are taken
+    std::function<void(std::int64_t start, std::int64_t n)> take = {};  // called after each batch
+};
+
+// Centers between two calls of `take`: their spectra are not more than 8 MB.
+std::int64_t batch_size(const PowerSpectrum& power_spectrum);
+
 // One search around every center for its spectrum (or null) and its neighbor list (or null).
 // Throws CoincidenceError if an atom lies exactly on a center.
-void describe(const Atoms& atoms, const Centers& centers, const PowerSpectrum* power_spectrum,
-              double* spectra, NeighborLists* lists, int n_threads, const Isa& isa);
+void describe(const Atoms& atoms, const Centers& centers, const Spectra* spectra,
+              NeighborLists* lists, int n_threads, const Isa& isa);
 
 }  // namespace strdyn

@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 #include <exception>
 #include <stdexcept>
@@ -109,18 +110,25 @@ NewMatrix spectra(const PowerSpectrum& self, Vectors positions, Species species,
         check_species(species, self.basis().n_species);
         check_rows("centers", centers.data(), n, positions.shape(0));
         const Atoms atoms{static_cast<std::int64_t>(positions.shape(0)), positions.data(), species.data()};
-        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, &self, out, nullptr, threads, chosen);
+        const Spectra wanted{&self, out};
+        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, &wanted, nullptr, threads, chosen);
     }
     return NewMatrix(out, {n, n_features}, owner);
 }
 
-std::tuple<NewMatrix, NewInts, NewInts> spectra_and_neighbors(
+// The spectra of a few centers at a time, always in the same memory, are given to `take`.
+std::tuple<NewInts, NewInts> spectra_and_neighbors(
     const PowerSpectrum& self, Vectors positions, Species species, Ints centers, Ints atom_ids,
-    Mask environment, double r_cut, int threads, const std::string& isa) {
+    Mask environment, double r_cut, nb::callable take_spectra, int threads, const std::string& isa) {
     const Isa& chosen = find_isa(isa.c_str());
     const std::size_t n = centers.shape(0), n_features = self.n_features();
-    double* out = new_doubles(n * n_features);
+    const std::size_t at_once = std::min(n, static_cast<std::size_t>(batch_size(self)));
+    double* out = new_doubles(at_once * n_features);
     nb::capsule owner(out, [](void* p) noexcept { std::free(p); });
+    const Spectra wanted{&self, out, [&](std::int64_t start, std::int64_t count) {
+        nb::gil_scoped_acquire acquire;
+        take_spectra(start, NewMatrix(out, {static_cast<std::size_t>(count), n_features}, owner));
+    }};
     NewInts counts = take(new_ints(n), n);
     NeighborLists lists{r_cut, atom_ids.data(), bytes(environment), counts.data(), {}};
     {
@@ -132,10 +140,10 @@ std::tuple<NewMatrix, NewInts, NewInts> spectra_and_neighbors(
         check_rows("centers", centers.data(), n, positions.shape(0));
         check_r_cut(r_cut);
         const Atoms atoms{static_cast<std::int64_t>(positions.shape(0)), positions.data(), species.data()};
-        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, &self, out, &lists, threads, chosen);
+        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, &wanted, &lists, threads, chosen);
     }
     const std::size_t n_ids = lists.ids.size();
-    return {NewMatrix(out, {n, n_features}, owner), counts, take(lists.ids.release(), n_ids)};
+    return {counts, take(lists.ids.release(), n_ids)};
 }
 
 std::tuple<NewInts, NewInts> neighbors(Vectors positions, Ints atom_ids, Ints centers, Mask environment,
@@ -151,8 +159,7 @@ std::tuple<NewInts, NewInts> neighbors(Vectors positions, Ints atom_ids, Ints ce
         check_rows("centers", centers.data(), n, positions.shape(0));
         check_r_cut(r_cut);
         const Atoms atoms{static_cast<std::int64_t>(positions.shape(0)), positions.data(), nullptr};
-        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, nullptr, nullptr, &lists, threads,
-                 chosen);
+        describe(atoms, {static_cast<std::int64_t>(n), centers.data()}, nullptr, &lists, threads, chosen);
     }
     const std::size_t n_ids = lists.ids.size();
     return {counts, take(lists.ids.release(), n_ids)};
@@ -246,7 +253,7 @@ NB_MODULE(_kernel, m) {
              nb::arg("threads"), nb::arg("isa"))
         .def("spectra_and_neighbors", &spectra_and_neighbors, nb::arg("positions"), nb::arg("species"),
              nb::arg("centers"), nb::arg("atom_ids"), nb::arg("environment"), nb::arg("r_cut"),
-             nb::arg("threads"), nb::arg("isa"));
+             nb::arg("take"), nb::arg("threads"), nb::arg("isa"));
     m.def("neighbors", &neighbors, nb::arg("positions"), nb::arg("atom_ids"), nb::arg("centers"),
           nb::arg("environment"), nb::arg("r_cut"), nb::arg("threads"), nb::arg("isa"));
     m.def("lens", &lens, nb::arg("offsets_before"), nb::arg("ids_before"), nb::arg("offsets_after"),

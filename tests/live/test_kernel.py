@@ -298,6 +298,18 @@ def test_two_hundred_species_are_possible():
 # --- what a spectrum must not depend on -------------------------------------------------------
 
 
+def described(kernel, *arguments, **options):
+    """Spectra, numbers of neighbors and their IDs."""
+    spectra = [np.empty((0, kernel.n_features))]
+
+    def take(start, some):
+        assert start == sum(map(len, spectra))
+        spectra.append(some.copy())
+
+    counts, ids = kernel.describe(*arguments, take, **options)
+    return np.concatenate(spectra), counts, ids
+
+
 def rotation(seed):
     q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     return q * np.sign(np.diag(r))
@@ -343,8 +355,8 @@ def test_threads_change_nothing(threads):
     ids, environment = rng.permutation(300), rng.random(300) < 0.8
     centers = rng.permutation(300)
     kernel = Kernel(2, 4.0, 4, 4)
-    one = kernel.describe(positions, species, centers, ids, environment, 3.0)
-    many = kernel.describe(positions, species, centers, ids, environment, 3.0, threads=threads)
+    one = described(kernel, positions, species, centers, ids, environment, 3.0)
+    many = described(kernel, positions, species, centers, ids, environment, 3.0, threads=threads)
     for a, b in zip(one, many, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -362,6 +374,40 @@ def test_more_centers_than_one_batch():
     np.testing.assert_array_equal(some_found, np.concatenate(expected))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_spectra_are_taken_a_few_at_a_time(threads):
+    """Of 4 920 components, 39 kB each: 213 of them are 8 MB."""
+    rng = np.random.default_rng(9)
+    positions, species = cloud(500, size=20.0), rng.integers(0, 10, 500)
+    ids, everyone, centers = np.arange(500), np.ones(500, bool), rng.permutation(500)
+    kernel = Kernel(10, 3.0, 4, 5)
+    taken = []
+
+    def take(start, spectra):
+        taken.append((start, len(spectra), spectra.nbytes))
+        np.testing.assert_array_equal(spectra, expected[start : start + len(spectra)])
+        spectra[:] = np.nan  # it may be changed
+
+    expected = kernel.soap(positions, species, centers)
+    counts, found = kernel.describe(
+        positions, species, centers, ids, everyone, 3.0, take, threads=threads
+    )
+    assert [start for start, _, _ in taken] == [0, 213, 426]
+    assert sum(n for _, n, _ in taken) == 500
+    assert max(n_bytes for _, _, n_bytes in taken) <= 2**23
+    alone = find_neighbors(positions, ids, centers, everyone, 3.0)
+    np.testing.assert_array_equal(counts, alone[0])
+    np.testing.assert_array_equal(found, alone[1])
+
+
+def test_an_error_of_the_taker_is_passed_on():
+    def take(start, spectra):
+        raise KeyboardInterrupt(str(start))
+
+    with pytest.raises(KeyboardInterrupt, match="0"):
+        Kernel(1, 3.0, 2, 2).describe(cloud(9), [0] * 9, range(9), range(9), [True] * 9, 3.0, take)
+
+
 def test_both_at_once_are_both_alone():
     rng = np.random.default_rng(7)
     positions, species = cloud(200), rng.integers(0, 3, 200)
@@ -372,8 +418,8 @@ def test_both_at_once_are_both_alone():
     )
     kernel = Kernel(3, 3.0, 3, 2, 0.4)
     for lens_r_cut in (2.0, 6.0):  # less and more than the reach of the spectrum
-        spectra, counts, found = kernel.describe(
-            positions, species, centers, ids, environment, lens_r_cut
+        spectra, counts, found = described(
+            kernel, positions, species, centers, ids, environment, lens_r_cut
         )
         assert relative_difference(spectra, kernel.soap(positions, species, centers)) < 1e-14
         alone = find_neighbors(positions, ids, centers, environment, lens_r_cut)

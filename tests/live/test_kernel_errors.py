@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from test_kernel import described
 
 from strdyn_live import kernel as module
 from strdyn_live.definition import L_MAX_RANGE, N_MAX_RANGE
@@ -167,7 +168,7 @@ def test_other_arguments():
     with pytest.raises(ValueError, match="'sse9': this processor has"):
         neighbors(isa="sse9")
     with pytest.raises(ValueError, match=r"lens_r_cut = -1\.0"):
-        KERNEL.describe(POSITIONS, [0, 0, 0], [0], [1, 2, 3], EVERYONE, -1.0)
+        described(KERNEL, POSITIONS, [0, 0, 0], [0], [1, 2, 3], EVERYONE, -1.0)
 
 
 def test_coincident_atoms_far_from_every_center_are_no_error():
@@ -238,7 +239,7 @@ thread.start()
 kernel, outcomes, end = Kernel(1, 3.0, 2, 2), set(), time.monotonic() + 1.0
 while time.monotonic() < end:
     outcomes |= {
-        outcome(kernel.describe, positions, species, centers, ids, everyone, 3.0),
+        outcome(kernel.describe, positions, species, centers, ids, everyone, 3.0, lambda *_: 0),
         outcome(find_neighbors, positions, ids, centers, everyone, 3.0),
         outcome(lens, offsets, pairs, offsets, pairs),
     }
@@ -288,11 +289,11 @@ def test_byte_orders_strides_and_widths(order, real, whole):
     positions = np.asfortranarray(positions)
     whole = order + whole
     species, centers = np.zeros(6, whole)[::2], np.array([2, 1, 0], whole)[::-1]
-    found = KERNEL.describe(
-        positions, species, centers, np.array([1, 2, 3], whole), np.ones(6, bool)[::2], 3.0
+    found = described(
+        KERNEL, positions, species, centers, np.array([1, 2, 3], whole), np.ones(6, bool)[::2], 3.0
     )
     # POSITIONS are exact in any width
-    expected = KERNEL.describe(POSITIONS, [0, 0, 0], [0, 1, 2], [1, 2, 3], EVERYONE, 3.0)
+    expected = described(KERNEL, POSITIONS, [0, 0, 0], [0, 1, 2], [1, 2, 3], EVERYONE, 3.0)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -330,8 +331,8 @@ def test_fuzz_descriptions(data, n, r_cut, wild):
     for isa in available_isas():
         try:
             kernel = Kernel(3, 3.0, 3, 4, isa=isa)
-            spectra, counts, ids = kernel.describe(
-                positions, species, centers, atom_ids, environment, r_cut
+            spectra, counts, ids = described(
+                kernel, positions, species, centers, atom_ids, environment, r_cut
             )
         except (TypeError, ValueError):
             continue

@@ -141,7 +141,7 @@ def frame(positions, atom_ids, n_owned):
 def test_bad_atoms_are_named_by_step_and_id(backend, positions, atom_ids, message):
     soap = Soap("Cu", 4.0, n_max=2, l_max=2, backend=backend)
     with pytest.raises(ValueError, match=message):
-        soap.describe(frame(positions, atom_ids, n_owned=2), np.zeros(3, np.int32), 4.0)
+        soap.describe(frame(positions, atom_ids, n_owned=2), np.zeros(3, np.int32), 4.0, print)
 
 
 def test_fill_of_integers_and_of_a_wrong_length():

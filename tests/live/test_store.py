@@ -99,7 +99,7 @@ class Run:
         """Take a frame; return the number of columns that are stored."""
         frame = self.reduction.of_frame(frame_of(step, soap), Ranks())
         self.writer.append(frame)
-        self.reduction.resume(self.config.file, Ranks())
+        self.reduction.resume(self.config.file, frame, Ranks())
         self.notes += self.reduction.take_notes()
         return frame.soap.shape[1]
 

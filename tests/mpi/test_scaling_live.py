@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ DRIVER = Path(__file__).with_name("counting_driver.py")
 DOCS = Path(__file__).parents[2] / "docs"
 FLOAT32 = 1.2e-7  # relative rounding of what is stored
 RUNS = [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (7, 2), (16, 1), (16, 3)]
+PCA_RUNS = [(2, 1), (4, 3), (16, 1)]
 REACH = 7.9 / 160  # of the box: the ghost shell
 
 
@@ -39,6 +41,12 @@ def folder(driver_in, tmp_path_factory):
         name = f"{n_ranks}-{n_writers}"
         done = driver_in(folder)(DRIVER, name, f"writers={n_writers}", n_ranks=n_ranks)
         assert done.returncode == 0, done.stderr
+    for n_ranks, n_writers in PCA_RUNS:
+        changes = ["store=pca 10", "n_hot_steps=150", f"writers={n_writers}"]
+        name = f"pca-{n_ranks}-{n_writers}"
+        done = driver_in(folder)(DRIVER, name, *changes, n_ranks=n_ranks)
+        assert done.returncode == 0, done.stderr
+        (folder / f"{name}.out").write_text(done.stdout)
     for name, change, n_ranks in (("threads", "threads=3", 2), ("tiled", "tiled=yes", 4)):
         done = driver_in(folder)(DRIVER, name, change, n_ranks=n_ranks)
         assert done.returncode == 0, done.stderr
@@ -80,6 +88,58 @@ def test_each_frame_sends_what_the_model_says(n_ranks, n_writers, folder, model)
             if number == 0:  # the writers also agree on opening the buffer
                 calls, expected = ([c for c in each if c[1] != 8] for each in (calls, expected))
             assert calls == expected, (rank, number)
+
+
+@pytest.mark.parametrize(("n_ranks", "n_writers"), PCA_RUNS)
+def test_scores_send_what_the_model_says(n_ranks, n_writers, folder, model):
+    """A basis that is sought, is found, holds, and grows in a melt until it may not any more."""
+    name = f"pca-{n_ranks}-{n_writers}"
+    buffer = open_buffer(folder / f"{name}.sdl")
+    said = (folder / f"{name}.out").read_text()
+    last_grown = int(re.search(r"step (\d+): .*it stays as it is", said)[1])
+    atom_ids, n_scores = buffer.atom_ids, buffer.n_scores_of
+    n_features = Soap.of(buffer.config).n_features
+    found = int(np.flatnonzero(n_scores)[0])
+    kept = writer_rows(len(atom_ids), n_writers)
+    for rank, of_rank in enumerate(json.loads((folder / f"{name}.json").read_text())):
+        assert len(of_rank["frames"]) == buffer.n_frames
+        for number, frame in enumerate(of_rank["frames"]):
+            calls = [(name, n_bytes) for name, n_bytes, _ in frame["calls"]]
+            pca = model.PCA(n_features, 10, is_root=rank == 0)
+            if number < found:
+                reduced = pca.learns() if number > 0 else []
+            else:
+                reduced = pca.projects()
+                if n_scores[number] == 0:
+                    reduced += pca.projects() if n_scores[number - 1] > 0 else []
+                    reduced += pca.grows() if buffer.steps[number] <= last_grown else []
+            rows = np.searchsorted(atom_ids, frame["seen"][0])
+            neighbors = np.array(frame["seen"][1])
+            parcels = []
+            for first, last in kept:
+                inside = (rows >= first) & (rows < last)
+                n_columns = n_scores[number] + 1 if n_scores[number] else n_features
+                sent = model.parcel(int(inside.sum()), int(neighbors[inside].sum()), n_columns)
+                parcels.append(sent)
+            first, last = kept[rank] if rank < n_writers else (0, 0)
+            expected = model.frame_calls(
+                n_ranks,
+                parcels,
+                n_kept=last - first,
+                counted=calls[4][1] if number == 0 else None,
+                writes_with_others=n_writers > 1 and rank < n_writers,
+                reduced=reduced,
+                first=pca.begins() if number == 0 else (),
+                stores_basis=n_scores[number] > n_scores[:number].max(initial=0),
+            )
+            if number == 0:
+                calls, expected = ([c for c in each if c[1] != 8] for each in (calls, expected))
+            assert [call for call, _ in calls] == [call for call, _ in expected], (rank, number)
+            for (call, n_bytes), (_, n_expected) in zip(calls, expected, strict=True):
+                around = model.PCA.AROUND if call == "bcast" and rank == 0 else 0
+                assert n_expected <= n_bytes <= n_expected + around, (rank, number, call)
+    assert len(set(n_scores)) > 2  # none, those found, more
+    assert buffer.steps[-1] > last_grown
 
 
 @pytest.mark.parametrize(("n_ranks", "n_writers"), RUNS)

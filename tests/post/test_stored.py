@@ -51,7 +51,7 @@ def record(folder, store, **changes):
                 int(source.steps[k]), time, cell, np.zeros(3), positions, soap, source.lists[k]
             )
             writer.append(reduction.of_frame(frame, alone))
-            reduction.resume(config.file, alone)
+            reduction.resume(config.file, frame, alone)
     return open_buffer(config.file)
 
 

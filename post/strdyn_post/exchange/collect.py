@@ -142,7 +142,7 @@ def collect(
         try:
             for frame in _in_order(pool, describer, missing):
                 writer.append(reduction.of_frame(frame, alone))
-                reduction.resume(writer.path, alone)
+                reduction.resume(writer.path, frame, alone)
                 _tell(progress, writer.n_frames, _expected(source, slice(begin, end, step)))
         except ValueError as error:
             kept = f"All frames before are safe: {writer.n_frames} are in {writer.path}."
