@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -295,7 +296,12 @@ def start_embedded(tmp_path, n_steps):
     )  # fmt: skip
 
 
-STARTS = {"wheel": start, "embedded": start_embedded, "fix": start_fix}
+STARTS = {
+    "wheel": start,
+    "embedded": start_embedded,
+    "fix": start_fix,
+    "fix, overlap": partial(start_fix, words=" overlap yes"),
+}
 
 
 @pytest.mark.slow
@@ -307,7 +313,7 @@ def test_random_kills(way, victims, run_driver, run_embedded, run_lmp, tmp_path)
     n_steps, n_kills = 2000, 10
     if way == "wheel":
         finish(run_driver, "whole", n_steps)
-    elif way == "fix":
+    elif way.startswith("fix"):
         assert run_lmp(fix_script(n_steps).replace("run.", "whole.")).returncode == 0
     else:
         words = INPUT.format(
