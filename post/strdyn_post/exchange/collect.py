@@ -167,7 +167,7 @@ class _Describer:
         self._soap = Soap.of(followed.config)
         self._soap.check()
         n_threads = threads or _cores()
-        # spectra in double and in single precision; atoms with their images
+        # spectra in single precision, with DScribe in double as well; atoms with their images
         size = len(followed.atom_ids) * self._soap.n_features * 12 + len(followed.all_ids) * 500
         self.at_once = int(np.clip(_MEMORY // size, 1, n_threads))
         self._threads = max(1, n_threads // self.at_once)
