@@ -336,7 +336,7 @@ class Recorder:
         if uncertain := check_ghost_shell(frame, self.reach, system.ranks, skin=skin):
             self._say(uncertain)
 
-    def _describe(self, frame: LocalFrame, system: System, basis: Basis | None) -> Rows:
+    def _describe(self, frame: LocalFrame, system: System, basis: Basis | None = None) -> Rows:
         """Describe the centers that this rank owns, in full or by scores."""
         species = system.species_of_type[frame.types]
         return describe(frame, species, self._soap, self.config, basis=basis)
