@@ -60,11 +60,12 @@ def find_places(
     later = np.arange(gap, n_frames)
     n_taken = min(len(later), max(10, most // len(atoms)))
     later = later[np.arange(n_taken) * len(later) // max(1, n_taken)]
+    numbers = np.full((4, chi.final.n_clusters), np.nan)
+    if not len(later):  # too few frames to know anything
+        return _surroundings(gap, numbers)
     taken = np.ix_(later, atoms)
     true, drawn = _with_other_delta(routes, taken, config.seed)
     lists = [data.recording.neighbors(int(data.frames[k])).take(atoms) for k in later]
-
-    numbers = np.full((4, chi.final.n_clusters), np.nan)
     for label in fresh:
         judged = np.flatnonzero(fast) if fast[label] else [label]
         now, other = np.isin(true, judged), np.isin(drawn, judged)
@@ -77,6 +78,10 @@ def find_places(
             )
         )
         numbers[:, label] = find_surroundings(rows, of_soap[taken], routes["soap"].final.n_clusters)
+    return _surroundings(gap, numbers)
+
+
+def _surroundings(gap: int, numbers: Float) -> Surroundings:
     shares, expected, errors, high = numbers
     return Surroundings(gap=gap, shares=shares, expected=expected, errors=errors, high=high)
 
