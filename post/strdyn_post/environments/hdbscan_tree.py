@@ -19,6 +19,7 @@ from .spanning_tree import spanning_tree
 __all__ = ["DensityClusters", "choose_clusters", "find_clusters"]
 
 _NUMBERS_PER_CHUNK = 2**21
+_ROUNDING = 1e-9  # far more than that of a membership
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class DensityClusters:
         n_together = max(1, _NUMBERS_PER_CHUNK // max(1, self.n_clusters))
         for start in range(0, len(best), n_together):
             rows = slice(start, start + n_together)
-            best[rows] = soft.of(rows).argmax(axis=1)
+            best[rows] = soft.largest(rows)
         return best
 
     def memberships(self) -> NDArray[np.float64]:
@@ -208,25 +209,63 @@ class _Membership:
             inside = (is_leaf & below[:, column])[self._branch[peaks]]
             self._exemplars.append(cKDTree(self._points[peaks[inside]]))
 
-    def of(self, rows: slice) -> NDArray[np.float64]:
-        points, branch = self._points[rows], self._branch[rows]
+    def largest(self, rows: slice) -> NDArray[np.int32]:
+        """Return the cluster of largest membership.
+
+        To look for the nearest of many exemplars that are all far away takes long. No exemplar of a
+        cluster is nearer than the box around them. So most rows need one search: where this bound
+        leaves a single cluster.
+        """
+        points = self._points[rows]
+        inside = self._inside(rows)
+        with np.errstate(divide="ignore"):
+            most = np.column_stack([1.0 / _to_box(points, tree) for tree in self._exemplars])
+            most *= inside
+            best: NDArray[np.int32] = most.argmax(axis=1).astype(np.int32)
+            found = np.empty(len(points))
+            for column, tree in enumerate(self._exemplars):
+                there = np.flatnonzero(best == column)
+                nearest = tree.query(points[there], workers=-1)[0]
+                found[there] = inside[there, column] / nearest
+        np.put_along_axis(most, best[:, None], -np.inf, axis=1)
+        open_ = np.flatnonzero(most.max(axis=1) >= found * (1.0 - _ROUNDING))
+        best[open_] = self.of(open_ + rows.start).argmax(axis=1)
+        return best
+
+    def of(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the memberships, (n, n_clusters)."""
+        points = self._points[rows]
         distance = np.column_stack([tree.query(points, workers=-1)[0] for tree in self._exemplars])
         with np.errstate(divide="ignore"):
             near = 1.0 / distance
         near[np.isinf(near)] = np.finfo(np.float64).max / near.shape[1]
         near /= near.sum(axis=1, keepdims=True)
 
-        density = self._density[rows]
-        joins = self._joins[branch]
-        joins = np.where(np.isnan(joins), density[:, None], joins)
-        scores = np.exp(-(self._densest[branch] + 1e-8)[:, None] / joins)
-        inside = np.exp(scores)
-        inside /= inside.sum(axis=1, keepdims=True)
-
+        density, joins = self._density[rows], self._joins_of(rows)
         best = joins.argmax(axis=1)
         some = joins.max(axis=1) / np.maximum(self._densest[self._chosen[best]], density)
-        result = near * inside
+        result = near * self._inside(rows)
         return np.asarray(result / result.sum(axis=1, keepdims=True) * some[:, None])
+
+    def _joins_of(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the density at which each row joins each cluster."""
+        joins = self._joins[self._branch[rows]]
+        return np.where(np.isnan(joins), self._density[rows][:, None], joins)
+
+    def _inside(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the part of the memberships that comes from the densities."""
+        densest = self._densest[self._branch[rows]]
+        inside = np.exp(np.exp(-(densest + 1e-8)[:, None] / self._joins_of(rows)))
+        inside /= inside.sum(axis=1, keepdims=True)
+        return np.asarray(inside)
+
+
+def _to_box(points: NDArray[np.floating[Any]], tree: Any) -> NDArray[np.float64]:
+    """Return the distance from the box around the points of a k-d tree; 0 inside."""
+    squared = np.zeros(len(points))
+    for column, low, high in zip(points.T, tree.mins, tree.maxes, strict=True):
+        squared += np.maximum(np.maximum(low - column, column - high), 0.0) ** 2
+    return np.sqrt(squared)
 
 
 def _join_densities(

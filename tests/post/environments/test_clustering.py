@@ -78,6 +78,21 @@ def test_memberships_of_one_tree_are_equal_to_rounding(fitted):
     np.testing.assert_array_equal(found.most_probable(), found.memberships().argmax(axis=1))
 
 
+@pytest.mark.parametrize("width", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("digits", [1, 3, 9])
+def test_the_largest_membership_is_found_where_bounds_cannot_tell(width, digits):
+    """Clusters apart, side by side and one within another; rows that are equal, and none."""
+    rng = np.random.default_rng(7)
+    means = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.3, 0.2], [9.0, 0.0, 0.0]])
+    points = np.concatenate(
+        [rng.normal(mean, scale * width, (900, 3)) for mean in means for scale in (0.1, 1.0)]
+    )
+    points = points.round(digits).astype(np.float32)
+    found = find_clusters(points, 20)
+    assert found.n_clusters > 1
+    np.testing.assert_array_equal(found.most_probable(), found.memberships().argmax(axis=1))
+
+
 def lumped(rng, n_rows=4000):
     """Three dense clusters that touch, and a sparse one far away that lasts: 5 % of the rows."""
     touching = [rng.normal([mean, 0.0], 0.05, (n_rows, 2)) for mean in (0.0, 0.2, 0.4)]
