@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from .moments import Moments
 
-__all__ = ["Basis", "blocks", "principal_directions"]
+__all__ = ["Basis", "blas_threads", "blocks", "principal_directions"]
 
 _BLOCK_ROWS = 8192  # in float64 at a time
 
@@ -149,3 +150,15 @@ def blocks(n_rows: int) -> Iterator[slice]:
     """Yield slices of rows that are few enough for float64."""
     for start in range(0, n_rows, _BLOCK_ROWS):
         yield slice(start, min(start + _BLOCK_ROWS, n_rows))
+
+
+@contextlib.contextmanager
+def blas_threads(n_threads: int) -> Iterator[None]:
+    """Keep BLAS from starting a thread for each core: other ranks, or LAMMPS, have some of them.
+
+    The limit is that of the whole process, so two threads must not set it at the same time.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(n_threads, "blas"):
+        yield

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .basis import Basis
+from .basis import Basis, blas_threads
 from .config import LiveConfig
 from .frame import LocalFrame, Rows
 from .neighbors import find_neighbors
@@ -63,7 +64,8 @@ def describe(
         kept[start : start + len(rows)] = rows if basis is None else basis.project(rows)
 
     threads = threads or config.threads
-    neighbors = soap.describe(frame, species, config.lens_r_cut, take, threads=threads)
+    with contextlib.nullcontext() if basis is None else blas_threads(threads):
+        neighbors = soap.describe(frame, species, config.lens_r_cut, take, threads=threads)
     rows = Rows.of(frame, species, kept, neighbors)
     return replace(rows, frame=replace(rows.frame, basis=basis))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .basis import Basis, blocks, principal_directions
+from .basis import Basis, blas_threads, blocks, principal_directions
 from .buffer import Buffer
 from .buffer.errors import DamageError
 from .buffer.reader import read_quietly
@@ -118,16 +118,16 @@ class Reduction:
         """
         if not self._works:
             return outcome_of(lambda: describe(None))
-        with _threads(self._n_threads):
-            if (basis := self.next_basis) is not None:
-                rows = outcome_of(lambda: describe(basis))
-                with ranks.together(n_maxima=1) as shared:
-                    shared.maxima[0] = _largest(_raised(rows).frame.soap[:, -1])
-                if shared.maxima[0] <= basis.bound:
-                    return rows
-            rows = outcome_of(lambda: describe(None))
+        if (basis := self.next_basis) is not None:
+            rows = outcome_of(lambda: describe(basis))
+            with ranks.together(n_maxima=1) as shared:
+                shared.maxima[0] = _largest(_raised(rows).frame.soap[:, -1])
+            if shared.maxima[0] <= basis.bound:
+                return rows
+        rows = outcome_of(lambda: describe(None))
+        with blas_threads(self._n_threads):
             frame = self._of_frame(rows if isinstance(rows, BaseException) else rows.frame, ranks)
-            return rows if isinstance(rows, BaseException) else replace(rows, frame=frame)
+        return rows if isinstance(rows, BaseException) else replace(rows, frame=frame)
 
     def of_frame(self, frame: Frame, ranks: Ranks) -> Frame:
         """Return a frame as it is to be stored, and learn from it (collective).
@@ -149,7 +149,7 @@ class Reduction:
         """
         if not self._works:
             return frame
-        with _threads(self._n_threads):
+        with blas_threads(self._n_threads):
             return self._of_frame(frame, ranks)
 
     @property
@@ -194,7 +194,7 @@ class Reduction:
         begins = False
         with ranks.together():
             if ranks.is_root:
-                with _threads(self._n_threads), read_quietly(path) as stored:
+                with blas_threads(self._n_threads), read_quietly(path) as stored:
                     begins = stored.n_scores_of.tolist() == [0]
                     if not begins:
                         self._replay(stored)
@@ -202,7 +202,7 @@ class Reduction:
         state = ranks.broadcast(state)
         begins, self.basis, self._moments, self._trial, self._passed, self._is_full = state
         if begins:
-            with _threads(self._n_threads):
+            with blas_threads(self._n_threads):
                 self._learn(frame, ranks)
         self._goes_on = True
 
@@ -346,15 +346,6 @@ class Reduction:
         self.basis = basis.grown(directions[:n_more])
         self.notes.append(f"{found}; the basis grows from {basis.n_scores} to "
                           f"{self.basis.n_scores} components")  # fmt: skip
-
-
-@contextlib.contextmanager
-def _threads(n_threads: int) -> Iterator[None]:
-    """Keep BLAS from starting a thread for each core: other ranks have some of them."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(n_threads, "blas"):
-        yield
 
 
 def _largest(values: NDArray[np.floating[Any]]) -> float:

@@ -67,13 +67,17 @@ SAMPLES: dict[str, Callable[[Driver, Path], Tally]] = {
 }
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_promise(drive: Driver, root: Path, name: str) -> None:
-    tally = SAMPLES[name](drive, root)
+def holds(tally: Tally) -> None:
+    """Check that nothing was lost, in a sample that is large enough."""
     assert tally.faults == []
     assert tally.trials >= 3
     assert tally.exact + tally.named == tally.committed > 0
     assert tally.hung == tally.lost == 0
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_promise(drive: Driver, root: Path, name: str) -> None:
+    holds(SAMPLES[name](drive, root))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +101,7 @@ REDUCED: dict[str, Callable[[Driver, Path], Tally]] = {
 @pytest.mark.parametrize("name", REDUCED)
 def test_promise_of_scores(drive_reduced: Driver, root: Path, name: str) -> None:
     """Frames that need a basis: it is durable before them, or they are named."""
-    tally = REDUCED[name](drive_reduced, root)
-    assert tally.faults == []
-    assert tally.trials >= 3
-    assert tally.exact + tally.named == tally.committed > 0
-    assert tally.hung == tally.lost == 0
+    holds(REDUCED[name](drive_reduced, root))
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,7 @@ BESIDE: dict[str, Callable[[Driver, Path], Tally]] = {
 @pytest.mark.parametrize("name", BESIDE)
 def test_promise_while_a_thread_seals(drive_beside: Driver, root: Path, name: str) -> None:
     """Which operation meets the fault differs from run to run; the promise does not."""
-    tally = BESIDE[name](drive_beside, root)
-    assert tally.faults == []
-    assert tally.trials >= 3
-    assert tally.exact + tally.named == tally.committed > 0
-    assert tally.hung == tally.lost == 0
+    holds(BESIDE[name](drive_beside, root))
 
 
 @pytest.mark.slow

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from strdyn_live.basis import Basis
 from strdyn_live.box import Box
 from strdyn_live.config import LiveConfig
+from strdyn_live.describe import describe
 from strdyn_live.frame import LocalFrame, RunStart
 from strdyn_live.soap import Soap
 
@@ -142,6 +145,29 @@ def test_bad_atoms_are_named_by_step_and_id(backend, positions, atom_ids, messag
     soap = Soap("Cu", 4.0, n_max=2, l_max=2, backend=backend)
     with pytest.raises(ValueError, match=message):
         soap.describe(frame(positions, atom_ids, n_owned=2), np.zeros(3, np.int32), 4.0, print)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_scores_are_those_of_the_spectra_and_blas_leaves_cores_to_lammps(n_threads, monkeypatch):
+    config = LiveConfig(r_cut=4.0, elements="Cu", file="run.sdl", n_max=2, l_max=2)
+    atoms, soap = frame(cluster(60, 1, 3)[0], np.arange(60), n_owned=40), Soap.of(config)
+    atoms_are = atoms, np.zeros(60, np.int32), soap, config
+    full = describe(*atoms_are).frame
+    spread = np.linalg.svd(full.soap - full.soap.mean(axis=0), full_matrices=False)[2]
+    basis = Basis(full.soap.mean(axis=0).astype(float), spread[:3].astype(float), 1.0)
+    seen, project = set(), Basis.project
+
+    def watched(self, spectra):
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return project(self, spectra)
+
+    monkeypatch.setattr(Basis, "project", watched)
+    with threadpool_limits(4, "blas"):
+        reduced = describe(*atoms_are, basis=basis, threads=n_threads).frame
+    assert seen == {n_threads}
+    assert reduced.basis is basis
+    np.testing.assert_array_equal(reduced.soap, project(basis, full.soap))
+    np.testing.assert_array_equal(reduced.neighbors.ids, full.neighbors.ids)
 
 
 def test_fill_of_integers_and_of_a_wrong_length():

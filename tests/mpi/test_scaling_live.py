@@ -58,6 +58,14 @@ def counted(folder, n_ranks, n_writers):
     return json.loads((folder / f"{n_ranks}-{n_writers}.json").read_text())
 
 
+def parcels_of(frame, atom_ids, kept, n_columns, model):
+    """Bytes to each writer of the rows of a rank, with so many numbers of a spectrum each."""
+    rows = np.searchsorted(atom_ids, frame["seen"][0])
+    neighbors = np.array(frame["seen"][1])
+    inside = [(rows >= first) & (rows < last) for first, last in kept]
+    return [model.parcel(int(here.sum()), int(neighbors[here].sum()), n_columns) for here in inside]
+
+
 @pytest.mark.parametrize(("n_ranks", "n_writers"), RUNS)
 def test_each_frame_sends_what_the_model_says(n_ranks, n_writers, folder, model):
     atom_ids = open_buffer(folder / f"{n_ranks}-{n_writers}.sdl").atom_ids
@@ -69,13 +77,7 @@ def test_each_frame_sends_what_the_model_says(n_ranks, n_writers, folder, model)
         assert len(of_rank["frames"]) == 3
         for number, frame in enumerate(of_rank["frames"]):
             calls = [(name, n_bytes) for name, n_bytes, _ in frame["calls"]]
-            rows = np.searchsorted(atom_ids, frame["seen"][0])
-            neighbors = np.array(frame["seen"][1])
-            parcels = []
-            for first, last in kept:
-                inside = (rows >= first) & (rows < last)
-                sent = model.parcel(int(inside.sum()), int(neighbors[inside].sum()), n_features)
-                parcels.append(sent)
+            parcels = parcels_of(frame, atom_ids, kept, n_features, model)
             first, last = kept[rank] if rank < n_writers else (0, 0)
             expected = model.frame_calls(
                 n_ranks,
@@ -113,14 +115,8 @@ def test_scores_send_what_the_model_says(n_ranks, n_writers, folder, model):
                 if n_scores[number] == 0:
                     reduced += pca.projects() if n_scores[number - 1] > 0 else []
                     reduced += pca.grows() if buffer.steps[number] <= last_grown else []
-            rows = np.searchsorted(atom_ids, frame["seen"][0])
-            neighbors = np.array(frame["seen"][1])
-            parcels = []
-            for first, last in kept:
-                inside = (rows >= first) & (rows < last)
-                n_columns = n_scores[number] + 1 if n_scores[number] else n_features
-                sent = model.parcel(int(inside.sum()), int(neighbors[inside].sum()), n_columns)
-                parcels.append(sent)
+            n_columns = n_scores[number] + 1 if n_scores[number] else n_features
+            parcels = parcels_of(frame, atom_ids, kept, n_columns, model)
             first, last = kept[rank] if rank < n_writers else (0, 0)
             expected = model.frame_calls(
                 n_ranks,

@@ -46,7 +46,7 @@ def find_places(
         `smoothing_window`, `seed`.
     most : int
         At most about so many rows are taken: frames evenly in time, and if there are many atoms,
-        every second, third, … atom.
+        every second, third, … atom. The frame before is in the same gapless stretch.
 
     Returns
     -------
@@ -58,6 +58,7 @@ def find_places(
     n_frames, n_atoms = chi.labels.shape
     atoms = np.arange(0, n_atoms, max(1, -(-n_atoms * 10 // most)))
     later = np.arange(gap, n_frames)
+    later = later[chi.stretches[later] == chi.stretches[later - gap]]
     n_taken = min(len(later), max(10, most // len(atoms)))
     later = later[np.arange(n_taken) * len(later) // max(1, n_taken)]
     numbers = np.full((4, chi.final.n_clusters), np.nan)

@@ -29,7 +29,10 @@ def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
         text = f"SOAP & LENS keeps an environment that SOAP alone merges with others: {name}"
     side_by_side = _side_by_side(values, speaker)
     if values.get("reason") == "surroundings" and values["dynamics"] != "fast":
-        return f"{text}. It is a place in space: {side_by_side}."
+        return (
+            f"{text}. In {speaker.time(speaker.interval)} its atoms exchange "
+            f"{share(values['delta'])} of their neighbors. It is a place in space: {side_by_side}."
+        )
     if values["dynamics"] != "fast" and "verdict" in values:
         return (
             f"{text}. It does not stand apart by its dynamics alone, but it does not appear if δ "
@@ -114,7 +117,7 @@ def _not_evidence(name: str, values: Values, speaker: Speaker) -> str:
         around = _side_by_side(values, speaker)
         why = (
             f"such an environment appears also if δ is shuffled ({counted('shuffled')}), and the "
-            f"run is too short to tell whether this one is a place in space"
+            "run cannot tell whether this one is a place in space"
             f"{f' ({around})' if around else ''}. Record a longer run, or more atoms."
         )
     elif reason == "sometimes":

@@ -35,6 +35,7 @@ from strdyn_post.routes.additions import lost_environments, new_environments
 from strdyn_post.routes.nulls import CASES, Nulls
 from strdyn_post.scans import null_runs
 from strdyn_post.scans.null_runs import find_nulls, take_part
+from strdyn_post.scans.places import find_places
 from strdyn_post.sentences import Speaker, lines_of
 
 
@@ -233,6 +234,23 @@ def test_the_verdict_on_a_place_in_space(share, errors, high, verdict, reason, f
     )  # fmt: skip
     found = replace(nulls, surroundings=around).verdict(0, EVEN, EVEN, EVEN)
     assert (found["verdict"], found["reason"]) == (verdict, reason)
+
+
+def test_surroundings_are_not_compared_across_a_gap():
+    """Stretches of two frames hold no pair of frames two apart; those of twenty do."""
+    seen = coexistence(0)
+    (found,) = seen.found
+    (fresh,) = found.environments
+    fast = np.zeros(3, dtype=bool)
+    shares = []
+    for length in (2, 20):
+        chi = seen.routes["soap_lens"]
+        frames = replace(chi.frames, stretches=np.arange(len(chi.frames)) // length)
+        routes = {**seen.routes, "soap_lens": replace(chi, frames=frames)}
+        around = find_places(seen.data, routes, [fresh], fast, CONFIG, 30_000)
+        shares.append(around.shares[fresh])
+    assert np.isnan(shares[0])
+    assert shares[1] == pytest.approx(100 / 120, abs=0.05)
 
 
 # ------------------------------------------------------------------------------ the rows taken
