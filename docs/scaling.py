@@ -109,6 +109,15 @@ class PCA:
         return [*calls, self._bcast(self.n_features**2), ("Allreduce", left_out)]
 
 
+def moved(n_ranks: int, n_asked: int, n_kept: int) -> list[Call]:
+    """Return what `overlap` adds, where values are taken, before they are handed back.
+
+    A rank asks for the atoms that it has now, and answers for the rows that it writes.
+    """
+    asked = [("Alltoall", 8 * n_ranks), ("Alltoallv", 8 * n_asked), ("Alltoallv", 24 * n_kept)]
+    return [("Allreduce", message(n_maxima=1)), *asked]
+
+
 def frame_calls(
     n_ranks: int,
     parcels: Iterable[int],
@@ -120,6 +129,7 @@ def frame_calls(
     reduced: Sequence[Call] = (),
     first: Sequence[Call] = (),
     stores_basis: bool = False,
+    later: Sequence[Call] = (),
 ) -> list[Call]:
     """Return the calls of MPI of one rank in one frame, with the bytes that it hands over.
 
@@ -142,6 +152,8 @@ def frame_calls(
         they are written.
     stores_basis : bool
         Whether these are the first scores of a basis, or of one that has grown.
+    later : sequence of Call
+        With `overlap`: what `moved` adds in the next interval, but at the first frame.
     """
     if n_ranks == 1:
         return []
@@ -155,7 +167,7 @@ def frame_calls(
     if writes_with_others:  # same species; may be written; basis is stored; is written
         calls += [("Allreduce", message()), *[("Allreduce", 8)] * (2 + stores_basis)]
     calls += [("Allreduce", found()), *first]
-    return [*calls, ("Alltoallv", 24 * n_kept), ("Allreduce", END)]
+    return [*calls, ("Alltoallv", 24 * n_kept), *later, ("Allreduce", END)]
 
 
 def _size(n_bytes: float) -> str:

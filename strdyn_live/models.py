@@ -26,6 +26,8 @@ __all__ = [
 Scores = NDArray[np.floating[Any]]
 Labels = NDArray[np.int32]
 
+_ROWS_AT_ONCE = 16384
+
 
 @dataclass(frozen=True)
 class Components:
@@ -53,7 +55,7 @@ class Components:
     def transform(
         self, chi: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Project rows of χ.
+        """Project rows of χ, of which few are copied at a time.
 
         Returns
         -------
@@ -61,10 +63,15 @@ class Components:
         residuals : (n_rows,) float32 ndarray
             Distances to the plane of the components kept.
         """
-        rows = (chi[:, : len(self.mean)] - self.mean) * self.weights
-        scores: NDArray[Any] = rows @ self.components.T
-        squares = (rows**2).sum(axis=1) - (scores**2).sum(axis=1)
-        return scores.astype(np.float32), np.sqrt(squares.clip(0.0)).astype(np.float32)
+        scores = np.empty((len(chi), len(self.components)), dtype=np.float32)
+        residuals = np.empty(len(chi), dtype=np.float32)
+        for start in range(0, len(chi), _ROWS_AT_ONCE):
+            few = slice(start, start + _ROWS_AT_ONCE)
+            rows = (chi[few, : len(self.mean)] - self.mean) * self.weights
+            found: NDArray[Any] = rows @ self.components.T
+            squares = (rows**2).sum(axis=1) - (found**2).sum(axis=1)
+            scores[few], residuals[few] = found, np.sqrt(squares.clip(0.0))
+        return scores, residuals
 
 
 @dataclass(frozen=True)

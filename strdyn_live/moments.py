@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Moments"]
 
+_ROWS_AT_ONCE = 16384
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -38,7 +40,12 @@ class Moments:
 
     @classmethod
     def of(cls, rows: NDArray[np.float64], *, origin: NDArray[np.float64]) -> Moments:
-        """Return the moments of (n_rows, n_features) rows."""
+        """Return the moments of (n_rows, n_features) rows, of which few are copied at a time."""
+        starts = range(0, max(1, len(rows)), _ROWS_AT_ONCE)
+        return cls.sum(cls._of_few(rows[k : k + _ROWS_AT_ONCE], origin) for k in starts)
+
+    @classmethod
+    def _of_few(cls, rows: NDArray[np.float64], origin: NDArray[np.float64]) -> Moments:
         shifted = rows - origin
         return cls(origin, len(rows), shifted.sum(axis=0), shifted.T @ shifted)
 

@@ -1,10 +1,10 @@
-"""Frames on their way: described beside LAMMPS, and committed, with news for the atoms of now."""
+"""Frames on their way: described or stored beside LAMMPS, and news for the atoms of now."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from .basis import Basis
 from .frame import LocalFrame, Rows
 from .lammps_io import owned_centers, place_of_system
 from .live import Happened
+from .parallel import Route
 from .system import System
 from .values import AtomValues
 
-__all__ = ["News", "Pending"]
+__all__ = ["News", "Pending", "Stored"]
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A frame that is described, and not committed yet.
+    """A frame on its way: described or stored beside LAMMPS.
 
     Attributes
     ----------
@@ -31,14 +32,25 @@ class Pending:
         As it was then.
     basis : Basis or None
         Basis of the scores in `rows`; None: they are spectra.
-    rows : Future of Rows
+    rows : Future of Rows, optional
         Of this rank; or what went wrong in making them.
+    stored : Future of Stored, optional
+        On one rank, instead of `rows`.
     """
 
     frame: LocalFrame
     system: System
     basis: Basis | None
-    rows: Future[Rows]
+    rows: Future[Rows] | None = None
+    stored: Future[Stored] | None = None
+
+
+class Stored(NamedTuple):
+    """A frame that is committed: its rows, sorted, their way back, and whether it is new."""
+
+    rows: Rows
+    route: Route
+    is_new: bool
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from .lammps_io import (
 )
 from .live import Happened, Live
 from .messages import may_be_root, tell_once
-from .parallel import Ranks
-from .pending import News, Pending
+from .parallel import Ranks, Route
+from .pending import News, Pending, Stored
 from .reduction import Reduction
 from .soap import Soap
 from .system import System
@@ -253,9 +253,11 @@ class Recorder:
     def _record(self) -> None:
         """Read the current step and have it described: the whole in-situ flow (collective).
 
-        With `overlap` the rest is done when LAMMPS calls the next time, but at the first frame.
+        With `overlap` the rest is done when LAMMPS calls the next time, but at the first frame. One
+        rank sends nothing, so its frames are also committed beside LAMMPS.
         """
         system, section = self._begin(), self._timings.section
+        at_once = not self.config.overlap or self._last_step is None or bool(self._asked)
         with self._timings.frame():
             with section("read"):
                 self._system, frame = system.read(self._lmp)
@@ -263,12 +265,22 @@ class Recorder:
                 return  # the last step of a run is the first of the next
             self._check(frame, system)
             with section("describe"):
-                basis = self._reduction.next_basis
-                rows = self._beside.start(partial(self._describe, frame, system, basis))
-        self._pending = Pending(frame, system, basis, rows)
-        if not self.config.overlap or self._last_step is None or self._asked:
+                basis, start = self._reduction.next_basis, self._beside.start
+                if system.ranks.size > 1 or at_once:
+                    rows = start(partial(self._describe, frame, system, basis))
+                    self._pending = Pending(frame, system, basis, rows=rows)
+                else:
+                    stored = start(partial(self._store, frame, system))
+                    self._pending = Pending(frame, system, basis, stored=stored)
+        if at_once:
             self._finish()
             self._hand_back(at_once=True)
+
+    def _store(self, frame: LocalFrame, system: System) -> Stored:
+        """Describe and commit a frame of one rank."""
+        rows, route = self._gather(system, partial(self._describe, frame, system))
+        with system.ranks.together():
+            return Stored(rows, route, self._commit(frame, rows, system))
 
     def _finish(self) -> None:
         """Commit the frame that is described, and find what happens in it (collective)."""
@@ -277,23 +289,19 @@ class Recorder:
             return
         frame, system, section = pending.frame, pending.system, self._timings.section
         ranks = system.ranks
-
-        def describe_by(basis: Basis | None) -> Rows:
-            if basis is pending.basis:
-                return pending.rows.result()
-            return self._describe(frame, system, basis)
-
+        is_new: bool | None = None
         with self._timings.frame():
-            with section("describe"):
-                described = self._reduction.of_rows(describe_by, ranks)
-            with section("gather"):
-                rows, route = ranks.gather_by_id(described, system.first_ids)
-                del described  # it may be large
+            if pending.stored is None:
+                rows, route = self._gather(system, partial(self._rows_of, pending))
+            else:
+                with section("describe"):
+                    rows, route, is_new = pending.stored.result()
+            del pending  # what it holds may be large
             with ranks.together(**self._live.shared_sizes) as shared:
-                with section("write"):
-                    again = system.writers is not None and not self._commit(frame, rows, system)
+                if is_new is None:
+                    is_new = self._commit(frame, rows, system)
                 with section("follow"):
-                    seen = self._live.look(frame, rows, self._writer, shared, again=again)
+                    seen = self._live.look(frame, rows, self._writer, shared, again=not is_new)
             self._reduction.resume(self.config.file, rows.frame, ranks)
             with section("follow"):
                 mine, happened = self._live.follow(
@@ -341,8 +349,29 @@ class Recorder:
         species = system.species_of_type[frame.types]
         return describe(frame, species, self._soap, self.config, basis=basis)
 
+    def _rows_of(self, pending: Pending, basis: Basis | None) -> Rows:
+        """Return the rows of this rank by a basis, as they are described beside LAMMPS or anew."""
+        if pending.rows is not None and basis is pending.basis:
+            return pending.rows.result()
+        return self._describe(pending.frame, pending.system, basis)
+
+    def _gather(
+        self, system: System, describe_by: Callable[[Basis | None], Rows]
+    ) -> tuple[Rows, Route]:
+        """Hand described rows to the ranks that write; return those of this rank (collective)."""
+        with self._timings.section("describe"):
+            described = self._reduction.of_rows(describe_by, system.ranks)
+        with self._timings.section("gather"):
+            return system.ranks.gather_by_id(described, system.first_ids)
+
     def _commit(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
-        """Append a frame to the buffer (on the ranks that write); return whether it is new."""
+        """Append a frame to the buffer; return False where it is stored already."""
+        if system.writers is None:
+            return True
+        with self._timings.section("write"):
+            return self._append(frame, rows, system)
+
+    def _append(self, frame: LocalFrame, rows: Rows, system: System) -> bool:
         opened = self._writer is None
         writer = self._writer = self._writer or system.open_buffer(self._lmp, self._every)
         writer.run_start = system.first_start(frame) if opened else frame.run_start

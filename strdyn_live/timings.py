@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ SHARED = {"n_totals": len(SECTIONS), "n_maxima": 2 * len(SECTIONS)}
 class Timings:
     """Seconds spent in each section, here and over all ranks.
 
+    Work on other threads does not count: LAMMPS does not wait for it.
+
     Attributes
     ----------
     over_ranks : (3, n_sections) float64 ndarray
@@ -29,6 +32,7 @@ class Timings:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
+        self._thread = threading.current_thread()
         self._mine = dict.fromkeys(SECTIONS, 0.0)
         self.over_ranks: NDArray[np.float64] = np.zeros((3, len(SECTIONS)))
 
@@ -39,7 +43,8 @@ class Timings:
         try:
             yield
         finally:
-            self._mine[name] += time.perf_counter() - start
+            if threading.current_thread() is self._thread:
+                self._mine[name] += time.perf_counter() - start
 
     @contextmanager
     def frame(self) -> Iterator[None]:

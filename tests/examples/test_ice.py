@@ -13,6 +13,7 @@ import pytest
 
 from strdyn_live import open_buffer
 from strdyn_post import load_results
+from strdyn_post.findings import of_kind
 
 EXAMPLES = Path(__file__).parents[2] / "lammps_examples"
 MW, TIP4P = EXAMPLES / "mw_ice", EXAMPLES / "tip4p_ice"
@@ -356,7 +357,8 @@ def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
     assert contrast(result, "soap", distance)[1].max() < 2
     assert chi.n_components < result["soap"].n_components
     # the report says so
-    new = next(f for f in result.findings if f.environments == (middle,) and "verdict" in f.values)
+    found = of_kind(result.findings, "new_environment")
+    new = next(each for each in found if each.environments == (middle,))
     assert (new.values["verdict"], new.values["reason"]) == ("evidence", "surroundings")
 
 

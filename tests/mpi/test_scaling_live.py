@@ -22,6 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 FLOAT32 = 1.2e-7  # relative rounding of what is stored
 RUNS = [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (7, 2), (16, 1), (16, 3)]
 PCA_RUNS = [(2, 1), (4, 3), (16, 1)]
+OVERLAP_RUNS = [(1, 1), (2, 1), (4, 3), (16, 1)]
 REACH = 7.9 / 160  # of the box: the ghost shell
 
 
@@ -47,6 +48,11 @@ def folder(driver_in, tmp_path_factory):
         done = driver_in(folder)(DRIVER, name, *changes, n_ranks=n_ranks)
         assert done.returncode == 0, done.stderr
         (folder / f"{name}.out").write_text(done.stdout)
+    for n_ranks, n_writers in OVERLAP_RUNS:
+        changes = ["overlap=yes", "property=yes", f"writers={n_writers}"]
+        name = f"overlap-{n_ranks}-{n_writers}"
+        done = driver_in(folder)(DRIVER, name, *changes, n_ranks=n_ranks)
+        assert done.returncode == 0, done.stderr
     for name, change, n_ranks in (("threads", "threads=3", 2), ("tiled", "tiled=yes", 4)):
         done = driver_in(folder)(DRIVER, name, change, n_ranks=n_ranks)
         assert done.returncode == 0, done.stderr
@@ -90,6 +96,38 @@ def test_each_frame_sends_what_the_model_says(n_ranks, n_writers, folder, model)
             if number == 0:  # the writers also agree on opening the buffer
                 calls, expected = ([c for c in each if c[1] != 8] for each in (calls, expected))
             assert calls == expected, (rank, number)
+
+
+@pytest.mark.parametrize(("n_ranks", "n_writers"), OVERLAP_RUNS)
+def test_overlap_sends_what_the_model_says(n_ranks, n_writers, folder, model):
+    buffer = open_buffer(folder / f"overlap-{n_ranks}-{n_writers}.sdl")
+    n_features, n_atoms = Soap.of(buffer.config).n_features, len(buffer.atom_ids)
+    kept = writer_rows(n_atoms, n_writers)
+    found = counted(folder, f"overlap-{n_ranks}", n_writers)
+    n_asked_last = 0
+    for rank, of_rank in enumerate(found):
+        first, last = kept[rank] if rank < n_writers else (0, 0)
+        frames = of_rank["frames"]
+        assert len(frames) == buffer.n_frames == 3
+        for number, frame in enumerate(frames):
+            calls = [(name, n_bytes) for name, n_bytes, _ in frame["calls"]]
+            if number == 2:  # the atoms at the end of the run
+                n_asked = calls[-3][1] // 8 if n_ranks > 1 else n_atoms
+                n_asked_last += n_asked
+            else:
+                n_asked = len(frames[number + 1]["seen"][0])
+            expected = model.frame_calls(
+                n_ranks,
+                parcels_of(frame, buffer.atom_ids, kept, n_features, model),
+                n_kept=last - first,
+                counted=calls[4][1] if number == 0 and n_ranks > 1 else None,
+                writes_with_others=n_writers > 1 and rank < n_writers,
+                later=model.moved(n_ranks, n_asked, last - first) if number > 0 else (),
+            )
+            if number == 0:
+                calls, expected = ([c for c in each if c[1] != 8] for each in (calls, expected))
+            assert calls == expected, (rank, number)
+    assert n_asked_last == n_atoms
 
 
 @pytest.mark.parametrize(("n_ranks", "n_writers"), PCA_RUNS)

@@ -140,6 +140,27 @@ def sphere_radius(positions: NDArray[np.float64]) -> float:
     return float(0.54 * np.median(nearest)) or 1.0
 
 
+def may_be_seen(seen: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+    """Return which spheres are not behind others for certain, so that large systems are drawn soon.
+
+    The picture is divided into squares. A sphere covers those that are inside of its disk, wherever
+    in its own square the center lies, up to a height above the center. A sphere that reaches less
+    far than this in every square that it touches is hidden.
+    """
+    from scipy.ndimage import grey_dilation, minimum_filter
+
+    n = 4  # squares in a radius
+    squares = ((seen[:, :2] - seen[:, :2].min(axis=0)) * (n / radius)).astype(int)
+    highest = np.full(squares.max(axis=0) + 1, -np.inf)
+    np.maximum.at(highest, tuple(squares.T), seen[:, 2])
+    farthest = (1 + np.abs(np.arange(1 - n, n))) / n
+    inside = 1 - farthest[:, None] ** 2 - farthest**2
+    height = np.where(inside >= 0, radius * np.sqrt(np.maximum(inside, 0)), -np.inf)
+    covered = grey_dilation(highest, structure=height, mode="constant", cval=-np.inf)
+    behind = minimum_filter(covered, 2 * n + 1, mode="constant", cval=-np.inf)
+    return np.asarray(seen[:, 2] + radius > behind[tuple(squares.T)])
+
+
 def render_spheres(
     seen: NDArray[np.float64], radius: float, colors: NDArray[np.float64], n_pixels: int = 620
 ) -> tuple[NDArray[np.float64], tuple[float, float, float, float]]:
@@ -174,7 +195,8 @@ def render_spheres(
 
     reach = int(np.ceil(radius * scale)) + 1
     grid = np.arange(-reach, reach + 1)
-    for atom, (x, y) in enumerate((seen[:, :2] - low) * scale):
+    for atom in np.flatnonzero(may_be_seen(seen, radius)):
+        x, y = (seen[atom, :2] - low) * scale
         column, row = int(x), int(y)
         dx, dy = (grid + column + 0.5 - x) / scale, (grid + row + 0.5 - y) / scale
         cap = radius**2 - dx[None, :] ** 2 - dy[:, None] ** 2

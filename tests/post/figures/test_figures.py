@@ -32,10 +32,11 @@ from strdyn_post.figures import (
     plot_timescales,
     plot_transition_matrix,
     plot_variance,
+    snapshot,
 )
 from strdyn_post.figures.chord import chord_geometry
 from strdyn_post.figures.lens import band_limits
-from strdyn_post.figures.snapshot import render_spheres, view_axes
+from strdyn_post.figures.snapshot import may_be_seen, render_spheres, view_axes
 from strdyn_post.figures.style import Scale
 from strdyn_post.kinetics.fast import fast_environments
 from strdyn_post.names import Names, name_clusters, name_environments
@@ -563,6 +564,18 @@ def test_a_sphere_is_a_disk_and_hides_what_is_behind_it():
     at = image[height // 2, int((0 - left) / (right - left) * width)]
     assert at[:3].argmax() == 1  # green: the second atom is nearer
     assert image[0, 0, 3] == 0
+
+
+def test_spheres_that_are_left_out_are_those_that_others_hide(monkeypatch):
+    """The picture is the same without them; in a dense block they are most."""
+    rng = np.random.default_rng(3)
+    seen = rng.random((4000, 3)) * [20.0, 15.0, 60.0]
+    radius, colors = 1.4, rng.random((4000, 3))
+    found = render_spheres(seen, radius, colors, n_pixels=200)
+    kept = may_be_seen(seen, radius)
+    assert kept.mean() < 0.4
+    monkeypatch.setattr(snapshot, "may_be_seen", lambda seen, _: np.full(len(seen), True))
+    np.testing.assert_array_equal(found[0], render_spheres(seen, radius, colors, n_pixels=200)[0])
 
 
 def test_views_look_from_where_they_say():
