@@ -9,7 +9,7 @@ from recorded import record, strdyn, with_empty_figures
 from synthetic import judged, make_result
 
 from strdyn_post import load_results
-from strdyn_post.findings import ATTENTION, FINE, KINDS, SEVERITIES, Finding
+from strdyn_post.findings import ATTENTION, FINE, KINDS, SEVERITIES, UNKNOWN, Finding
 from strdyn_post.sentences import Speaker, lines_of
 from strdyn_post.sentences.lines import SAY
 
@@ -59,6 +59,21 @@ def test_findings_name_environments_as_everything_else_does():
     (environment,) = line.as_dict()["findings"][0]["environments"]
     assert environment == {"label": 3, "mark": "D", "name": "fast environment"}
     assert chi.name == line.findings[0].route
+
+
+def test_what_is_true_of_several_environments_is_told_once():
+    doubted = {"verdict": "cannot_tell", "reason": "reference", "dynamics": "higher"}
+    doubted |= {"recovered": {}, "n_taken": 300, "n_all": 9000}
+    other = {**doubted, "reason": "surroundings", "recovered": {"shuffled": [2, 3]}}
+    found = [
+        Finding("new_environment", UNKNOWN, "soap_lens", (k,), {**values, "share": 0.01 * k})
+        for k, values in enumerate((doubted, other, doubted), start=1)
+    ]
+    one, two = lines_of(found, Speaker())
+    assert [each.environments for each in one.findings] == [(1,), (3,)]
+    assert "label 1, with 1.0 % of all" in one.text
+    assert one.text.endswith("The same holds for environment with label 3 (3.0 %).")
+    assert "2 of 3 runs" in two.text
 
 
 def test_the_gravest_of_several_routes_is_the_severity_of_the_line():

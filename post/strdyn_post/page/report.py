@@ -23,7 +23,7 @@ from strdyn_post.quantities import factor_text, length_unit, percent
 from strdyn_post.recording import Recording
 from strdyn_post.results import AnalysisResult
 from strdyn_post.routes import TITLES
-from strdyn_post.sentences import details, headline
+from strdyn_post.sentences import details
 
 from .explorer import explorer_payload
 from .panels import draw_panels, shown_label, telling_atom, telling_frame
@@ -159,20 +159,16 @@ def _template() -> Any:
     return jinja.get_template("report.html.j2")
 
 
-def _new(result: AnalysisResult) -> list[Any]:
-    return [found for found in result.findings if found.kind == "new_environment"]
-
-
 def _new_environments(result: AnalysisResult) -> list[dict[str, Any]]:
-    """Return what SOAP&LENS adds, in words."""
-    speaker = result.speaker
+    """Return what SOAP&LENS adds, in words; details only where one environment is told of."""
     return [
         {
-            "label": found.environments[0],
-            "headline": headline([found], speaker),
-            "details": details(found, speaker),
+            "label": line.findings[0].environments[0],
+            "headline": line.text,
+            "details": details(*line.findings, line.speaker) if len(line.findings) == 1 else "",
         }
-        for found in _new(result)
+        for line in result.lines
+        if line.kind == "new_environment"
     ]
 
 

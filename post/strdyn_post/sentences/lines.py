@@ -93,13 +93,14 @@ def lines_of(found: Iterable[Finding], speaker: Speaker) -> list[Line]:
         Names of environments, units of times.
     """
     rank = {kind: place for place, kind in enumerate(KINDS)}
-    groups: dict[tuple[str, int], list[Finding]] = {}
+    groups: dict[tuple[str, int | str], list[Finding]] = {}
     for place, finding in enumerate(found):
-        groups.setdefault((finding.kind, 0 if finding.kind in _TOGETHER else place), []).append(
+        matter = place if finding.kind not in _TOGETHER else 0
+        groups.setdefault((finding.kind, of_dynamics.doubt(finding, speaker) or matter), []).append(
             finding
         )
     lines = []
-    for (kind, _), group in sorted(groups.items(), key=lambda item: (rank[item[0][0]], item[0][1])):
+    for (kind, _), group in sorted(groups.items(), key=lambda item: rank[item[0][0]]):
         ordered = sorted(group, key=lambda finding: _READ_FIRST.index(finding.route))
         text = SAY[kind](ordered, speaker)
         routes = {finding.route for finding in group} - {None}

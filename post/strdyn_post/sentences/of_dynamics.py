@@ -8,18 +8,34 @@ from typing import Any
 from strdyn_post.findings import Finding
 from strdyn_post.limits import ENRICHED, GOES, MOSTLY
 
-from .speaker import Say, Speaker, share
+from .speaker import Say, Speaker, a_few, share
 
-__all__ = ["SAY", "details"]
+__all__ = ["SAY", "details", "doubt"]
 
 Values = Mapping[str, Any]
+
+
+def doubt(finding: Finding, speaker: Speaker) -> str:
+    """Return why a new environment proves nothing; empty if it is evidence, or is none.
+
+    What is true of several environments is told once.
+    """
+    values = finding.values
+    if finding.kind != "new_environment" or values.get("verdict", "evidence") == "evidence":
+        return ""
+    return _not_evidence("it", {**values, "share": 0.0}, speaker)
 
 
 def _new_environment(found: Sequence[Finding], speaker: Speaker) -> str:
     values, label = found[0].values, found[0].environments[0]
     name = speaker.name("soap_lens", label)
     if values.get("verdict", "evidence") != "evidence":
-        return _not_evidence(name, values, speaker)
+        others = [
+            f"{speaker.name('soap_lens', each.environments[0])} ({share(each.values['share'])})"
+            for each in found[1:]
+        ]
+        alike = f" The same holds for {a_few(others, 10)}." if others else ""
+        return _not_evidence(name, values, speaker) + alike
     if values["soap_cluster_overlap"] is None:
         text = (
             f"SOAP & LENS finds an environment that SOAP alone does not find: {name}, with "
