@@ -131,7 +131,7 @@ def _rows(
     for k, rows, spectrum in zip(frames, chi, spectra, strict=True):
         rows[:, :-1] = spectrum
         with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
+            norms = np.sqrt(np.einsum("ij,ij->i", rows[:, :-1], rows[:, :-1]))[:, None]
         strange = ~(np.isfinite(norms) & (norms > 0.0))[:, 0]
         if strange.any():
             row = int(strange.argmax())
