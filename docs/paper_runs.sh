@@ -40,10 +40,10 @@ done
 for at in 700 800; do # adatoms that no vacancy waits for
     record "cu$at-adatoms" cu211 cu211.sdl -var T "$at" -var every 1250 -var frames 525 -var seed 77 -var adatoms 1
     analyse "cu$at-adatoms" "cu$at-adatoms.sdl" "$examples/cu211/adatoms.toml"
-    for window in 1 21; do
-        sed "s/^smoothing_window = 11/smoothing_window = $window/" "$examples/cu211/adatoms.toml" >"window-$window.toml"
-        analyse "cu$at-adatoms-window$window" "cu$at-adatoms.sdl" "window-$window.toml"
-    done
+done
+for window in 1 21; do
+    sed "s/^smoothing_window = 11/smoothing_window = $window/" "$examples/cu211/adatoms.toml" >"window-$window.toml"
+    analyse "cu700-adatoms-window$window" cu700-adatoms.sdl "window-$window.toml"
 done
 python "$examples/cu211/adatom.py" >adatom.out
 
