@@ -37,10 +37,13 @@ for stride in 1 2 8; do
     at_stride $stride $((240 / stride))
     analyse "cu900-stride$stride" cu900.sdl "stride-$stride.toml"
 done
-for at in 700 800; do # adatoms that no vacancy waits for
+for at in 600 700 800; do # adatoms that no vacancy waits for
     record "cu$at-adatoms" cu211 cu211.sdl -var T "$at" -var every 1250 -var frames 525 -var seed 77 -var adatoms 1
-    analyse "cu$at-adatoms" "cu$at-adatoms.sdl" "$examples/cu211/adatoms.toml"
 done
+analyse cu700-adatoms cu700-adatoms.sdl "$examples/cu211/adatoms.toml"
+analyse cu800-adatoms cu800-adatoms.sdl "$examples/cu211/adatoms.toml"
+sed "s/^stride = 4/stride = 8/; s/^min_cluster_size = 60/min_cluster_size = 30/" "$examples/cu211/adatoms.toml" >adatoms-40ps.toml
+analyse cu600-adatoms cu600-adatoms.sdl adatoms-40ps.toml
 for window in 1 21; do
     sed "s/^smoothing_window = 11/smoothing_window = $window/" "$examples/cu211/adatoms.toml" >"window-$window.toml"
     analyse "cu700-adatoms-window$window" cu700-adatoms.sdl "window-$window.toml"

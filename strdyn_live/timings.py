@@ -22,7 +22,7 @@ SHARED = {"n_totals": len(SECTIONS), "n_maxima": 2 * len(SECTIONS)}
 class Timings:
     """Seconds spent in each section, here and over all ranks.
 
-    Work on other threads does not count: LAMMPS does not wait for it.
+    Work on other threads than that of a frame does not count: LAMMPS does not wait for it.
 
     Attributes
     ----------
@@ -49,6 +49,7 @@ class Timings:
     @contextmanager
     def frame(self) -> Iterator[None]:
         """Time a frame; what is in no section is waiting for other ranks."""
+        self._thread = threading.current_thread()
         start, before = time.perf_counter(), sum(self._mine.values())
         yield
         in_sections = sum(self._mine.values()) - before
