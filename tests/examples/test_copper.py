@@ -57,7 +57,9 @@ def test_they_stay_fast(tmp_path):
     subprocess.run([STRDYN, *words], cwd=tmp_path, check=True, capture_output=True)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     (new,) = (each for each in summary["new_environments"] if each["dynamics"] == "fast")
-    assert new["verdict"] == "evidence"
+    # its place is evidence, unless too few different atoms were fast
+    assert new["reason"] == "place"
+    assert new["verdict"] in ("evidence", "cannot_tell")
     assert 0.003 < new["share"] < 0.01  # five of 905
     assert new["soap_share"] > 0.9
     assert new["soap_expected"] < 0.2
