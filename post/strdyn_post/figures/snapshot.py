@@ -151,7 +151,10 @@ def may_be_seen(seen: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
 
     n = 4  # squares in a radius
     squares = ((seen[:, :2] - seen[:, :2].min(axis=0)) * (n / radius)).astype(int)
-    highest = np.full(squares.max(axis=0) + 1, -np.inf)
+    shape = squares.max(axis=0) + 1
+    if shape.prod() > 64 * len(seen):  # a sparse picture: hardly any sphere is behind another
+        return np.full(len(seen), True)
+    highest = np.full(shape, -np.inf)
     np.maximum.at(highest, tuple(squares.T), seen[:, 2])
     farthest = (1 + np.abs(np.arange(1 - n, n))) / n
     inside = 1 - farthest[:, None] ** 2 - farthest**2
