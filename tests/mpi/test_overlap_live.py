@@ -111,7 +111,7 @@ def test_scores_are_the_same(run_driver, tmp_path):
 # described at once.
 WAITS = """
 import time
-from strdyn_live.recorder import Recorder
+from strdyn_live.in_situ import InSitu
 def describe(self, frame, system, basis=None):
     end, lmp = time.monotonic() + 60, self._lmp
     while frame.step % {n_steps} and lmp.extract_global("ntimestep") <= frame.step + 3:
@@ -119,7 +119,7 @@ def describe(self, frame, system, basis=None):
             raise TimeoutError("LAMMPS waits for the description")
         time.sleep(0.001)
     return before(self, frame, system, basis)
-before, Recorder._describe = Recorder._describe, describe
+before, InSitu.describe = InSitu.describe, describe
 """
 
 
