@@ -366,12 +366,17 @@ def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
 @pytest.mark.mpi
 @pytest.mark.lammps
 def test_tip4p_needs_as_many_components_as_in_the_paper(tmp_path):
-    """Ten minutes on two cores: table S1 of the paper, 8 components by SOAP, 3 by SOAP & LENS."""
+    """Twenty minutes on two cores: table S1 of the paper, 8 components by SOAP, 3 by SOAP & LENS.
+
+    The third of SOAP & LENS brings the variance to 0.9920 ± 0.0005 in 12 frames that are 20 ps
+    apart, 240 ps of the README's 2 ns, wherever they begin. Half as many scatter too much: with
+    six, one run held 0.98999.
+    """
     data = make_ice(tmp_path / "ice.data", "2", "3", "6")
     settings = (TIP4P / "analysis.toml").read_text().replace("stride = 20", "stride = 4")
     settings = settings.replace("smoothing_window = 5", "smoothing_window = 1")
     (tmp_path / "short.toml").write_text(settings)
-    words = ["-var", "data", str(data), "-var", "frames", "24"]
+    words = ["-var", "data", str(data), "-var", "frames", "48"]
     result = run_and_analyse(TIP4P, tmp_path, "short.toml", *words)
     assert result["soap"].n_components == 8
     assert result["soap_lens"].n_components == 3
