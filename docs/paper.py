@@ -73,6 +73,11 @@ class Analysis:
         return self.names.highlighted[0]
 
     @property
+    def found(self) -> dict:
+        """What the report says of the fast environment."""
+        return next(each for each in self.summary["new_environments"] if each["label"] == self.fast)
+
+    @property
     def home(self) -> int:
         """Label in SOAP & LENS of the environment from which most moves into the fast one come."""
         counts = self.result["soap_lens"].final.counts[:, self.fast].copy()
@@ -107,6 +112,16 @@ class Analysis:
     def slow_to_fast(self) -> list[int]:
         """Labels of SOAP & LENS by increasing mean δ."""
         return sorted(range(len(self.names.marks)), key=self.delta)
+
+    def around(self, moment: float) -> tuple[float, float]:
+        """Return the largest δ before a moment [ns], and the share of the later rows above it.
+
+        Half a smoothing window next to the moment counts neither as before nor as after.
+        """
+        delta, times = self.result["lens"].scores[..., 0], self.result["lens"].times / 1000.0
+        margin = self.result.config.smoothing_window / 2 * usual_spacing(times)
+        before = float(delta[times < moment - margin].max())
+        return before, float((delta[times > moment + margin] > before).mean())
 
     def populations(self, route: str) -> str:
         """Shares of the environments with their mean δ, by increasing δ."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every simulation and analysis behind docs/paper.md: docs/paper_runs.sh FOLDER
-# About a day on two cores. What is there is not done again, so it can be stopped and started.
+# About a day and a half on two cores. What is there is not done again, so it can be stopped and started.
 set -euo pipefail
 mkdir -p "$1" && cd "$1"
 examples=$(cd "$(dirname "$0")/../lammps_examples" && pwd)
@@ -50,12 +50,15 @@ for window in 1 21; do
 done
 python "$examples/cu211/adatom.py" >adatom.out
 
-# the gold particle, and the paper's interval and clustering at 300 K
+# the gold particle in minutes; the paper's interval and clustering at 300 K, and all of it at 200 K
 record au309 au309 au309.sdl -var seed 3 -var frames 1200
 analyse au309 au309.sdl "$examples/au309/analysis.toml"
 python "$examples/au309/rosettes.py" au309.sdl >au309-rosettes.out
 record au309-long au309 au309.sdl -var every 20000 -var frames 750 -var seed 2
 analyse au309-long au309-long.sdl "$examples/au309/long.toml"
+record au309-200K au309 au309.sdl -var T 200 -var every 100000 -var frames 2000 -var seed 2
+analyse au309-200K au309-200K.sdl "$examples/au309/paper.toml"
+python "$examples/au309/rosettes.py" au309-200K.sdl >au309-200K-rosettes.out
 
 # ice and water
 record mw_ice mw_ice mw_ice.sdl

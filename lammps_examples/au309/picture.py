@@ -1,22 +1,28 @@
-"""Draw the picture of the README from the folder of an analysis: python picture.py DIR."""
+"""Draw a picture of the README from the folder of an analysis: python picture.py DIR NAME.png."""
 
 import sys
 from pathlib import Path
 
 from PIL import Image
 
+WIDTH = 1000
+
 figures = Path(sys.argv[1]) / "figures"
 parts = [
-    Image.open(figures / f"finding_{name}.png").convert("RGB")
-    for name in ("soap", "soap_lens", "sites")
+    Image.open(figures / f"{name}.png").convert("RGB")
+    for name in ("finding_soap", "finding_soap_lens", "finding_sites", "lens_series")
 ]
-height = min(part.height for part in parts)
-parts = [part.resize((part.width * height // part.height, height)) for part in parts]
-row = Image.new("RGB", (sum(part.width for part in parts), height), "white")
+*row, series = parts
+height = min(part.height for part in row)
+row = [part.resize((part.width * height // part.height, height)) for part in row]
+line = Image.new("RGB", (sum(part.width for part in row), height), "white")
 left = 0
-for part in parts:
-    row.paste(part, (left, 0))
+for part in row:
+    line.paste(part, (left, 0))
     left += part.width
-row.thumbnail((1000, height))
-colors = row.quantize(128, Image.Quantize.FASTOCTREE)
-colors.save(Path(__file__).with_name("mobile.png"), optimize=True)
+lines = [part.resize((WIDTH, part.height * WIDTH // part.width)) for part in (line, series)]
+picture = Image.new("RGB", (WIDTH, sum(part.height for part in lines)), "white")
+picture.paste(lines[0], (0, 0))
+picture.paste(lines[1], (0, lines[0].height))
+colors = picture.quantize(128, Image.Quantize.FASTOCTREE)
+colors.save(Path(__file__).with_name(sys.argv[2]), optimize=True)

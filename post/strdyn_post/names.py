@@ -87,9 +87,9 @@ def name_environments(routes: Mapping[str, Route], given: Given | None = None) -
     They follow `RouteFit.identities`, so they stay the same from fit to fit. SOAP alone sets
     numbers and colours. An environment of SOAP&LENS that corresponds to one of SOAP has its number
     and colour. The other environments of SOAP&LENS have letters; the fast ones are highlighted, or
-    the first one if none is fast. Levels of LENS alone are grey and numbered from slow to fast. But
-    a level that corresponds to a highlighted environment, or nearly equals an environment, has its
-    colour.
+    the one of largest mean δ if none is fast. Levels of LENS alone are grey and numbered from slow
+    to fast. But a level that corresponds to a highlighted environment, or nearly equals an
+    environment, has its colour.
 
     Parameters
     ----------
@@ -163,12 +163,16 @@ def _combined(routes: Mapping[str, Route]) -> Names:
     identities = route.fit.identities
     match = match_environments(route, soap)
     fast = np.zeros(len(identities), dtype=np.bool_)
+    delta = np.zeros(route.final.labels.shape, dtype=np.float32)
     if "lens" in routes:
-        fast = fast_environments(route.final, routes["lens"].scores[..., 0])
+        delta = routes["lens"].scores[..., 0]
+        fast = fast_environments(route.final, delta)
     # with the fit of other frames an environment may be empty: it is not new
     fresh = [k for k in np.argsort(identities).tolist() if k not in match]
     seen = [k for k in fresh if route.final.populations[k]]
-    special = [k for k in seen if fast[k]] or (seen[:1] if match else [])
+    special = [k for k in seen if fast[k]]
+    if not special and seen and match:
+        special = [max(seen, key=lambda label: delta[route.final.labels == label].mean())]
     taken = {int(number) for number in soap.fit.identities}
     colors, names, marks = ([""] * len(fast) for _ in range(3))
     for label, same in match.items():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -123,3 +124,19 @@ def test_a_mark_stays_when_an_environment_is_no_longer_fast():
     assert before.names[3] == "fast environment"
     assert after.names[3] == "environment D"
     assert before.marks == after.marks
+
+
+@pytest.mark.parametrize(("of_first", "of_second", "highlighted"), [(0.2, 0.3, 3), (0.4, 0.3, 2)])
+def test_where_none_is_fast_the_new_one_of_largest_delta_is_highlighted(
+    of_first, of_second, highlighted
+):
+    """2 and 3 are not of SOAP, which has 4 and 2 as one; half of all others have a δ of 0.9."""
+    routes = dict(make_result().routes)
+    labels, soap, lens = routes["soap_lens"].labels, routes["soap"], routes["lens"]
+    routes["soap"] = replace(soap, labels=np.where(labels == 4, 0, soap.labels), merged=None)
+    delta = np.where(np.indices(labels.shape).sum(axis=0) % 2, 0.9, 0.0)
+    delta[labels == 2], delta[labels == 3] = of_first, of_second
+    routes["lens"] = replace(lens, scores=delta[..., None])
+    found = name_environments(routes)["soap_lens"]
+    assert found.highlighted == [highlighted]
+    assert not [name for name in found.names if "fast" in name]

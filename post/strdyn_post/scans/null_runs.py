@@ -32,7 +32,7 @@ from .places import find_places
 
 __all__ = ["Part", "find_nulls", "take_part"]
 
-MOST_ROWS = 30_000
+MOST_ROWS = 100_000
 _TIMES = 10  # pairs of frames, at least
 _COMPONENTS = 64  # of the spectra: what is beyond them is far below the noise
 SEEDS = 3
@@ -172,7 +172,7 @@ def find_nulls(
 ) -> Nulls | None:
     """Cluster SOAP&LENS again, with a δ that does not belong to the observations.
 
-    At most 30 000 rows are taken (`take_part`), so the cost does not grow with the recording. If
+    At most 100 000 rows are taken (`take_part`), so the cost does not grow with the recording. If
     they do not show a new environment again, other rows are taken, up to twice. χ is exact, but for
     components of the spectra beyond the first 64. Each run keeps as many components as the
     analysis.
