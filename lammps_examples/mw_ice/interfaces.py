@@ -51,8 +51,7 @@ def distances(path: str, result: AnalysisResult) -> tuple[Float, Float]:
     middle = (low + high) / 2.0
     found, ice = np.empty_like(z), np.empty(len(z))
     for k, profile in enumerate(profiles):
-        liquid = profile > middle
-        start, stop = _longest(liquid)
+        start, stop = _liquid(profile - middle)
         edges = []
         for a in (start - 1, stop):  # the border lies between the centers of slabs a and a + 1
             left, right = profile[a % n_slabs], profile[(a + 1) % n_slabs]
@@ -74,14 +73,19 @@ def _profile(z: Float, order: Float, n_slabs: int) -> Float:
     return np.asarray(sum(around) / sum(np.roll(counts, shift) for shift in (-1, 0, 1)))
 
 
-def _longest(inside: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the first slab of the longest stretch, and the first one after it (may be ≥ n)."""
-    n = len(inside)
-    starts = np.flatnonzero(inside & ~np.roll(inside, 1)).tolist()
-    if not starts:
+def _liquid(above: Float) -> tuple[int, int]:
+    """Return the first slab of the liquid, and the first one after it (may be ≥ n).
+
+    It is the stretch around the box with the largest sum: a slab in the middle of the liquid that
+    looks like ice in one frame does not end it.
+    """
+    if not above.min() < 0.0 < above.max():
         raise SystemExit("expected ice and liquid in every frame: one of them has gone.")
-    stops = [next(k for k in range(a, a + n + 1) if not inside[k % n]) for a in starts]
-    return max(zip(starts, stops, strict=True), key=lambda pair: pair[1] - pair[0])
+    n = len(above)
+    sums = np.concatenate([[0.0], np.cumsum(np.tile(above, 2))])
+    starts, widths = np.arange(n)[:, None], np.arange(1, n)
+    start, width = divmod(int((sums[starts + widths] - sums[starts]).argmax()), n - 1)
+    return start, start + width + 1
 
 
 def shares(result: AnalysisResult, route: str, distance: Float) -> Float:

@@ -21,8 +21,8 @@ MPIEXEC, STRDYN = (Path(sys.executable).with_name(name) for name in ("mpiexec", 
 ADATOMS = ["-var", "adatoms", "1", "-var", "T", "700"]
 
 
-def record(folder, *words):
-    command = [MPIEXEC, "-n", "2", sys.executable, EXAMPLE / "record.py", *ADATOMS, *words]
+def record(folder, *words, n_ranks=2):
+    command = [MPIEXEC, "-n", str(n_ranks), sys.executable, EXAMPLE / "record.py", *ADATOMS, *words]
     done = subprocess.run(
         list(map(str, command)),
         cwd=folder,
@@ -51,15 +51,17 @@ def test_there_is_one_at_the_foot_of_each_step(tmp_path):
 
 @pytest.mark.slow
 def test_they_stay_fast(tmp_path):
-    """Eight minutes on two cores: in the paper 93.6 % are fast in the next frame as well."""
-    record(tmp_path, "-var", "every", "1250", "-var", "frames", "280")
+    """Half an hour on one core: in the paper 93.6 % are fast in the next frame as well.
+
+    The recording of docs/paper.md. In half of its length too few different atoms are fast.
+    """
+    words = ["-var", "every", "1250", "-var", "frames", "525", "-var", "seed", "77"]
+    record(tmp_path, *words, n_ranks=1)
     words = ["analyse", "cu211.sdl", "-c", EXAMPLE / "adatoms.toml", "-o", "out"]
     subprocess.run([STRDYN, *words], cwd=tmp_path, check=True, capture_output=True)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     (new,) = (each for each in summary["new_environments"] if each["dynamics"] == "fast")
-    # its place is evidence, unless too few different atoms were fast
-    assert new["reason"] == "place"
-    assert new["verdict"] in ("evidence", "cannot_tell")
+    assert new["verdict"] == "evidence"
     assert 0.003 < new["share"] < 0.01  # five of 905
     assert new["soap_share"] > 0.9
     assert new["soap_expected"] < 0.2
